@@ -1,0 +1,34 @@
+"""Text from outside made safe for a terminal: no control sequences, no direction overrides, no markup."""
+
+from __future__ import annotations
+
+import re
+
+# CSI and OSC sequences whole, so that their parameters do not stay behind as visible litter.
+_SEQUENCES = re.compile(
+    "\x1b\\[[0-?]*[ -/]*[@-~]"
+    "|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?"
+    "|\x1b[PX^_][^\x1b]*(?:\x1b\\\\)?"
+    "|\x1b[ -/]*[0-~]"
+    "|\x9b[0-?]*[ -/]*[@-~]"
+)
+_BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_CONTROL = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}\ud800-\udfff\u2028\u2029]")
+
+
+def clean(text: str) -> str:
+    """`text` with terminal control sequences removed and every other control character shown as `\ufffd`.
+
+    Line feeds and tabs stay. Apply before anything from outside reaches a terminal; for Rich or Textual pass the
+    result as `Text` or with markup off: brackets are left as they are.
+    """
+    text = text.replace("\r\n", "\n")
+    return _CONTROL.sub("\ufffd", _SEQUENCES.sub("", text))
+
+
+def clean_line(text: str, limit: int = 0) -> str:
+    """`clean`, on one line: line breaks become `⏎`, tabs a space; cut with `…` to `limit` characters if not 0."""
+    line = clean(text).replace("\n", "⏎").replace("\t", " ")
+    if limit and len(line) > limit:
+        return line[: max(0, limit - 1)] + "…"
+    return line

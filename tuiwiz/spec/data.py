@@ -1,0 +1,48 @@
+"""`[data]` and `[validation]`: which rows, how they become tokens, which of them are held out."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tuiwiz.spec.section import Section
+
+DataFormat = Literal[
+    "auto",
+    "openai",
+    "sharegpt",
+    "alpaca",
+    "prompt-completion",
+    "text",
+    "classification",
+    "multi-label",
+    "preference",
+    "kto",
+    "reward",
+]
+Overlong = Literal["drop", "truncate", "split"]
+TrainOn = Literal["assistant", "completion", "all"]
+
+
+class WeightedPath(Section, frozen=True, kw_only=True):
+    """One of several training sets; `weight` is its share of the mix, relative to the others."""
+
+    path: str
+    weight: float = 1.0
+
+
+class Data(Section, frozen=True, kw_only=True):
+    train: str | tuple[WeightedPath, ...]
+    format: DataFormat = "auto"
+    mapping: dict[str, str] = {}
+    template: str = "model"
+    system: str | None = None
+    max_length: int = 2048
+    overlong: Overlong = "drop"
+    packing: bool = False
+    train_on: TrainOn = "assistant"
+
+
+class Validation(Section, frozen=True, kw_only=True):
+    path: str | None = None
+    fraction: float | None = None
+    max_rows: int | None = None
