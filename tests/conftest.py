@@ -29,11 +29,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Each test has its own TUIWIZ_HOME; the download cache is shared, since a model takes a minute to bring."""
-    from tuiwiz.base import places
-
-    cache = places.cache()
     home = tmp_path / "home"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
+    monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
     monkeypatch.setenv("TUIWIZ_HOME", str(home))
     monkeypatch.setenv("TUIWIZ_CONFIG", str(tmp_path / "config.toml"))
     return home

@@ -1,0 +1,132 @@
+"""The command line. Only the module of the command that was typed is imported, so that every command starts fast."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS: dict[str, str] = {
+    "demo": "demo",
+    "new": "new",
+    "plan": "plan",
+    "check": "check",
+    "run": "run",
+    "watch": "watch",
+    "stop": "control",
+    "pause": "control",
+    "resume": "control",
+    "checkpoint": "control",
+    "runs": "runs",
+    "diff": "diff",
+    "presets": "presets",
+    "data": "data",
+    "models": "models",
+    "schema": "schema",
+    "where": "where",
+}
+"""Command -> module in `tuiwiz.cli`, in the order of `--help`. Each module has `register(app)`."""
+
+FAILURE_LOG = "command-failure.log"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. Never lets a traceback reach the user."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if args in (["--version"], ["-V"]):
+        from tuiwiz import __version__
+
+        print(f"tuiwiz {__version__}")
+        return 0
+    from tuiwiz.base.errors import ExitCode, TuiwizError
+
+    try:
+        return _run(args)
+    except TuiwizError as error:
+        from tuiwiz.cli.output import report
+
+        report(error, as_json="--json" in args)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("tuiwiz: interrupted\n")
+        return int(ExitCode.INTERRUPTED_TWICE)
+    except BrokenPipeError:
+        # The reader of a pipe went away (`| head`): not a failure of ours, and stdout must not be flushed again.
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        # Typer carries its own copy of click, so its usage errors are told by what they offer, not by class.
+        if hasattr(error, "format_message"):
+            return _usage_error(error, args)
+        return _internal_error(as_json="--json" in args)
+
+
+def _run(args: list[str]) -> int:
+    word = next((arg for arg in args if not arg.startswith("-")), None)
+    if word is None and not args:
+        return _home()
+    import typer
+
+    wanted = [COMMANDS[word]] if word in COMMANDS else list(dict.fromkeys(COMMANDS.values()))
+    app = typer.Typer(
+        name="tuiwiz",
+        help="From a data set and a GPU to a fine-tuned language model, inside a terminal, reproducibly.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def root(version: bool = typer.Option(False, "--version", "-V", help="Print the version and leave.")) -> None:
+        pass
+
+    for module in wanted:
+        importlib.import_module(f"tuiwiz.cli.{module}").register(app)
+    result = app(args, prog_name="tuiwiz", standalone_mode=False)
+    return result if isinstance(result, int) else 0
+
+
+def _usage_error(error: Exception, args: list[str]) -> int:
+    from tuiwiz.base.errors import ExitCode
+    from tuiwiz.base.problems import nearest
+    from tuiwiz.cli.output import note
+
+    note(f"tuiwiz: {error.format_message()}")  # type: ignore[attr-defined]
+    word = next((arg for arg in args if not arg.startswith("-")), "")
+    close = nearest(word, COMMANDS) if word and word not in COMMANDS else None
+    if close:
+        note(f"  hint: did you mean `tuiwiz {close}`?")
+    else:
+        note(f"  hint: `tuiwiz {word + ' ' if word in COMMANDS else ''}--help` shows what it takes")
+    return int(ExitCode.USAGE)
+
+
+def _home() -> int:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        from tuiwiz.base.errors import UsageError
+
+        raise UsageError("the screen needs a terminal", hint="use a command: tuiwiz --help lists them")
+    from tuiwiz.ui.app import run_app
+
+    return run_app()
+
+
+def _internal_error(*, as_json: bool) -> int:
+    import traceback
+
+    from tuiwiz.base import places
+    from tuiwiz.base.errors import ExitCode, InternalError
+    from tuiwiz.cli.output import report
+
+    path = places.logs() / FAILURE_LOG
+    hint = "please report it"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(traceback.format_exc(), encoding="utf-8")
+        hint = f"please report it with {path}"
+    except OSError:
+        hint = f"please report it: {traceback.format_exc(limit=-1).strip().splitlines()[-1]}"
+    report(InternalError("internal error, a bug in tuiwiz", hint=hint), as_json=as_json)
+    return int(ExitCode.INTERNAL)

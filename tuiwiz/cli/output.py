@@ -1,0 +1,63 @@
+"""What commands print: one JSON line or text on stdout, everything else on stderr, text from outside cleaned."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from tuiwiz.base.errors import TuiwizError
+from tuiwiz.base.problems import Problem
+from tuiwiz.base.text import clean, clean_line
+
+
+def emit_json(document: Any) -> None:
+    """Print `document` as exactly one line of JSON on stdout. Structs are allowed."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(document).decode("utf-8") + "\n")
+    sys.stdout.flush()
+
+
+def say(text: str = "") -> None:
+    """A line of the command's result on stdout."""
+    sys.stdout.write(clean(text) + "\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """A line for the person at the terminal, on stderr."""
+    sys.stderr.write(clean(text) + "\n")
+    sys.stderr.flush()
+
+
+def problem_lines(problems: Iterable[Problem]) -> list[str]:
+    """Each problem as `error  place: message` and, where there is one, an indented hint."""
+    lines = []
+    for problem in problems:
+        place = problem.place()
+        key = f" [{problem.key}]" if problem.key and problem.key != place else ""
+        where = f"{place}{key}: " if place or key else ""
+        lines.append(clean_line(f"{problem.severity:<7} {where}{problem.message}"))
+        if problem.hint:
+            lines.append(clean_line(f"        hint: {problem.hint}"))
+    return lines
+
+
+def report(error: TuiwizError, *, as_json: bool) -> None:
+    """Print a failure: problems as JSON on stdout, or sentences on stderr."""
+    if as_json:
+        emit_json({"ok": False, "message": error.message, "problems": list(error.problems)})
+        return
+    single = len(error.problems) == 1 and error.problems[0].message == error.message
+    if not single:
+        note(f"tuiwiz: {error.message}")
+        for line in problem_lines(error.problems):
+            note(f"  {line}")
+        if error.hint:
+            note(f"  hint: {error.hint}")
+        return
+    place = error.problems[0].place()
+    note(f"tuiwiz: {place + ': ' if place else ''}{error.message}")
+    if error.hint or error.problems[0].hint:
+        note(f"  hint: {error.hint or error.problems[0].hint}")
