@@ -1,0 +1,1 @@
+"""The lower panes of the run screen, one a file."""
