@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.content import Content
-from textual.style import Style
+from textual.dom import DOMNode
 from textual.widget import Widget
 
 from tuiwiz.ui import keys as key_table
 from tuiwiz.ui.keys import Key
+
+GAP = 3
 
 
 class KeyFooter(Widget):
@@ -19,42 +22,50 @@ class KeyFooter(Widget):
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self.refresh())
 
     def usable(self) -> list[Key]:
-        """Keys of the screen that would do something if pressed now, in order; help last."""
+        """Keys that would do something if pressed now, in order; help last."""
         declared: tuple[Key, ...] = getattr(self.screen, "KEYS", ())
-        wanted = [key for key in declared if key.footer and self._works(key)]
-        wanted += [key for key in key_table.APP if key.footer and self._works(key)]
-        return wanted
+        return [key for key in (*declared, *key_table.APP) if key.footer and self._works(key)]
 
-    def _works(self, key: Key) -> bool:
-        first = key.keys.split(",")[0]
-        focused = self.screen.focused
-        character = key.shown if len(key.shown) == 1 else None
-        if focused is not None and character and focused.check_consume_key(first, character):
-            return False
-        name = key.action.split("(")[0]
-        target, _, name = name.rpartition(".")
-        node = self.app if target == "app" or key.id.startswith("app.") else self.screen
-        return bool(node.check_action(name, ()))
+    def fitting(self) -> list[tuple[int, Key]]:
+        """The usable keys that fit the width, each with the column where it starts. Help always has its place."""
+        keys = self.usable()
+        if not keys:
+            return []
+        room = self.content_size.width - _length(keys[-1]) - GAP
+        placed: list[tuple[int, Key]] = []
+        used = 0
+        for key in keys[:-1]:
+            if used + _length(key) <= room:
+                placed.append((used, key))
+                used += _length(key) + GAP
+        return [*placed, (used, keys[-1])]
 
     def render(self) -> Content:
-        parts: list[Content] = []
-        used = 0
-        keys = self.usable()
-        last = keys[-1] if keys else None
-        room = self.size.width - (len(last.shown) + len(last.label) + 4 if last else 0)
-        for key in keys:
-            length = len(key.shown) + 1 + len(key.label) + (3 if parts else 0)
-            if key is not last and used + length > room:
-                continue
-            if parts:
-                parts.append(Content("   "))
-            action = key.action if "." in key.action.split("(")[0] else self._scoped(key)
-            click = Style.from_meta({"@click": action})
-            label = Content.assemble((key.shown, "$accent bold"), (f" {key.label}", "$dim"))
-            parts.append(label.stylize(click))
-            used += length
-        return Content("").join(parts)
+        parts = [
+            Content.assemble((key.shown, "$accent bold"), (f" {key.label}", "$dim")) for _, key in self.fitting()
+        ]
+        return Content(" " * GAP).join(parts)
 
-    @staticmethod
-    def _scoped(key: Key) -> str:
-        return f"app.{key.action}" if key.id.startswith("app.") else f"screen.{key.action}"
+    async def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        for start, key in self.fitting():
+            if start <= offset.x < start + _length(key):
+                await self._node(key).run_action(key.action)
+                return
+
+    def _node(self, key: Key) -> DOMNode:
+        return self.app if key.id.startswith("app.") else self.screen
+
+    def _works(self, key: Key) -> bool:
+        focused = self.screen.focused
+        if focused is not None and len(key.shown) == 1 and focused.check_consume_key(key.keys, key.shown):
+            return False
+        target, _, name = key.action.split("(")[0].rpartition(".")
+        node = self.app if target == "app" else self._node(key)
+        return bool(node.check_action(name, ()))
+
+
+def _length(key: Key) -> int:
+    return len(key.shown) + 1 + len(key.label)
