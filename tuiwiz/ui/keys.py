@@ -104,6 +104,7 @@ RUN: tuple[Key, ...] = (
     Key("run.detach", "d", "detach", "detach", "Leave the screen; the run goes on."),
     Key("run.quit", "q", "quit", "quit", "Leave; asks whether to detach or stop when this screen started the run."),
     Key("run.back", "escape", "back", "back", "Leave the crosshair, else go back.", footer=False),
+    Key("run.result", "0", "pane('result')", "result", "Pane: how the run ended.", footer=False),
     Key("run.loss", "1", "pane('loss')", "loss", "Pane: loss and validation in numbers.", footer=False),
     Key("run.metrics", "2", "pane('metrics')", "metrics", "Pane: every metric with a small curve.", footer=False),
     Key("run.memory", "3", "pane('memory')", "memory", "Pane: memory predicted against actual.", footer=False),
