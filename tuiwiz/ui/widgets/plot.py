@@ -56,7 +56,7 @@ class Picture:
 
 def gutter(scale: Scale, height: int) -> tuple[list[tuple[float, str]], int]:
     """Value ticks with labels and the width of the label column for a plot `height` rows high."""
-    values = ticks(scale, max(2, height // 2))
+    values = ticks(scale, max(3, height // 2))
     labels = tick_labels(values)
     return list(zip(values, labels, strict=True)), max((len(label) for label in labels), default=1)
 
