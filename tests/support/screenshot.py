@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from textual.pilot import Pilot
+
 from tests.support import streams
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.ui.app import TuiwizApp
@@ -23,17 +25,20 @@ MAKERS: dict[str, Callable[[Path], RunFolder]] = {
 async def picture(app: TuiwizApp, size: tuple[int, int], keys: Sequence[str] = ()) -> str:
     """The SVG of `app` at `size` after `keys`, once the screen has nothing left to read."""
     async with app.run_test(size=size) as pilot:
-        await settle(app)
+        await settle(pilot)
         await pilot.press(*keys)
         await pilot.pause()
         return app.export_screenshot(title="tuiwiz")
 
 
-async def settle(app: TuiwizApp) -> None:
-    """Wait until a run screen has read its whole file and drawn it."""
-    ready = getattr(app.screen, "caught_up", None)
+async def settle(pilot: Pilot[int]) -> None:
+    """Wait until a run screen has read its whole file, and until all of it is drawn."""
+    ready = getattr(pilot.app.screen, "caught_up", None)
     if ready is not None:
         await asyncio.wait_for(ready.wait(), 20)
+    # Twice: a first layout asks for a second drawing, now that widths are known.
+    await pilot.pause()
+    await pilot.pause()
 
 
 def run_app_for(kind: str, folder: Path, *, ascii: bool = False) -> TuiwizApp:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from tuiwiz.ui import keys, theme
 from tuiwiz.ui.glyphs import ASCII, UNICODE, Glyphs, wants_ascii
@@ -24,6 +25,13 @@ SCREENS: dict[str, str] = {
     "presets": "tuiwiz.ui.screens.presets:PresetsScreen",
 }
 """Screens by name as `module:class`; imported when first opened, since importing is most of a cold start."""
+
+
+class WholeCells(ScrollBarRender):
+    """A scroll bar without parts of cells: light to send, and the same on a terminal that has only ASCII."""
+
+    VERTICAL_BARS = [" "]
+    HORIZONTAL_BARS = [" "]
 
 
 DEMO = -1
@@ -65,9 +73,11 @@ class TuiwizApp(App[int]):
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(self, screen: str = "home", *, ascii: bool | None = None, **kw: Any) -> None:
-        super().__init__()
+        # Textual only drops every colour where it was told at the start that the terminal's own ones are used.
+        super().__init__(ansi_color=True if theme.no_color() else None)
         self.glyphs: Glyphs = ASCII if wants_ascii(ascii) else UNICODE
         self._first = (screen, kw)
+        ScrollBar.renderer = WholeCells
         for item in theme.ALL:
             self.register_theme(item)
         self.theme = theme.start_theme()

@@ -7,7 +7,7 @@ from textual.content import Content
 from tuiwiz.base.units import human_count
 from tuiwiz.ui.curves import last_values, overview
 from tuiwiz.ui.glyphs import Glyphs
-from tuiwiz.ui.screens.panes.base import Group, Snapshot, labelled, line_of, lines, row
+from tuiwiz.ui.screens.panes.base import Group, Snapshot, labelled, line_of, lines, quiet, row
 from tuiwiz.ui.screens.panes.samples import sample_lines
 from tuiwiz.ui.widgets.spark import spark
 from tuiwiz.ui.words import clock, number
@@ -15,6 +15,8 @@ from tuiwiz.ui.words import clock, number
 
 def loss(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     """Validation so far, learning rate, gradient norm, step time, trouble, the newest sample; all of it when tall."""
+    if snapshot.missing:
+        return quiet(f"no events yet in {line_of(str(snapshot.folder.path), glyphs)}")
     parts = [
         _validation(snapshot, width, glyphs),
         _rates(snapshot, width, glyphs),
