@@ -8,8 +8,9 @@ import pytest
 from textual.widgets import Input
 
 from tests.support import streams
-from tests.support.screenshot import run_app_for, settle
 from tests.support.screens import screen_text
+from tests.support.screenshot import run_app_for, settle
+from tuiwiz.events import types as ev
 from tuiwiz.ui.app import TuiwizApp
 from tuiwiz.ui.screens.panes import PANES
 from tuiwiz.ui.screens.run import RunScreen
@@ -78,7 +79,7 @@ async def test_every_pane_is_one_key_away(tmp_path: Path, pane: str, kind: str) 
         "bundle": 'source = "qwen/qwen3-8b"',
     }
     pane_text = text.split("8 bundle")[-1] if kind == "run" else text
-    if not (pane in ("bundle", "metrics")):
+    if pane not in ("bundle", "metrics"):
         assert wanted[pane] in pane_text
 
 
@@ -241,9 +242,9 @@ async def test_text_from_outside_cannot_draw(tmp_path: Path) -> None:
     recorder = streams.Recorder()
     streams.training(recorder, until=3)
     nasty = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] \u202e evil \x9b31m"
-    recorder.add(streams.ev.Log, level="error", message=nasty)
-    recorder.add(streams.ev.Sample, step=3, prompt=nasty, base=nasty, now=nasty)
-    recorder.add(streams.ev.Alert, rule="r", severity="error", message=nasty, evidence={nasty: nasty})
+    recorder.add(ev.Log, level="error", message=nasty)
+    recorder.add(ev.Sample, step=3, prompt=nasty, base=nasty, now=nasty)
+    recorder.add(ev.Alert, rule="r", severity="error", message=nasty, evidence={nasty: nasty})
     run = streams.write(tmp_path / "nasty", recorder)
     run.bundle.write_text(nasty, encoding="utf-8")
     app = TuiwizApp("run", folder=run, clock=lambda: streams.T0)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
@@ -109,6 +110,11 @@ class TuiwizApp(App[int]):
             self.pop_screen()
         else:
             self.exit(0)
+
+    def action_command_palette(self) -> None:
+        """Find a command by name. Only the wording differs from Textual's own."""
+        if not self.query(CommandPalette):
+            self.push_screen(CommandPalette(placeholder="what do you want to do?", id="--command-palette"))
 
     def action_help(self) -> None:
         open_screen(self, "help", about=self.screen)

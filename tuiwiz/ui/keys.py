@@ -100,7 +100,7 @@ RUN: tuple[Key, ...] = (
     Key("run.checkpoint", "C", "checkpoint", "checkpoint", "Save a checkpoint after the current step."),
     Key("run.stop", "S", "stop", "stop", "Save a checkpoint and stop the run; it can be continued."),
     Key("run.crosshair", "x", "crosshair", "crosshair", "Read values on the chart with the arrow keys."),
-    Key("run.quit", "q", "quit", "quit", "Leave; asks \"detach or stop\" where this screen started the run."),
+    Key("run.quit", "q", "quit", "quit", 'Leave; asks "detach or stop" where this screen started the run.'),
     Key("run.detach", "d", "detach", "detach", "Leave the screen; the run goes on."),
     Key("run.zoom", "z", "zoom_chart", "bigger", "Give the chart the whole screen, and back."),
     Key("run.back", "escape", "back", "back", "Leave the crosshair, else go back.", footer=False),
@@ -128,7 +128,9 @@ RUN: tuple[Key, ...] = (
     Key("run.begin", "g,home", "scroll_pane(-1000000)", "begin", "Scroll the pane to its beginning.", footer=False),
     Key("run.search", "slash", "search", "search", "Search the log.", footer=False),
     Key("run.level", "w", "level", "level", "Log: all, warnings and errors, or errors only.", footer=False),
-    Key("run.copy", "y", "copy", "copy", "Copy the run folder's path, or on the finish card the snippet.", footer=False),
+    Key(
+        "run.copy", "y", "copy", "copy", "Copy the run folder's path, or on the finish card the snippet.", footer=False
+    ),
 )
 
 HELP: tuple[Key, ...] = (Key("help.back", "escape,q,question_mark", "back", "back", "Close help."),)

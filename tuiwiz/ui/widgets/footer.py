@@ -41,9 +41,7 @@ class KeyFooter(Widget):
         return [*placed, (used, keys[-1])]
 
     def render(self) -> Content:
-        parts = [
-            Content.assemble((key.shown, "$accent bold"), (f" {key.label}", "$dim")) for _, key in self.fitting()
-        ]
+        parts = [Content.assemble((key.shown, "$accent bold"), (f" {key.label}", "$dim")) for _, key in self.fitting()]
         return Content(" " * GAP).join(parts)
 
     async def on_click(self, event: events.Click) -> None:
@@ -52,7 +50,7 @@ class KeyFooter(Widget):
             return
         for start, key in self.fitting():
             if start <= offset.x < start + _length(key):
-                await self._node(key).run_action(key.action)
+                await self.app.run_action(key.action, self._node(key))
                 return
 
     def _node(self, key: Key) -> DOMNode:

@@ -73,8 +73,8 @@ def _host(host: Mapping[str, float], width: int, glyphs: Glyphs) -> list[Content
         groups.append((2, [("CPU ", "$dim"), (f"{host['cpu_percent']:.0f}", ""), (" %", "$dim")]))
     if "disk_free_bytes" in host:
         low = host["disk_free_bytes"] < 5 * 1024**3
-        free = (human_bytes(host["disk_free_bytes"]), "$warn" if low else "")
-        groups.append((1 if low else 3, [("disk free ", "$dim"), free]))
+        space = (human_bytes(host["disk_free_bytes"]), "$warn" if low else "")
+        groups.append((1 if low else 3, [("disk free ", "$dim"), space]))
     if groups:
         out.append(labelled("this run", groups, width))
     return out if len(out) > 1 else []

@@ -11,6 +11,7 @@ from tuiwiz.ui.screens.panes.base import Group, Part, fit, line_of
 from tuiwiz.ui.widgets.spark import progress
 from tuiwiz.ui.words import clock, number, symbol, tone
 
+
 def head(facts: Facts, width: int, glyphs: Glyphs) -> Content:
     """Two lines within `width` cells. What matters less is left out first; nothing is ever cut in the middle."""
     return Content("\n").join([fit(_first(facts, glyphs, width), width), fit(_second(facts, glyphs), width)])

@@ -59,7 +59,9 @@ def _rates(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
         series = snapshot.view.series.get(name)
         if series is not None and len(series):
             now = number(last_values(snapshot.view, name, 1)[-1], 2)
-            groups.append((1, [(label, "$dim"), (now, ""), (f"  {spark(overview(series, room), room, glyphs)}", "$dim")]))
+            groups.append(
+                (1, [(label, "$dim"), (now, ""), (f"  {spark(overview(series, room), room, glyphs)}", "$dim")])
+            )
     return labelled("lr", groups or [(1, [("-", "$dim")])], width)
 
 
