@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
+
+_SIZE = re.compile(r"([0-9]{1,5}(?:\.[0-9]{1,4})?)\s*([bBmM])")
 
 
 class Band(msgspec.Struct, frozen=True):
@@ -33,3 +37,9 @@ def band_of(parameters: float) -> str:
 def band_words(name: str) -> str:
     """`4.5-10B` for `M`."""
     return next(band.words for band in BANDS if band.name == name)
+
+
+def parse_size(text: str) -> float | None:
+    """Parameters from `8B`, `0.5b`, `135M`; None when `text` is no size."""
+    match = _SIZE.fullmatch(text.strip())
+    return None if match is None else float(match[1]) * (1e9 if match[2] in "bB" else 1e6)

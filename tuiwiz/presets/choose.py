@@ -62,10 +62,10 @@ def choose(context: Context, known: dict[str, Preset] | None = None) -> list[Ran
     return [ranked for _, ranked in sorted(found, key=lambda pair: pair[0])]
 
 
-def coverage(known: dict[str, Preset] | None = None) -> list[Covered]:
-    """Every (task, band, method) of every preset that has a learning rate for it."""
-    presets = all_presets().presets if known is None else known
-    return [one for preset in presets.values() for one in _covered(preset, condition_of(preset, presets), presets)]
+def coverage(known: dict[str, Preset], only: str = "") -> list[Covered]:
+    """Every (task, band, method) of every preset, or of one, that has a learning rate for it."""
+    presets = [preset for preset in known.values() if only in ("", preset.name)]
+    return [one for preset in presets for one in _covered(preset, condition_of(preset, known), known)]
 
 
 def _covered(preset: Preset, when: When, presets: dict[str, Preset]) -> Iterator[Covered]:

@@ -27,9 +27,9 @@ from tuiwiz.presets.preset import (
     Result,
     Why,
 )
-from tuiwiz.presets.when import When, read_when
-from tuiwiz.spec.keys import all_keys, section_keys
+from tuiwiz.presets.when import read_when
 from tuiwiz.spec.bundle import SECTIONS
+from tuiwiz.spec.keys import all_keys, section_keys
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]*")
 _CASE_HEADER = re.compile(r"^\s*\[\[\s*case\s*\]\]")
@@ -120,7 +120,11 @@ class _Reader:
     def layer(self, table: Mapping[str, Any], case: int | None) -> Layer:
         """Values, reasons and condition of the file itself or of one of its cases."""
         values: dict[str, Any] = {}
-        known = ALL_TOP_KEYS if case is None else tuple(k for k in ALL_TOP_KEYS if k not in TOP_KEYS or k in ("when", "why"))
+        known = (
+            ALL_TOP_KEYS
+            if case is None
+            else tuple(k for k in ALL_TOP_KEYS if k not in TOP_KEYS or k in ("when", "why"))
+        )
         for key, value in table.items():
             if key in SECTIONS and isinstance(value, dict):
                 self.section(key, value, case, values)
@@ -227,5 +231,3 @@ def _case_lines(text: str) -> tuple[list[int], list[dict[str, int]]]:
         inside = line_index("\n".join(lines[start:end]))
         indexes.append({key: number + start for key, number in inside.items()})
     return [start + 1 for start in starts], indexes
-
-

@@ -80,8 +80,8 @@ def _for_device(values: dict[str, Any], why: dict[str, Why], trail: dict[str, li
     key = "optimizer.name"
     name = values.get(key, "")
     if context.device == "cpu" and name in ("adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"):
-        reason = Why(reason=f"{name} needs CUDA; on this processor plain AdamW does the same update", source="bitsandbytes")
+        reason = Why(
+            reason=f"{name} needs CUDA; on this processor plain AdamW does the same update", source="bitsandbytes"
+        )
         values[key], why[key] = "adamw", reason
         trail.setdefault(key, []).append(Step("device", 0, "no CUDA device", "adamw", reason))
-
-

@@ -1,4 +1,4 @@
-"""What is known about the model, the device and the data: everything that `compose` needs and cannot work out itself."""
+"""What is known about the model, the device and the data: what `compose` needs but cannot work out."""
 
 from __future__ import annotations
 
