@@ -82,18 +82,21 @@ class _Reader:
     def __init__(self, text: str, path: Path) -> None:
         self.path = path
         self.problems = Problems()
-        self.index = line_index(text)
-        self.case_lines, self.case_indexes = _case_lines(text)
+        self.lines = text.splitlines()
+        self.case_lines = [number for number, line in enumerate(self.lines, start=1) if _CASE_HEADER.match(line)]
 
     def error(self, message: str, key: str, hint: str = "", case: int | None = None) -> None:
         self.problems.error(message, hint=hint, key=key, path=str(self.path), line=self.line(key, case))
 
     def line(self, key: str, case: int | None = None) -> int | None:
-        if case is None:
-            return line_of(self.index, key)
-        if case >= len(self.case_lines):
-            return line_of(self.index, "case")
-        return line_of(self.case_indexes[case], f"case.{key}") or self.case_lines[case]
+        """Where `key` stands; looked for only when something is wrong, as it costs more than reading the file."""
+        if case is None or case >= len(self.case_lines):
+            return line_of(line_index("\n".join(self.lines)), key if case is None else "case")
+        start = self.case_lines[case]
+        rest = range(start, len(self.lines))
+        end = next((number for number in rest if _ANY_LIST_HEADER.match(self.lines[number])), len(self.lines))
+        found = line_of(line_index("\n".join(self.lines[start - 1 : end])), f"case.{key}" if key else "case")
+        return start if found is None else found + start - 1
 
     def preset(self, tree: Mapping[str, Any]) -> Preset:
         name = tree.get("name")
@@ -145,8 +148,8 @@ class _Reader:
                 message = f"{key} has no reason"
                 hint = f'write [{"case." if case is not None else ""}why."{key}"] with reason, source, range, grade'
                 self.problems.warning(message, hint=hint, key=key, path=str(self.path), line=self.line(key, case))
-        line = 1 if case is None else self.line("", case)
-        return Layer(when=when, values=values, why=why, line=line or 1)
+        line = self.case_lines[case] if case is not None and case < len(self.case_lines) else 1
+        return Layer(when=when, values=values, why=why, line=line)
 
     def section(self, section: str, table: Mapping[str, Any], case: int | None, values: dict[str, Any]) -> None:
         for name, value in table.items():
@@ -219,15 +222,3 @@ class _Reader:
         except msgspec.ValidationError as error:
             self.error(f"results: {str(error).partition(' - at ')[0]}", "results")
             return ()
-
-
-def _case_lines(text: str) -> tuple[list[int], list[dict[str, int]]]:
-    """For each `[[case]]` of a file the line of its header and the lines of its keys."""
-    lines = text.splitlines()
-    starts = [number for number, line in enumerate(lines) if _CASE_HEADER.match(line)]
-    indexes = []
-    for start in starts:
-        end = next((n for n in range(start + 1, len(lines)) if _ANY_LIST_HEADER.match(lines[n])), len(lines))
-        inside = line_index("\n".join(lines[start:end]))
-        indexes.append({key: number + start for key, number in inside.items()})
-    return [start + 1 for start in starts], indexes
