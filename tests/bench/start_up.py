@@ -1,6 +1,6 @@
 """Cold start of commands and of the first screen: median of five, in milliseconds.
 
-    python tests/bench/start_up.py [--json]
+python tests/bench/start_up.py [--json]
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def main() -> None:
         print(json.dumps(rows))
         return
     for name, taken in rows.items():
-        print(f"{name:<30} {taken:7.0f} ms   limit {LIMITS_MS[name]:4d} ms   {'ok' if taken <= LIMITS_MS[name] else 'SLOW'}")
+        print(
+            f"{name:<30} {taken:7.0f} ms   limit {LIMITS_MS[name]:4d} ms   {'ok' if taken <= LIMITS_MS[name] else 'SLOW'}"
+        )
 
 
 if __name__ == "__main__":
