@@ -66,9 +66,8 @@ def main() -> None:
         print(json.dumps(rows))
         return
     for name, taken in rows.items():
-        print(
-            f"{name:<30} {taken:7.0f} ms   limit {LIMITS_MS[name]:4d} ms   {'ok' if taken <= LIMITS_MS[name] else 'SLOW'}"
-        )
+        verdict = "ok" if taken <= LIMITS_MS[name] else "SLOW"
+        print(f"{name:<30} {taken:7.0f} ms   limit {LIMITS_MS[name]:4d} ms   {verdict}")
 
 
 if __name__ == "__main__":
