@@ -172,7 +172,11 @@ class DataProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A data set ready to train on. `fingerprint` is hex SHA-256 over data, mapping, template, tokenizer, length."""
+    """A data set ready to train on.
+
+    `fingerprint` is hex SHA-256 over data, mapping, template, tokenizer and length; `hashes` are its parts. `template`
+    is the Jinja source of the chat template that was used: whoever saves the model saves it too.
+    """
 
     train: Rows
     validation: Rows
@@ -180,6 +184,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...]
     fingerprint: str
     hashes: dict[str, str]
+    template: str = ""
 
 
 class Segment(msgspec.Struct, frozen=True):
