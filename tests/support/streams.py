@@ -102,7 +102,9 @@ def training(
         recorder.now += STEP_S
         recorder.add(ev.Metric, step=step, metrics=_metrics(step, steps, value, noise))
         if step == 2:
-            recorder.add(ev.Memory, predicted=_bytes(1.0), actual=_bytes(0.97), limiting="the loss of the longest batch")
+            recorder.add(
+                ev.Memory, predicted=_bytes(1.0), actual=_bytes(0.97), limiting="the loss of the longest batch"
+            )
         if step % 5 == 0:
             recorder.add(ev.Resource, gpus=(_gpu(step),), host=_host(step))
         if step % every == 0:

@@ -184,7 +184,9 @@ class Loader:
                 f"{tally.overlong:,} row{'s are' if tally.overlong > 1 else ' is'} longer than {settings.max_length} tokens: "
                 f"{what}, {tally.lost_tokens:,} answer tokens lost"
             )
-            found.append(Problem(severity="warning", message=message, hint="raise data.max_length to keep them", path=path))
+            found.append(
+                Problem(severity="warning", message=message, hint="raise data.max_length to keep them", path=path)
+            )
         if self.sniffed.splits:
             parts = ", ".join(f"{name} {rows:,}" for name, rows in list(self.sniffed.splits.items())[:8])
             message = f"read the split {self.sniffed.split}; the file holds {parts}"

@@ -112,7 +112,9 @@ def _length_problem(row: Row, tokens: int, max_length: int, overlong: str) -> Pr
         return None
     fate = "it is left out" if overlong == "drop" else "the rest is cut off"
     message = f"{tokens:,} tokens, {tokens - max_length:,} more than data.max_length: {fate}"
-    return Problem(severity="warning", message=message, hint="raise data.max_length", row=row.number, line=row.line or None)
+    return Problem(
+        severity="warning", message=message, hint="raise data.max_length", row=row.number, line=row.line or None
+    )
 
 
 def _cut(renderer: Renderer, rendered: Rendered, encoded: TokenRow, max_length: int) -> int:

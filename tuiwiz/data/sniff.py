@@ -188,7 +188,9 @@ def _given_mapping(
             continue
         close = nearest(target, columns)
         hint = f"did you mean {close}?" if close else f"columns are: {_listed(columns)}"
-        problems.append(_problem(source, f"data.mapping: there is no column '{clean_line(target, 40)}' for {role}", hint))
+        problems.append(
+            _problem(source, f"data.mapping: there is no column '{clean_line(target, 40)}' for {role}", hint)
+        )
     if problems:
         return "none", dict(mapping), problems
     preferred = _TASK_FORMATS.get(task, ())
@@ -216,10 +218,14 @@ def _unknown_columns(
     message = f"columns fit no known format: found {_listed(columns)}"
     if wanted:
         roles = ", ".join(role.name for role in BY_NAME[wanted[0]].roles if role.required)
-        return _problem(source, f"{message}; {wanted[0]} needs {roles}", "name the columns: --set data.mapping.ROLE=COLUMN")
+        return _problem(
+            source, f"{message}; {wanted[0]} needs {roles}", "name the columns: --set data.mapping.ROLE=COLUMN"
+        )
     if source.container == "csv" and _looks_headless(rows, columns):
         hint = "put the column names into the first line, e.g. text,label"
-        return _problem(source, f"the first line ({_listed(columns, 3)}) looks like data: a header line is missing", hint)
+        return _problem(
+            source, f"the first line ({_listed(columns, 3)}) looks like data: a header line is missing", hint
+        )
     expected = "; ".join(
         f"{format.name}: " + " + ".join(role.columns[0] for role in format.roles if role.required)
         for format in FORMATS
@@ -239,6 +245,10 @@ def _looks_headless(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> boo
         return "".join("0" if char.isdigit() else char for char in text)
 
     return any(
-        any(str(row.get(column)) == column or (shape(str(row.get(column))) == shape(column) and any(map(str.isdigit, column))) for row in rows)
+        any(
+            str(row.get(column)) == column
+            or (shape(str(row.get(column))) == shape(column) and any(map(str.isdigit, column)))
+            for row in rows
+        )
         for column in columns
     )

@@ -49,7 +49,9 @@ def answer_spans(
                 span = (len(before), _end_of_turn(full, len(before), len(after.rstrip()), special))
         found.append(span)
     if None in found:
-        marked = content_spans(render, messages, full, [t for t, span in zip(turns, found, strict=True) if span is None])
+        marked = content_spans(
+            render, messages, full, [t for t, span in zip(turns, found, strict=True) if span is None]
+        )
         if marked is None:
             raise RowError("the chat template does not show where the answer lies", hint="choose another data.template")
         rest = iter(marked)
@@ -63,7 +65,8 @@ def content_spans(
     """Where the contents of `turns` (in ascending order) stand in `full`; None when marks change what is rendered."""
     chosen = set(turns)
     marked = [
-        {**message, "content": _mark(message["content"])} if i in chosen else message for i, message in enumerate(messages)
+        {**message, "content": _mark(message["content"])} if i in chosen else message
+        for i, message in enumerate(messages)
     ]
     try:
         text = render(marked, False)

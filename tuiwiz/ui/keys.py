@@ -128,7 +128,9 @@ RUN: tuple[Key, ...] = (
     Key("run.begin", "g,home", "scroll_pane(-1000000)", "begin", "Scroll the pane to its beginning.", footer=False),
     Key("run.search", "slash", "search", "search", "Search the log.", footer=False),
     Key("run.level", "w", "level", "level", "Log: all, warnings and errors, or errors only.", footer=False),
-    Key("run.copy", "y", "copy", "copy", "Copy the run folder's path, or on the finish card the snippet.", footer=False),
+    Key(
+        "run.copy", "y", "copy", "copy", "Copy the run folder's path, or on the finish card the snippet.", footer=False
+    ),
 )
 
 HELP: tuple[Key, ...] = (Key("help.back", "escape,q,question_mark", "back", "back", "Close help."),)

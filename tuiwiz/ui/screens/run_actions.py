@@ -105,7 +105,9 @@ class RunActions(TuiwizScreen):
             Answer("s", "stop the run", "stop"),
             Answer("n", "stay here", ""),
         )
-        detail = f"Detached, it trains on; `tuiwiz watch` shows it again. Stopped: {STOP_DETAIL[0].lower()}{STOP_DETAIL[1:]}"
+        detail = (
+            f"Detached, it trains on; `tuiwiz watch` shows it again. Stopped: {STOP_DETAIL[0].lower()}{STOP_DETAIL[1:]}"
+        )
         self.app.push_screen(Dialog("Leave: detach or stop?", detail, answers), self._leave_answered)
         return True
 

@@ -259,9 +259,7 @@ class Chart(Widget):
         base = self.rich_style
         if not 0 <= y < len(self._rows):
             return Strip.blank(self.size.width, base)
-        return Strip(
-            [Segment(text, self._styles.get(style, base)) for text, style in self._rows[y]], self.size.width
-        )
+        return Strip([Segment(text, self._styles.get(style, base)) for text, style in self._rows[y]], self.size.width)
 
     # Mouse
 

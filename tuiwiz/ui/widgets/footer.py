@@ -41,9 +41,7 @@ class KeyFooter(Widget):
         return [*placed, (used, keys[-1])]
 
     def render(self) -> Content:
-        parts = [
-            Content.assemble((key.shown, "$accent bold"), (f" {key.label}", "$dim")) for _, key in self.fitting()
-        ]
+        parts = [Content.assemble((key.shown, "$accent bold"), (f" {key.label}", "$dim")) for _, key in self.fitting()]
         return Content(" " * GAP).join(parts)
 
     async def on_click(self, event: events.Click) -> None:

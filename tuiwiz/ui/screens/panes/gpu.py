@@ -46,13 +46,18 @@ def _card(card: Mapping[str, Value], width: int, glyphs: Glyphs) -> list[Content
         parts += [f"{power:.0f}", (f" of {limit:.0f} W   " if limit else " W   ", "$dim")]
     heat = _number(card, "temperature_c")
     if heat is not None:
-        parts += [(f"{heat:.0f}", "$warn" if heat >= 84 else ""), (f" {glyphs.degree}C   ".replace("  C", " C"), "$dim")]
+        parts += [
+            (f"{heat:.0f}", "$warn" if heat >= 84 else ""),
+            (f" {glyphs.degree}C   ".replace("  C", " C"), "$dim"),
+        ]
     speed = _number(card, "sm_clock_mhz")
     if speed is not None:
         parts += [f"{speed:.0f}", (" MHz   ", "$dim")]
     throttle = card.get("throttle")
     if isinstance(throttle, str):
-        parts.append((f"throttled: {line_of(throttle, glyphs, 30)}", "$warn") if throttle else ("no throttling", "$dim"))
+        parts.append(
+            (f"throttled: {line_of(throttle, glyphs, 30)}", "$warn") if throttle else ("no throttling", "$dim")
+        )
     if parts:
         out.append(row("power", *parts))
     return out

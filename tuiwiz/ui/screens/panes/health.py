@@ -46,5 +46,3 @@ def has_trouble(snapshot: Snapshot) -> bool:
 
 def _value(value: object) -> str:
     return number(value) if isinstance(value, float) else str(value)
-
-

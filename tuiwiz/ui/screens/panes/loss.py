@@ -19,8 +19,14 @@ def loss(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     tokens = last_values(view, "tokens", 1)
     seen = human_count(tokens[-1]) if tokens else "-"
     parts.append(
-        row("so far", (clock(facts.elapsed_s), ""), ("   tokens ", "$dim"), seen, ("   checkpoints ", "$dim"),
-            str(len(view.checkpoints)))
+        row(
+            "so far",
+            (clock(facts.elapsed_s), ""),
+            ("   tokens ", "$dim"),
+            seen,
+            ("   checkpoints ", "$dim"),
+            str(len(view.checkpoints)),
+        )
     )
     alerts = [alert for alert in view.alerts if alert.severity != "info"]
     if alerts:

@@ -32,8 +32,9 @@ def sample_lines(sample: Sample, width: int, glyphs: Glyphs, *, most: int = 12) 
         left_lines = wrap(text_of(sample.base, glyphs), room)[:most]
         right_lines = wrap(text_of(sample.now, glyphs), room)[:most]
         out.append(
-            Content.assemble((" " + "base model".ljust(room) + "   ", "$dim"), (f"now, step {sample.step}", "$dim"),
-                             (right, "$good"))
+            Content.assemble(
+                (" " + "base model".ljust(room) + "   ", "$dim"), (f"now, step {sample.step}", "$dim"), (right, "$good")
+            )
         )
         for number in range(max(len(left_lines), len(right_lines))):
             left = left_lines[number] if number < len(left_lines) else ""
