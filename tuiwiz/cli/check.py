@@ -1,0 +1,58 @@
+"""`tuiwiz check BUNDLE`: every problem of a bundle, its data and this machine at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from tuiwiz.base.problems import Problem
+
+
+def register(app: typer.Typer) -> None:
+    @app.command("check")
+    def check(
+        bundle: Path = typer.Argument(..., help="The bundle file."),
+        sets: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a value before checking."),
+        as_json: bool = typer.Option(False, "--json", help="One JSON document."),
+    ) -> None:
+        """Report all problems of a bundle, its data and this machine at once."""
+        from tuiwiz.base.errors import ExitCode
+        from tuiwiz.cli.output import emit_json, problem_lines, say
+
+        problems, fits = _collect(bundle, sets)
+        errors = [problem for problem in problems if problem.severity == "error"]
+        if as_json:
+            emit_json({"ok": not errors and fits, "problems": problems})
+        else:
+            for line in problem_lines(problems):
+                say(line)
+            warnings = len(problems) - len(errors)
+            verdict = "ready to run" if not errors and fits else "not ready"
+            say(f"{bundle}: {verdict}, {len(errors)} errors, {warnings} warnings and notes")
+        if errors:
+            raise typer.Exit(ExitCode.INVALID)
+        if not fits:
+            raise typer.Exit(ExitCode.DOES_NOT_FIT)
+
+
+def _collect(path: Path, sets: list[str]) -> tuple[list[Problem], bool]:
+    """All problems, in the order bundle, model, data, memory; and whether the run fits."""
+    from tuiwiz.base.errors import TuiwizError
+    from tuiwiz.bundle.change import apply_sets
+    from tuiwiz.bundle.read import inspect_bundle
+
+    bundle, found = inspect_bundle(path)
+    problems = list(found)
+    if bundle is None or not found.ok:
+        return problems, True
+    try:
+        bundle = apply_sets(bundle, sets)
+    except TuiwizError as error:
+        return [*problems, *error.problems], True
+    from tuiwiz.wizard.preflight import preflight
+
+    report = preflight(bundle, path.resolve().parent)
+    return [*problems, *report.problems], report.fits

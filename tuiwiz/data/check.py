@@ -1,0 +1,129 @@
+"""What `tuiwiz data check` says about a file: accepted or refused, as what, how much of it, and every defect."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tuiwiz.base.errors import TuiwizError
+from tuiwiz.base.problems import Problem
+from tuiwiz.data.load import Loader, Progress, Settings
+from tuiwiz.data.render import Renderer
+from tuiwiz.data.sniff import sniff
+from tuiwiz.data.source import open_source
+from tuiwiz.data.split import automatic_size, resolution
+from tuiwiz.data.types import Lengths
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The document of `data check --json`. Token counts are null where no tokenizer was at hand."""
+
+    ok: bool
+    format: str
+    mapping: dict[str, str]
+    rows: int
+    usable_rows: int
+    tokens: int | None
+    supervised_tokens: int | None
+    lengths: Lengths | None
+    problems: list[Problem]
+    classes: int | None = None
+    tokenizer: str = ""
+    template: str = ""
+    max_length: int = 0
+
+
+def check(
+    path: Path,
+    settings: Settings,
+    renderer: Renderer | None,
+    *,
+    validation: Path | None = None,
+    tokenizer: str = "",
+    progress: Progress | None = None,
+) -> Report:
+    """Read all of `path` and judge it. Bad data is reported, never raised."""
+    loader: Loader | None = None
+    try:
+        loader = Loader(path, settings, renderer, progress=progress)
+        deque(loader.rows(), maxlen=0)
+    except TuiwizError as error:
+        return _refused(path, settings, loader, error, tokenizer)
+    problems = loader.problems()
+    problems += _split_facts(loader, validation, settings, renderer)
+    counted = renderer is not None and renderer.tokens is not None
+    pairs = loader.format in {"classification", "multi-label"}
+    return Report(
+        ok=not any(problem.severity == "error" for problem in problems),
+        format=loader.format,
+        mapping=dict(loader.sniffed.mapping),
+        rows=loader.examination.rows,
+        usable_rows=loader.examination.usable,
+        tokens=loader.tally.tokens if counted else None,
+        supervised_tokens=loader.tally.supervised if counted and not pairs else (0 if counted else None),
+        lengths=loader.lengths() if counted else None,
+        problems=problems,
+        classes=len(loader.examination.labels) or None,
+        tokenizer=tokenizer,
+        template=renderer.template.name if renderer is not None else "",
+        max_length=settings.max_length,
+    )
+
+
+def _refused(path: Path, settings: Settings, loader: Loader | None, error: TuiwizError, tokenizer: str) -> Report:
+    if loader is not None:
+        format, mapping, rows = loader.format, dict(loader.sniffed.mapping), loader.examination.rows
+    else:
+        sniffed = sniff(path, format=settings.format, mapping=settings.mapping, task=settings.task)
+        format, mapping = sniffed.format, sniffed.mapping
+        rows = _count(path)
+    return Report(
+        ok=False,
+        format=format,
+        mapping=mapping,
+        rows=rows,
+        usable_rows=loader.examination.usable if loader else 0,
+        tokens=None,
+        supervised_tokens=None,
+        lengths=None,
+        problems=list(error.problems),
+        tokenizer=tokenizer,
+        max_length=settings.max_length,
+    )
+
+
+def _count(path: Path) -> int:
+    """Rows of a file in no known format; 0 when it cannot be read."""
+    try:
+        return sum(1 for _ in open_source(path).read())
+    except TuiwizError:
+        return 0
+
+
+def _split_facts(
+    loader: Loader, validation: Path | None, settings: Settings, renderer: Renderer | None
+) -> list[Problem]:
+    path = str(loader.source.path)
+    if validation is not None:
+        other = check(validation, settings, renderer)
+        facts = [p for p in other.problems if p.severity != "info"]
+        message = f"validation: {other.usable_rows:,} of {other.rows:,} rows can be used"
+        return [*facts, Problem(severity="info", message=message, path=str(validation))]
+    if loader.source.container == "text":
+        return []
+    held = automatic_size(loader.examination.usable)
+    if not held:
+        message = f"{loader.examination.usable} rows are too few to hold any out: training will not be measured"
+        return [Problem(severity="info", message=message, hint="give more rows or a validation file", path=path)]
+    share = f"±{100 * resolution(held):.0f} points"
+    message = f"{held:,} rows would be held out for validation; a share measured on them is known to {share}"
+    return [Problem(severity="info", message=message, path=path)]
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The report as plain JSON values."""
+    found: dict[str, Any] = msgspec.to_builtins(report)
+    return found

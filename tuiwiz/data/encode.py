@@ -1,0 +1,80 @@
+"""Examples to tokens in batches: one batch is tokenized on all cores while the next is being rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+import msgspec
+
+from tuiwiz.data.render import Rendered, Renderer, TokenRow
+from tuiwiz.data.turns import RowError
+from tuiwiz.data.types import Example
+
+BATCH_ROWS = 512
+DISAGREEMENT_HINT = "the mask of this row cannot be trusted: choose another data.template, or report the template"
+
+Reject = Callable[[Example, RowError], None]
+
+
+class Counted(msgspec.Struct, gc=False):
+    """An example with its tokens. A pair has `other`, the tokens of the rejected answer in the same place."""
+
+    example: Example
+    tokens: TokenRow
+    other: TokenRow | None = None
+
+
+def encode(renderer: Renderer, examples: Iterable[Example], train_on: str, reject: Reject) -> Iterator[Counted]:
+    """Encode examples in order. Rows that the template refuses, or whose mask two methods disagree on, go to `reject`."""
+    source = iter(examples)
+    with ThreadPoolExecutor(1, thread_name_prefix="encode") as pool:
+        waiting: Future[list[Counted]] | None = None
+        while True:
+            batch = list(islice(source, BATCH_ROWS))
+            pairs = [pair for example in batch if (pair := _render(renderer, example, train_on, reject)) is not None]
+            done = waiting.result() if waiting is not None else []
+            waiting = pool.submit(_encode_batch, renderer, pairs, reject) if pairs else None
+            yield from done
+            if not batch:
+                return
+
+
+Pair = tuple[Example, Rendered, Rendered | None]
+
+
+def _render(renderer: Renderer, example: Example, train_on: str, reject: Reject) -> Pair | None:
+    try:
+        rendered = renderer.render(example, train_on)
+        other = None
+        if example.rejected is not None:
+            answer = {"role": "assistant", "content": example.rejected}
+            messages = [*example.messages[:-1], answer]
+            rest = Example(example.row, example.line, messages, tools=example.tools)
+            other = renderer.render(rest, "completion")
+    except RowError as error:
+        reject(example, error)
+        return None
+    return example, rendered, other
+
+
+def _encode_batch(renderer: Renderer, pairs: list[Pair], reject: Reject) -> list[Counted]:
+    every = [rendered for _, rendered, _ in pairs] + [other for _, _, other in pairs if other is not None]
+    encoded = renderer.encode(every)
+    verdicts = renderer.verify(every, encoded)
+    others = iter(zip(encoded[len(pairs) :], verdicts[len(pairs) :], strict=True))
+    found = []
+    for (example, _, other), tokens, verdict in zip(pairs, encoded, verdicts, strict=False):
+        second: TokenRow | None = None
+        if other is not None:
+            second, second_verdict = next(others)
+            verdict = verdict or second_verdict
+        if verdict is not None:
+            message = f"two ways to find the trained part disagree: {verdict}"
+            reject(example, RowError(message, hint=DISAGREEMENT_HINT))
+        elif not tokens.ids:
+            reject(example, RowError("renders to nothing", hint="remove the row"))
+        else:
+            found.append(Counted(example, tokens, second))
+    return found

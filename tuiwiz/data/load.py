@@ -1,0 +1,220 @@
+"""One file from path to tokens, with everything that was found on the way: what `prepare` and `data check` share."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from tuiwiz.base.errors import InvalidError, TuiwizError
+from tuiwiz.base.problems import Problem
+from tuiwiz.data.encode import Counted, encode
+from tuiwiz.data.examine import Examination
+from tuiwiz.data.formats import BY_NAME
+from tuiwiz.data.render import Renderer, TokenRow
+from tuiwiz.data.sniff import sniff_source
+from tuiwiz.data.source import Source, open_source
+from tuiwiz.data.textblocks import blocks
+from tuiwiz.data.turns import RowError
+from tuiwiz.data.types import Example, Lengths, Sniffed
+
+Progress = Callable[[str, int, int], None]
+LEAST_USABLE_SHARE = 0.5
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How rows become tokens: the values of `[data]` that matter here. An empty `task` accepts every format."""
+
+    task: str = ""
+    format: str = "auto"
+    mapping: Mapping[str, str] = {}
+    system: str | None = None
+    train_on: str = "assistant"
+    max_length: int = 2048
+    overlong: str = "drop"
+    labels: str | None = None
+
+
+class Tally(msgspec.Struct):
+    """Counted while rows pass: over-long rows, the answer tokens they cost, and lengths before dropping or cutting."""
+
+    overlong: int = 0
+    dropped: int = 0
+    lost_tokens: int = 0
+    tokens: int = 0
+    supervised: int = 0
+    lengths: array[int] = msgspec.field(default_factory=lambda: array("i"))
+
+
+class Loader:
+    """Opens, recognises and reads one data set. Iterate `rows` once.
+
+    Raises:
+        InvalidError: the set cannot be used; every bad row is among its problems.
+    """
+
+    def __init__(
+        self, path: Path, settings: Settings, renderer: Renderer | None, *, progress: Progress | None = None
+    ) -> None:
+        self.settings = settings
+        self.renderer = renderer
+        self.progress = progress
+        self.source: Source = open_source(path)
+        self.sniffed: Sniffed = sniff_source(
+            self.source, format=settings.format, mapping=settings.mapping, task=settings.task
+        )
+        self.tally = Tally()
+        self.format = self.sniffed.format
+        if self.format == "none":
+            raise self._refused(list(self.sniffed.problems))
+        special = renderer.tokens.special_pattern if renderer and renderer.tokens else None
+        self.examination = Examination(
+            self.source, self.format, self.sniffed.mapping, system=settings.system, special=special
+        )
+        self._check_task()
+
+    def _refused(self, problems: list[Problem]) -> InvalidError:
+        first = next((p for p in problems if p.severity == "error"), problems[0])
+        return InvalidError(f"{self.source.path.name}: {first.message}", hint=first.hint, problems=problems)
+
+    def _check_task(self) -> None:
+        task = self.settings.task
+        if not task or task in BY_NAME[self.format].serves:
+            return
+        if task == "pretrain" and self.format != "text":
+            hint = "pretrain learns running text: a column named text, or a .txt file"
+        else:
+            hint = f"this set serves: {', '.join(BY_NAME[self.format].serves)}"
+        message = f"a {self.format} set does not fit the task {task}"
+        raise self._refused([Problem(message=message, hint=hint, path=str(self.source.path))])
+
+    def _reject(self, example: Example, error: RowError) -> None:
+        self.examination.usable -= 1
+        self.examination.reject(example.row, example.line, error)
+
+    def rows(self) -> Iterator[Counted]:
+        """Rows that fit, in order, over-long ones dropped or cut. Without a tokenizer rows carry no tokens.
+
+        Raises:
+            InvalidError: nothing, or too little, of the set can be used.
+        """
+        yield from self._fitting(self._tokened())
+        self._judge()
+
+    def _tokened(self) -> Iterator[Counted]:
+        examples = self._watched()
+        if self.renderer is None or self.renderer.tokens is None:
+            for example in examples:
+                yield Counted(example, TokenRow(example.row, [], bytearray()))
+        elif self.source.container == "text":
+            yield from blocks(self.renderer.tokens, examples, self.settings.max_length)
+        else:
+            yield from encode(self.renderer, examples, self.settings.train_on, self._reject)
+
+    def _watched(self) -> Iterator[Example]:
+        for count, example in enumerate(self.examination.examples()):
+            if self.progress is not None and count % 1000 == 0:
+                self.progress("data", self.examination.rows, 0)
+            yield example
+
+    def _fitting(self, rows: Iterator[Counted]) -> Iterator[Counted]:
+        limit, tally = self.settings.max_length, self.tally
+        for found in rows:
+            tokens = found.tokens
+            length = len(tokens.ids)
+            if found.other is not None:
+                length = max(length, len(found.other.ids))
+            if length > limit:
+                tally.overlong += 1
+                supervised = tokens.trained.count(1)
+                kept = tokens.trained.count(1, 0, limit) if self.settings.overlong == "truncate" else 0
+                tally.lost_tokens += supervised - kept
+                if not kept:
+                    tally.dropped += 1
+                    continue
+                found.tokens = TokenRow(tokens.row, tokens.ids[:limit], tokens.trained[:limit])
+                length = limit
+            tally.tokens += len(found.tokens.ids) + (len(found.other.ids) if found.other is not None else 0)
+            if found.example.text is None or self.format == "text":
+                tally.supervised += found.tokens.trained.count(1)
+            if found.other is not None:
+                tally.supervised += found.other.trained.count(1)
+            tally.lengths.append(length)
+            yield found
+
+    def _judge(self) -> None:
+        examination = self.examination
+        path = str(self.source.path)
+        problem: Problem | None = None
+        if not examination.rows:
+            problem = Problem(message="no rows", hint="the file holds a header or blank space only", path=path)
+        elif not examination.usable:
+            first = examination.bad[0].message if examination.bad else ""
+            message = f"none of {examination.rows:,} rows can be used: {first}"
+            problem = Problem(message=message, hint=examination.bad[0].hint if examination.bad else "", path=path)
+        elif examination.usable < LEAST_USABLE_SHARE * examination.rows:
+            message = f"only {examination.usable:,} of {examination.rows:,} rows fit the format {self.format}"
+            problem = Problem(message=message, hint="are several formats mixed? give each a file of its own", path=path)
+        elif self.format == "classification" and len(examination.labels) < 2:
+            only = next(iter(examination.labels), "")
+            problem = Problem(message=f"at least two classes are needed, all rows are '{only}'", path=path)
+        elif self.renderer is not None and examination.usable == self.tally.dropped:
+            message = f"every row is longer than {self.settings.max_length} tokens"
+            problem = Problem(message=message, hint="raise data.max_length, or set data.overlong = truncate", path=path)
+        if problem is not None:
+            raise self._refused([problem, *examination.problems(refused=True)])
+
+    def lengths(self) -> Lengths:
+        """Quantiles over the rows that passed."""
+        ordered = sorted(self.tally.lengths)
+        if not ordered:
+            return Lengths()
+        count = len(ordered)
+        return Lengths(p50=ordered[(count + 1) // 2 - 1], p95=ordered[-(-95 * count // 100) - 1], max=ordered[-1])
+
+    def problems(self) -> list[Problem]:
+        """Everything found, once the rows have passed."""
+        found = list(self.sniffed.problems) + self.examination.problems()
+        tally, settings, path = self.tally, self.settings, str(self.source.path)
+        if tally.overlong:
+            what = "left out" if settings.overlong == "drop" else f"cut to {settings.max_length} tokens"
+            message = (
+                f"{tally.overlong:,} row{'s are' if tally.overlong > 1 else ' is'} longer than {settings.max_length} tokens: "
+                f"{what}, {tally.lost_tokens:,} answer tokens lost"
+            )
+            found.append(
+                Problem(severity="warning", message=message, hint="raise data.max_length to keep them", path=path)
+            )
+        if self.sniffed.splits:
+            parts = ", ".join(f"{name} {rows:,}" for name, rows in list(self.sniffed.splits.items())[:8])
+            message = f"read the split {self.sniffed.split}; the file holds {parts}"
+            found.append(Problem(severity="info", message=message, path=path))
+        found += self._template_problems(path)
+        return found
+
+    def _template_problems(self, path: str) -> list[Problem]:
+        renderer = self.renderer
+        if renderer is None or renderer.tokens is None or self.format in {"text", "classification", "multi-label"}:
+            return []
+        found = []
+        if renderer.template.name == "instruction" and not renderer.tokens.config.get("chat_template"):
+            message = "the model brings no chat template: rows are written as ### Instruction / ### Response"
+            hint = "data.template = 'chatml' or a Jinja file chooses another; it is saved with the result"
+            found.append(Problem(severity="info", message=message, hint=hint, path=path))
+        if "tools" in self.sniffed.mapping and not renderer.template.knows_tools:
+            message = "the chat template does not show tool definitions to the model: the column is not used"
+            found.append(Problem(severity="warning", message=message, hint="use a model trained for tools", path=path))
+        if not renderer.tokens.special:
+            message = "the tokenizer has no control tokens: the end of an answer cannot be learnt"
+            found.append(Problem(severity="warning", message=message, path=path))
+        return found
+
+
+def tolerant(make: Callable[[], Loader]) -> tuple[Loader | None, TuiwizError | None]:
+    """A loader, or the error that kept it from being made."""
+    try:
+        return make(), None
+    except TuiwizError as error:
+        return None, error

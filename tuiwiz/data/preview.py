@@ -1,0 +1,146 @@
+"""The first rows of a file as the model will see them, within a second for any size of file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+
+from tuiwiz.base.errors import InvalidError
+from tuiwiz.base.problems import Problem
+from tuiwiz.data.mapping import Mapper, mapper
+from tuiwiz.data.render import Rendered, Renderer, TokenRow
+from tuiwiz.data.sniff import sniff_source
+from tuiwiz.data.source import Source, open_source
+from tuiwiz.data.turns import RowError
+from tuiwiz.data.types import Mark, PreviewRow, Row, Segment
+
+LINES_OF_TEXT = 40
+"""Lines of a plain text file that are shown as one row."""
+
+
+def preview(
+    path: Path,
+    tokenizer_folder: Path | None,
+    *,
+    format: str = "auto",
+    mapping: Mapping[str, str] | None = None,
+    train_on: str = "assistant",
+    system: str | None = None,
+    max_length: int = 2048,
+    overlong: str = "drop",
+    template: str = "model",
+    task: str = "",
+    skip: int = 0,
+    limit: int = 5,
+    renderer: Renderer | None = None,
+) -> list[PreviewRow]:
+    """Up to `limit` rows after the first `skip`, with trained, context and truncated stretches.
+
+    Joined, the segments of a row are its exact text. Without a tokenizer folder the rows are written with the template
+    for base models, and token counts are None; `renderer` may be given instead of a folder to save opening it again.
+    A row that would be dropped for its length is shown, and `problem` says so.
+
+    Raises:
+        InvalidError: the file, the tokenizer or the template cannot be read, or no format fits.
+    """
+    source = open_source(path)
+    sniffed = sniff_source(source, format=format, mapping=mapping or {}, task=task)
+    if sniffed.format == "none":
+        first = sniffed.problems[0]
+        raise InvalidError(first.message, hint=first.hint, problems=sniffed.problems)
+    renderer = renderer or Renderer(tokenizer_folder, template=template)
+    map_row = mapper(sniffed.format, sniffed.mapping, system=system)
+    train_on = "all" if sniffed.format == "text" else train_on
+    shown = []
+    for found in islice(_rows(source), skip, skip + limit):
+        if isinstance(found, Problem):
+            shown.append(PreviewRow(row=found.row or 0, line=found.line or 0, problem=found))
+            continue
+        shown.append(_preview_row(source, renderer, map_row, found, train_on, max_length, overlong))
+    return shown
+
+
+def _rows(source: Source) -> Iterator[Row | Problem]:
+    """Rows as they are shown: plain text in pieces of some lines, everything else row by row."""
+    if source.container != "text":
+        yield from source.read()
+        return
+    rows = source.read()
+    while lines := [row for row in islice(rows, LINES_OF_TEXT) if isinstance(row, Row)]:
+        yield Row(lines[0].number, lines[0].line, "\n".join(str(line.value) for line in lines))
+
+
+def _preview_row(
+    source: Source, renderer: Renderer, map_row: Mapper, row: Row, train_on: str, max_length: int, overlong: str
+) -> PreviewRow:
+    try:
+        example = map_row(row)
+        rendered = renderer.render(example, train_on)
+    except RowError as error:
+        problem = Problem(
+            severity="warning",
+            message=error.message,
+            hint=error.hint,
+            path=str(source.path),
+            row=row.number,
+            line=row.line or None,
+        )
+        return PreviewRow(row=row.number, line=row.line, problem=problem)
+    if renderer.tokens is None:
+        return PreviewRow(row=row.number, line=row.line, segments=segments(rendered, len(rendered.text)))
+    encoded = renderer.encode([rendered])[0]
+    verdict = renderer.verify([rendered], [encoded])[0]
+    problem_or_none = _length_problem(row, len(encoded.ids), max_length, overlong)
+    if verdict is not None:
+        message = f"two ways to find the trained part disagree: {verdict}"
+        problem_or_none = Problem(message=message, path=str(source.path), row=row.number, line=row.line or None)
+    cut = _cut(renderer, rendered, encoded, max_length)
+    supervised = encoded.trained.count(1, 0, max_length if overlong == "truncate" else len(encoded.ids))
+    return PreviewRow(
+        row=row.number,
+        line=row.line,
+        segments=segments(rendered, cut),
+        tokens=len(encoded.ids),
+        supervised_tokens=supervised,
+        problem=problem_or_none,
+    )
+
+
+def _length_problem(row: Row, tokens: int, max_length: int, overlong: str) -> Problem | None:
+    if tokens <= max_length:
+        return None
+    fate = "it is left out" if overlong == "drop" else "the rest is cut off"
+    message = f"{tokens:,} tokens, {tokens - max_length:,} more than data.max_length: {fate}"
+    return Problem(
+        severity="warning", message=message, hint="raise data.max_length", row=row.number, line=row.line or None
+    )
+
+
+def _cut(renderer: Renderer, rendered: Rendered, encoded: TokenRow, max_length: int) -> int:
+    """The character at which a row that is too long breaks off; the text's length for all others."""
+    if len(encoded.ids) <= max_length or renderer.tokens is None:
+        return len(rendered.text)
+    if rendered.literal:
+        return min(len(rendered.text), len(renderer.decode(encoded.ids[:max_length])))
+    encoding = renderer.tokens.encode_batch([rendered.text])[0]
+    return int(encoding.token_to_chars(max_length - 1)[1])
+
+
+def segments(rendered: Rendered, cut: int) -> tuple[Segment, ...]:
+    """The text in stretches of trained, context and, from character `cut` on, truncated."""
+    text = rendered.text
+    found: list[Segment] = []
+
+    def add(start: int, end: int, mark: Mark) -> None:
+        if start < end:
+            found.append(Segment(text[start:end], mark))
+
+    at = 0
+    for start, end in rendered.spans:
+        add(min(at, cut), min(start, cut), "context")
+        add(min(start, cut), min(end, cut), "trained")
+        at = end
+    add(min(at, cut), cut, "context")
+    add(cut, len(text), "truncated")
+    return tuple(found)

@@ -1,0 +1,210 @@
+"""What walks through this room: source rows, examples, encoded rows, and what is said about them."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from tuiwiz.base.problems import Problem
+
+Message = dict[str, Any]
+"""One turn as chat templates take it: `role`, `content`, and where there are any `tool_calls`."""
+
+Mark = Literal["trained", "context", "truncated"]
+
+
+class Row(msgspec.Struct, gc=False):
+    """One row as it stands in the source. `number` and `line` are 1-based; `line` is where the row starts."""
+
+    number: int
+    line: int
+    value: Any
+
+
+class Example(msgspec.Struct, gc=False):
+    """One row in the terms of its task, whatever the columns were called.
+
+    `messages` holds turns for chat, instruct and preference sets (there it ends with the chosen answer); `text` holds
+    a document or a text to classify; `rejected` the other answer of a pair; `label` a class or a verdict.
+    `untrained` lists indexes of assistant turns that the data itself excludes from training.
+    """
+
+    row: int
+    line: int
+    messages: list[Message] = []
+    text: str | None = None
+    tools: list[Any] | None = None
+    rejected: str | None = None
+    label: Any = None
+    untrained: tuple[int, ...] = ()
+
+
+class Sniffed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file is taken for.
+
+    `format` is `none` when no known format fits, and then `problems` says what was expected. `mapping` goes from role
+    (`messages`, `instruction`, `answer`, ...) to column; `columns` are those of the first rows, in order; `container`
+    is how the rows lie in the file; `split` names the part that is read where the file holds several.
+    """
+
+    format: str
+    mapping: dict[str, str]
+    columns: tuple[str, ...]
+    container: str
+    split: str = ""
+    splits: dict[str, int] = {}
+    problems: tuple[Problem, ...] = ()
+
+
+class Encoded(msgspec.Struct, frozen=True, gc=False):
+    """One row as the model sees it.
+
+    `trained[i]` is 1 where token `i` itself is a label: the loss of predicting it from the tokens before counts.
+    `row` is the 1-based source row.
+    """
+
+    input_ids: array[int]
+    trained: bytes
+    row: int
+
+    @property
+    def supervised(self) -> int:
+        return self.trained.count(1)
+
+    @property
+    def answer_start(self) -> int:
+        """Index of the first token of the last trained span; the row's length where nothing is trained."""
+        last = self.trained.rfind(1)
+        return self.trained.rfind(0, 0, last) + 1 if last >= 0 else len(self.trained)
+
+    @property
+    def prompt_ids(self) -> list[int]:
+        """The tokens before the last answer."""
+        return list(self.input_ids[: self.answer_start])
+
+    @property
+    def answer_ids(self) -> list[int]:
+        """The tokens of the last answer, its end of turn included."""
+        return list(self.input_ids[self.answer_start : self.trained.rfind(1) + 1])
+
+
+class Rows(Sequence[Encoded]):
+    """Encoded rows in four flat arrays: 5 bytes a token and 16 a row, whatever their number."""
+
+    def __init__(self) -> None:
+        self._ids: array[int] = array("i")
+        self._trained = bytearray()
+        self._ends: array[int] = array("q", [0])
+        self._row: array[int] = array("q")
+
+    def append(self, row: int, ids: Sequence[int], trained: bytes | bytearray) -> None:
+        if len(ids) != len(trained):
+            raise ValueError(f"row {row}: {len(ids)} tokens but {len(trained)} marks")
+        self._ids.extend(ids)
+        self._trained += trained
+        self._ends.append(len(self._ids))
+        self._row.append(row)
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if index < 0:
+            index += len(self)
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        start, end = self._ends[index], self._ends[index + 1]
+        return Encoded(self._ids[start:end], bytes(self._trained[start:end]), self._row[index])
+
+    def __iter__(self) -> Iterator[Encoded]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def lengths(self) -> array[int]:
+        """Tokens of each row."""
+        ends = self._ends
+        return array("i", (ends[i + 1] - ends[i] for i in range(len(self))))
+
+    def lengths_of(self, indexes: Sequence[int]) -> list[int]:
+        """Tokens of the rows with these indexes, without reading them."""
+        ends = self._ends
+        return [ends[index + 1] - ends[index] for index in indexes]
+
+    @property
+    def tokens(self) -> int:
+        return len(self._ids)
+
+    @property
+    def supervised(self) -> int:
+        return self._trained.count(1)
+
+
+class Lengths(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of a row: median, 95th percentile (nearest rank) and longest; 0 where nothing was counted."""
+
+    p50: int = 0
+    p95: int = 0
+    max: int = 0
+
+
+class DataProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """What planner, presets and screens need to know about a data set.
+
+    `rows` and `usable_rows` are counted before the automatic split. `tokens`, `supervised_tokens` and `lengths` are of
+    the usable rows after the over-long ones were dropped or cut, training and validation together.
+    `train_rows` + `validation_rows` can exceed `usable_rows` when validation has a file of its own.
+    """
+
+    format: str = ""
+    mapping: dict[str, str] = {}
+    rows: int = 0
+    usable_rows: int = 0
+    train_rows: int = 0
+    validation_rows: int = 0
+    tokens: int = 0
+    supervised_tokens: int = 0
+    lengths: Lengths = Lengths()
+    overlong: int = 0
+    duplicates: int = 0
+    max_length: int = 0
+    template: str = ""
+    tokenizer: str = ""
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A data set ready to train on.
+
+    `fingerprint` is hex SHA-256 over data, mapping, template, tokenizer and length; `hashes` are its parts. `template`
+    is the Jinja source of the chat template that was used: whoever saves the model saves it too.
+    """
+
+    train: Rows
+    validation: Rows
+    profile: DataProfile
+    problems: tuple[Problem, ...]
+    fingerprint: str
+    hashes: dict[str, str]
+    template: str = ""
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A stretch of rendered text and what becomes of it."""
+
+    text: str
+    mark: Mark
+
+
+class PreviewRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One source row as the model will see it; `problem` instead of segments where the row cannot be used."""
+
+    row: int
+    line: int
+    segments: tuple[Segment, ...] = ()
+    tokens: int | None = None
+    supervised_tokens: int | None = None
+    problem: Problem | None = None

@@ -1,0 +1,55 @@
+"""Requests to a running run: files created atomically, consumed in order at a step border, answered by events."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Literal, get_args
+
+import msgspec
+
+from tuiwiz.base.files import write_atomic
+from tuiwiz.events.folder import RunFolder
+
+Kind = Literal["pause", "resume", "checkpoint", "stop", "stop-now", "extend", "evaluate"]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """`steps` is how many to add, for `extend`."""
+
+    kind: Kind
+    steps: int = 0
+    by: str = ""
+
+
+def request(folder: RunFolder, kind: Kind, *, steps: int = 0) -> Path:
+    """Ask for something; returns the request's file, which vanishes when it is consumed.
+
+    Raises:
+        OSError: the run folder cannot be written (another user's run, a read-only copy).
+    """
+    by = os.environ.get("USER", "")
+    path = folder.control / f"{time.time_ns():020d}-{os.getpid()}-{kind}.json"
+    write_atomic(path, msgspec.json.encode(Request(kind=kind, steps=steps, by=by)))
+    return path
+
+
+def pending(folder: RunFolder) -> list[Request]:
+    """Consume all requests, oldest first. Files that are no requests are removed and ignored."""
+    found: list[Request] = []
+    try:
+        paths = sorted(path for path in folder.control.iterdir() if path.suffix == ".json" and path.name[0] != ".")
+    except OSError:
+        return found
+    for path in paths:
+        try:
+            found.append(msgspec.json.decode(path.read_bytes(), type=Request))
+        except (OSError, msgspec.MsgspecError):
+            pass
+        path.unlink(missing_ok=True)
+    return found
+
+
+def kinds() -> tuple[str, ...]:
+    return get_args(Kind)

@@ -1,0 +1,82 @@
+"""Events into a view. Folding in pieces of any size gives the same view as folding at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tuiwiz.events import types
+from tuiwiz.events.series import Series
+from tuiwiz.events.view import RunView
+
+
+def fold(view: RunView, events: Iterable[types.Event]) -> RunView:
+    """Take `events` into `view` and return it.
+
+    A new attempt (`run_started` with `from_step`) voids the records of earlier attempts beyond that step, so that a
+    resumed run reads as one run.
+    """
+    for event in events:
+        view.events += 1
+        view.first_t = view.first_t or event.t
+        view.last_t = max(view.last_t, event.t)
+        match event:
+            case types.Metric():
+                _metric(view, event)
+            case types.RunStarted():
+                _started(view, event)
+            case types.Stage():
+                view.stage = event
+            case types.Eval():
+                view.evals.append(event)
+            case types.Sample():
+                view.samples.append(event)
+            case types.Checkpoint():
+                view.checkpoints.append(event)
+            case types.Memory():
+                view.memory = event
+            case types.Resource():
+                view.resource = event
+            case types.Alert():
+                view.alerts.append(event)
+            case types.Control():
+                view.controls.append(event)
+            case types.Adjusted():
+                view.adjusted.append(event)
+                if event.key == "steps" and isinstance(event.to, int):
+                    view.steps = event.to
+            case types.Log():
+                view.log.append(event)
+            case types.Finished() | types.Stopped() | types.Failed():
+                view.closing = event
+            case types.Heartbeat():
+                pass
+    return view
+
+
+def _metric(view: RunView, event: types.Metric) -> None:
+    view.step = event.step
+    view.metrics.update(event.metrics)
+    for name, value in event.metrics.items():
+        series = view.series.get(name)
+        if series is None:
+            series = view.series[name] = Series()
+        series.append(event.step, value)
+    clock = view.series.setdefault("time", Series())
+    clock.append(event.step, event.t)
+
+
+def _started(view: RunView, event: types.RunStarted) -> None:
+    view.started = event
+    view.steps = event.steps or view.steps
+    view.closing = None
+    view.stage = None
+    view.step = event.from_step
+    for series in view.series.values():
+        if series.x and series.x[-1] > event.from_step:
+            series.drop_from(event.from_step + 0.5)
+    # What was done at the step itself was done before the attempt began and stays; an attempt from 0 starts anew.
+    last = event.from_step if event.from_step else -1
+    view.evals = [one for one in view.evals if one.step <= last]
+    view.samples = [one for one in view.samples if one.step <= last]
+    view.checkpoints = [one for one in view.checkpoints if one.step <= last]
+    view.adjusted = [one for one in view.adjusted if one.step <= last]

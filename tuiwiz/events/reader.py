@@ -1,0 +1,77 @@
+"""Reads events by byte offset: from any process, any number at once, while the writer goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from tuiwiz.events.types import Event
+
+_PIECE = 1 << 20
+"""Bytes read at once."""
+_LONGEST_LINE = 64 << 20
+"""Bytes after which an unfinished line is given up as damage."""
+
+
+class EventReader:
+    """Remembers how far it has read.
+
+    An unfinished last line is left for the next call; unreadable lines and unknown kinds are skipped and counted; a
+    file that has become shorter is read again from the start.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offset = 0
+        """Bytes of whole lines already returned."""
+        self.skipped = 0
+        """Lines that could not be read."""
+        self.restarted = False
+        """True after a call that found the file shorter than before: what was folded so far is void."""
+        self._decoder = msgspec.json.Decoder(Event)
+        self._lines: list[bytes] = []
+        self._rest = b""
+
+    def read(self, max_events: int = 2000) -> list[Event]:
+        """Up to `max_events` events that were appended since the last call; an empty list when there are none."""
+        self.restarted = False
+        events: list[Event] = []
+        while len(events) < max_events:
+            if not self._lines:
+                if not self._fill():
+                    break
+                continue
+            line = self._lines.pop()
+            self.offset += len(line) + 1
+            if not line.strip():
+                continue
+            try:
+                events.append(self._decoder.decode(line))
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                self.skipped += 1
+        return events
+
+    def _fill(self) -> bool:
+        """Take the next whole lines from the file; False when there are none."""
+        start = self.offset + len(self._rest)
+        try:
+            with self.path.open("rb") as file:
+                size = file.seek(0, 2)
+                if size < start:
+                    start, self.offset, self._rest, self.restarted = 0, 0, b"", True
+                file.seek(start)
+                piece = file.read(_PIECE)
+        except OSError:
+            return False
+        if not piece:
+            return False
+        lines = (self._rest + piece).split(b"\n")
+        self._rest = lines.pop()
+        if len(self._rest) > _LONGEST_LINE:
+            self.offset += len(self._rest)
+            self._rest = b""
+            self.skipped += 1
+        lines.reverse()
+        self._lines = lines
+        return bool(lines) or len(piece) == _PIECE

@@ -1,0 +1,234 @@
+"""Rules between fields, as pure functions: a rule accepts, warns or refuses, and always names the way out.
+
+A setting whose behaviour does not exist in this version is refused here, in one place, and never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tuiwiz.base.problems import Problem
+from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.fields import choices
+from tuiwiz.spec.keys import default_of, flatten
+
+AVAILABLE: dict[str, tuple[Any, ...]] = {
+    "task.kind": ("chat", "instruct", "pretrain"),
+    "task.labels": (None,),
+    "data.format": ("auto", "openai", "sharegpt", "alpaca", "prompt-completion", "text"),
+    "data.overlong": ("drop", "truncate"),
+    "adapter.method": ("qlora", "lora", "full"),
+    "adapter.variant": ("plain", "rslora"),
+    "quantization.bits": (4,),
+    "optimizer.name": ("adamw", "adamw_8bit", "paged_adamw_32bit", "paged_adamw_8bit", "sgd"),
+    "schedule.kind": ("constant", "linear", "cosine"),
+    "schedule.max_hours": (None,),
+    "schedule.stop_by": (None,),
+    "batch.processes": (1,),
+    "phases": ([],),
+    "regularization.label_smoothing": (0,),
+    "regularization.neftune": (0,),
+    "regularization.residual_dropout": (0,),
+    "evaluation.metric": ("loss",),
+    "memory.offload": ("none",),
+    "memory.oom": ("fail",),
+    "launch.strategy": ("single",),
+    "launch.nodes": (1,),
+    "tracking.tensorboard": (False,),
+    "tracking.wandb": (False,),
+    "tracking.trackio": (False,),
+    "tracking.mlflow": (False,),
+    "objective.beta": (None,),
+    "objective.gamma": (None,),
+    "objective.lambda": (None,),
+    "objective.loss": (None,),
+    "objective.desirable_weight": (None,),
+    "objective.undesirable_weight": (None,),
+}
+"""Keys of which this version carries out only these values."""
+
+
+def available(key: str) -> tuple[str | int, ...]:
+    """The choices of an enumerated key that this version carries out."""
+    only = AVAILABLE.get(key)
+    return tuple(choice for choice in choices(key) if only is None or choice in only)
+
+
+def check(bundle: Bundle) -> list[Problem]:
+    """Every problem between the fields of a bundle whose single values are fine."""
+    return [problem for rule in RULES for problem in rule(bundle)]
+
+
+def _not_available(bundle: Bundle) -> Iterator[Problem]:
+    flat = flatten(bundle)
+    for key, allowed in AVAILABLE.items():
+        if flat[key] in allowed:
+            continue
+        words = ", ".join(str(value) for value in allowed if value not in (None, []))
+        if key == "phases":
+            yield Problem(message="phases are not available in this version", key=key, hint="remove [[phases]]")
+        elif choices(key) or key in ("batch.processes", "launch.nodes", "evaluation.metric"):
+            yield Problem(
+                message=f"{key} = {flat[key]!r} is not available in this version",
+                key=key,
+                hint=f"available: {words}" if words else "leave it out",
+            )
+        else:
+            yield Problem(message=f"{key} is not available in this version", key=key, hint="leave it out")
+
+
+def _length_of_run(bundle: Bundle) -> Iterator[Problem]:
+    schedule = bundle.schedule
+    if schedule.epochs is not None and schedule.steps is not None:
+        yield Problem(
+            message="schedule.epochs and schedule.steps are both set",
+            key="schedule.steps",
+            hint="keep one of them",
+        )
+    if schedule.epochs is None and schedule.steps is None:
+        yield Problem(
+            message="the run has no length", key="schedule.epochs", hint="set schedule.epochs or schedule.steps"
+        )
+    if schedule.steps is not None and schedule.warmup >= 1 and schedule.warmup > schedule.steps:
+        yield Problem(
+            message=f"the warm-up of {schedule.warmup:g} steps is longer than the run of {schedule.steps}",
+            key="schedule.warmup",
+            hint="use a share of the run, such as 0.03",
+        )
+    if schedule.kind == "constant" and schedule.min_ratio:
+        yield Problem(
+            message="schedule.min_ratio has no meaning for a constant schedule",
+            key="schedule.min_ratio",
+            hint="leave it out, or choose cosine or linear",
+        )
+
+
+def _batch(bundle: Bundle) -> Iterator[Problem]:
+    batch = bundle.batch
+    if batch.micro is not None and batch.micro > batch.effective:
+        yield Problem(
+            message=f"a micro-batch of {batch.micro} rows exceeds the effective batch of {batch.effective}",
+            key="batch.micro",
+            hint="lower batch.micro or raise batch.effective",
+        )
+    elif batch.micro is not None and batch.accumulation is not None:
+        product = batch.micro * batch.accumulation * batch.processes
+        if product != batch.effective:
+            yield Problem(
+                message=f"micro x accumulation x processes = {product}, but the effective batch is {batch.effective}",
+                key="batch.accumulation",
+                hint="leave out batch.accumulation: it follows from the other two",
+            )
+
+
+def _validation(bundle: Bundle) -> Iterator[Problem]:
+    validation, evaluation = bundle.validation, bundle.evaluation
+    if validation.path is not None and validation.fraction is not None:
+        yield Problem(
+            message="validation.path and validation.fraction are both set",
+            key="validation.fraction",
+            hint="keep one of them",
+        )
+    if evaluation.patience is not None and evaluation.every < 1 and evaluation.patience * evaluation.every >= 1:
+        yield Problem(
+            message=f"{1 / evaluation.every:.0f} evaluations cannot use up a patience of {evaluation.patience}",
+            key="evaluation.patience",
+            hint="evaluate more often or lower evaluation.patience",
+        )
+
+
+def _adapter(bundle: Bundle) -> Iterator[Problem]:
+    adapter = bundle.adapter
+    if adapter.method == "full":
+        flat = flatten(bundle)
+        unused = ("rank", "alpha", "dropout", "targets", "variant", "from")
+        for key in (f"adapter.{name}" for name in unused):
+            if flat[key] != default_of(key):
+                yield Problem(
+                    message=f"{key} has no meaning when all weights are trained",
+                    key=key,
+                    hint='leave it out, or set adapter.method = "lora"',
+                )
+    if isinstance(adapter.targets, str) and adapter.targets != "all-linear":
+        yield Problem(
+            message=f'adapter.targets = "{adapter.targets}" is no known set',
+            key="adapter.targets",
+            hint='use "all-linear" or a list such as ["q_proj", "v_proj"]',
+        )
+    if isinstance(adapter.targets, tuple) and not adapter.targets:
+        yield Problem(message="adapter.targets is empty: nothing would be trained", key="adapter.targets")
+    if adapter.alpha / adapter.rank > 16 and adapter.method != "full" and adapter.variant == "plain":
+        yield Problem(
+            severity="warning",
+            message=f"alpha / rank = {adapter.alpha / adapter.rank:g}: a very strong adapter scale",
+            key="adapter.alpha",
+            hint="alpha is part of the learning rate; presets use alpha 32",
+        )
+    if adapter.method != "qlora":
+        flat = flatten(bundle)
+        for name in ("bits", "type", "double", "compute_dtype"):
+            key = f"quantization.{name}"
+            if flat[key] != default_of(key):
+                yield Problem(
+                    message=f'{key} has no meaning for adapter.method = "{adapter.method}"',
+                    key=key,
+                    hint='leave it out, or set adapter.method = "qlora"',
+                )
+
+
+def _optimizer(bundle: Bundle) -> Iterator[Problem]:
+    optimizer = bundle.optimizer
+    if optimizer.momentum is not None and optimizer.name != "sgd":
+        yield Problem(
+            message=f'optimizer.momentum has no meaning for optimizer.name = "{optimizer.name}"',
+            key="optimizer.momentum",
+            hint="Adam's counterpart is optimizer.betas",
+        )
+    if optimizer.name == "sgd" and list(optimizer.betas) != default_of("optimizer.betas"):
+        yield Problem(
+            message='optimizer.betas has no meaning for optimizer.name = "sgd"',
+            key="optimizer.betas",
+            hint="SGD's counterpart is optimizer.momentum",
+        )
+    if optimizer.name == "sgd" and optimizer.epsilon != default_of("optimizer.epsilon"):
+        yield Problem(message='optimizer.epsilon has no meaning for optimizer.name = "sgd"', key="optimizer.epsilon")
+    for beta in optimizer.betas:
+        if not 0 <= beta < 1:
+            yield Problem(
+                message=f"a beta of {beta:g} is outside 0..1", key="optimizer.betas", hint="e.g. [0.9, 0.999]"
+            )
+
+
+def _data(bundle: Bundle) -> Iterator[Problem]:
+    data = bundle.data
+    if isinstance(data.train, tuple):
+        if not data.train:
+            yield Problem(message="data.train is an empty list", key="data.train")
+        elif len(data.train) > 1:
+            yield Problem(
+                message="several training sets are not available in this version",
+                key="data.train",
+                hint="join them into one file",
+            )
+    elif not data.train.strip():
+        yield Problem(message="data.train is empty", key="data.train", hint="name a file")
+    if not bundle.model.source.strip():
+        yield Problem(message="model.source is empty", key="model.source", hint="`tuiwiz models list` names models")
+    if bundle.task.kind == "pretrain" and data.train_on != "all":
+        yield Problem(
+            message=f'pretraining learns all tokens; data.train_on = "{data.train_on}" would not',
+            key="data.train_on",
+            hint='set data.train_on = "all"',
+        )
+
+
+RULES: tuple[Callable[[Bundle], Iterator[Problem]], ...] = (
+    _not_available,
+    _data,
+    _length_of_run,
+    _batch,
+    _validation,
+    _adapter,
+    _optimizer,
+)
