@@ -86,7 +86,7 @@ def test_home(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, full: bool
             streams.finished_run(Path("runs/yesterday")),
             streams.failed_run(Path("runs/before")),
         ]
-    monkeypatch.setattr(registry, "list_runs", lambda: runs)
+    monkeypatch.setattr(registry, "folders", lambda: runs)
 
     async def before(pilot: Pilot[int]) -> None:
         screen = pilot.app.screen

@@ -48,7 +48,9 @@ class SeriesCurve:
         first, last = max(0, bisect_left(xs, x0) - 1), min(len(xs), bisect_right(xs, x1) + 1)
         if last - first <= columns:
             return Curve(style, points=tuple(zip(xs[first:last], self._series.y[first:last], strict=True)))
-        low, high = self._series.columns(x0, x1, columns)
+        found = self._series.columns(x0, x1, columns)
+        low = [math.nan if column is None else column[0] for column in found]
+        high = [math.nan if column is None else column[1] for column in found]
         return Curve(style, low=low, high=high)
 
 
@@ -110,5 +112,5 @@ def overview(series: Series, columns: int) -> list[float]:
     """The whole series in at most `columns` values."""
     if len(series) <= columns:
         return list(series.y)
-    low, high = series.columns(series.x[0], series.x[-1], columns)
-    return [(a + b) / 2 for a, b in zip(low, high, strict=True)]
+    found = series.columns(series.x[0], series.x[-1], columns)
+    return [math.nan if column is None else (column[0] + column[1]) / 2 for column in found]

@@ -111,6 +111,8 @@ class RunScreen(RunActions):
     def take(self, batch: Batch) -> None:
         """Fold one piece of the file and show it, at most four times a second."""
         changed = bool(batch.events) or batch.state != self.state or batch.missing != self.missing
+        if batch.restarted:
+            self.view = RunView()
         if batch.events:
             self.view = fold(self.view, batch.events)
             self._follower.view = self.view

@@ -60,7 +60,7 @@ class RunActions(TuiwizScreen):
 
     # Requests to the run
 
-    def _request(self, kind: str, said: str) -> None:
+    def _request(self, kind: control.Kind, said: str) -> None:
         try:
             control.request(self.folder, kind)
         except OSError as error:

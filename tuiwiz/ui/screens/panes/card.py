@@ -8,6 +8,7 @@ from textual.content import Content
 
 from tuiwiz.base.units import human_bytes, human_count
 from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.process import read_exit
 from tuiwiz.ui.glyphs import Glyphs
 from tuiwiz.ui.screens.panes.base import Snapshot, line_of, lines, paragraph, row, text_of
 from tuiwiz.ui.screens.panes.samples import sample_lines
@@ -82,8 +83,11 @@ def _broken(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     tone = "$warn bold" if stopped else "$bad bold"
     mark = glyphs.off if stopped else glyphs.bad
     said = str(summary.get("message") or summary.get("reason") or "")
+    ended = read_exit(folder.exit) if facts.state == "crashed" else None
+    if ended is not None:
+        said = ended.message
     if not said:
-        said = "as asked" if stopped else "the process ended without a word"
+        said = "as asked" if stopped else "the process is gone without a word"
     at = f" at step {facts.step} of {facts.steps}" if facts.steps else ""
     sentence = line_of(said, glyphs).rstrip(".")
     out = [
@@ -92,6 +96,8 @@ def _broken(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     ]
     if summary.get("hint"):
         out.append(paragraph("do", line_of(str(summary["hint"]), glyphs), width))
+    if ended is not None and ended.evidence:
+        out.append(paragraph("evidence", line_of(ended.evidence, glyphs), width))
     alert = next((alert for alert in reversed(list(view.alerts)) if alert.severity == "error"), None)
     if alert is not None:
         shown = ", ".join(f"{name} {value}" for name, value in alert.evidence.items())
@@ -99,6 +105,9 @@ def _broken(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     if not stopped:
         for entry in [entry for entry in view.log if entry.level == "error" and entry.message != said][-2:]:
             out.append(paragraph("log", line_of(entry.message, glyphs), width, "$dim"))
+    if ended is not None:
+        shown = [line_of(line, glyphs) for line in ended.log_tail[-3:] if line.strip()]
+        out += [paragraph("log" if not at else "", line, width, "$dim") for at, line in enumerate(shown)]
     if view.checkpoints:
         last = view.checkpoints[-1]
         out.append(row("safe", f"step {last.step}", (f", {human_bytes(last.bytes)} in {last.path}", "$dim")))
