@@ -137,17 +137,13 @@ def _summary(composed: Composed, output: Path) -> None:
     rate = f"learning rate {shown(bundle.optimizer.learning_rate)}"
     if composed.steps is not None:
         passes = f"{bundle.schedule.epochs:g} epochs, " if bundle.schedule.epochs is not None else ""
-        say(
-            f"  run     {passes}{composed.steps:,} steps of {bundle.batch.effective} rows, warm-up {composed.warmup}, {rate}"
-        )
+        steps = f"{composed.steps:,} steps of {bundle.batch.effective} rows"
+        say(f"  run     {passes}{steps}, warm-up {composed.warmup}, {rate}")
     else:
         say(f"  run     {rate}")
     say(f"  bundle  {output}")
-    say(
-        f"  next    tuiwiz run {output}"
-        if composed.ready
-        else "  next    choose a model: set model.source in the bundle"
-    )
+    step = f"tuiwiz run {output}" if composed.ready else "choose a model: set model.source in the bundle"
+    say(f"  next    {step}")
 
 
 def _reasons(composed: Composed) -> tuple[str, ...]:

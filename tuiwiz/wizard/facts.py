@@ -94,7 +94,8 @@ def gather(answers: Answers, folder: Path, *, progress: Callable[[str], None] | 
     tell = progress or (lambda text: None)
     device = device_facts(answers.gpu)
     model = model_facts(answers.model, answers.revision, folder) if answers.model else ModelFacts()
-    data, problems = (None, ())
+    data: DataFacts | None = None
+    problems: tuple[Problem, ...] = ()
     if answers.data:
         tell(f"reading {answers.data}")
         data, problems = data_facts(answers, folder, model.folder)

@@ -1,0 +1,62 @@
+"""Models, devices and data sets that tests speak of."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from tuiwiz.wizard.facts import DataFacts, Facts
+
+
+def shape(name: str, parameters: float, hidden: int, layers: int, heads: int, kv: int, intermediate: int) -> Any:
+    return SimpleNamespace(
+        name=name,
+        parameters=int(parameters),
+        hidden=hidden,
+        layers=layers,
+        heads=heads,
+        kv_heads=kv,
+        head_dim=hidden // heads,
+        intermediate=intermediate,
+    )
+
+
+SHAPES: dict[str, Any] = {
+    "XS": shape("smollm2-135m", 134.5e6, 576, 30, 9, 3, 1536),
+    "S": shape("llama-3.2-1b", 1.236e9, 2048, 16, 32, 8, 8192),
+    "M": shape("qwen3-8b", 8.19e9, 4096, 36, 32, 8, 12288),
+    "XXL": shape("llama-3.1-70b", 70.6e9, 8192, 80, 64, 8, 28672),
+}
+GPU: Any = SimpleNamespace(name="NVIDIA GeForce RTX 4090", kind="cuda", total_bytes=24 << 30)
+CPU: Any = SimpleNamespace(name="CPU", kind="cpu", total_bytes=16 << 30)
+
+
+def data(
+    rows: int = 1425,
+    *,
+    supervised: int = 180_000,
+    p95: int = 412,
+    longest: int = 611,
+    exact: bool = True,
+    validation_rows: int | None = None,
+) -> DataFacts:
+    return DataFacts(
+        rows=rows,
+        tokens=2 * supervised,
+        supervised_tokens=supervised,
+        p50=p95 // 2,
+        p95=p95,
+        longest=longest,
+        format="prompt-completion",
+        mapping={"prompt": "question", "completion": "answer"},
+        validation_rows=validation_rows,
+        tokenizer="test",
+        exact=exact,
+    )
+
+
+DATA = data()
+
+
+def facts(model: Any = None, *, device: Any = GPU, data: DataFacts = DATA) -> Facts:
+    return Facts(shape=model or SHAPES["M"], device=device, data=data)
