@@ -5,6 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
+
+from tuiwiz.spec.bundle import Bundle
 from tuiwiz.wizard.facts import DataFacts, Facts
 
 
@@ -28,6 +31,12 @@ SHAPES: dict[str, Any] = {
     "XXL": shape("llama-3.1-70b", 70.6e9, 8192, 80, 64, 8, 28672),
 }
 GPU: Any = SimpleNamespace(name="NVIDIA GeForce RTX 4090", kind="cuda", total_bytes=24 << 30)
+
+
+def device(gib: float) -> Any:
+    return SimpleNamespace(name=f"{gib} GiB", kind="cuda", total_bytes=int(gib * (1 << 30)))
+
+
 CPU: Any = SimpleNamespace(name="CPU", kind="cpu", total_bytes=16 << 30)
 
 
@@ -60,3 +69,56 @@ DATA = data()
 
 def facts(model: Any = None, *, device: Any = GPU, data: DataFacts = DATA) -> Facts:
     return Facts(shape=model or SHAPES["M"], device=device, data=data)
+
+
+class FakeChoice(msgspec.Struct):
+    method: str
+    rank: int
+    max_length: int
+    micro_batch: int
+    accumulation: int
+    gradient_checkpointing: bool
+    total_bytes: int
+    tokens_per_second: float
+    fits: bool
+
+
+class FakePlan(msgspec.Struct):
+    verdict: str
+    total_bytes: int
+    usable_bytes: int
+    limiting: str
+    choices: list[FakeChoice]
+
+
+def planner(bundle: Bundle, facts: Facts, rows: int | None) -> Any:
+    """A planner of round numbers: a row needs `weights + 1 MiB a token`, half of it with checkpointing."""
+    if facts.shape is None or facts.device is None:
+        return None
+    weights = facts.shape.parameters * {"qlora": 0.6, "lora": 2, "full": 8}[bundle.adapter.method]
+    choices = []
+    for length in sorted({bundle.data.max_length, bundle.data.max_length // 2}, reverse=True):
+        for micro in (8, 4, 2, 1):
+            for checkpointing in (False, True):
+                total = int(weights + micro * length * (1 << 20) / (2 if checkpointing else 1))
+                choices.append(
+                    FakeChoice(
+                        method=bundle.adapter.method,
+                        rank=bundle.adapter.rank,
+                        max_length=length,
+                        micro_batch=micro,
+                        accumulation=-(-bundle.batch.effective // micro),
+                        gradient_checkpointing=checkpointing,
+                        total_bytes=total,
+                        tokens_per_second=1000.0 * micro / (1.3 if checkpointing else 1),
+                        fits=total <= facts.device.total_bytes,
+                    )
+                )
+    choices.sort(key=lambda choice: (not choice.fits, -choice.tokens_per_second))
+    return FakePlan(
+        verdict="fits" if choices[0].fits else "no",
+        total_bytes=choices[0].total_bytes,
+        usable_bytes=facts.device.total_bytes,
+        limiting="activations",
+        choices=choices,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -10,13 +11,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.wizard.known import CPU, GPU, SHAPES, data, facts
+from tests.wizard.known import CPU, GPU, SHAPES, data, device, facts, planner
 from tuiwiz.base.errors import UsageError
 from tuiwiz.bundle.read import parse_bundle
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.spec.keys import flatten
 from tuiwiz.wizard.compose import Answers, Composed, Picked, compose
 from tuiwiz.wizard.facts import Facts
+
+
+@pytest.fixture(autouse=True, scope="module")
+def round_numbers() -> Iterator[None]:
+    """These tests are about who decides; what the planner says is tested where it lives."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tuiwiz.wizard.compose.plan_of", planner)
+        yield
+
 
 BASE = Answers(task="instruct", model="qwen3-8b", data="train.jsonl")
 
@@ -217,6 +227,38 @@ def test_a_picked_row_of_fit_is_taken() -> None:
     assert value(composed, "batch.micro") == 2
     assert value(composed, "memory.gradient_checkpointing") is True
     assert value(made({"batch.micro": 1}, picked=Picked(micro_batch=2)), "batch.micro") == 1
+
+
+def test_the_planner_takes_the_fastest_that_fits_and_says_so() -> None:
+    composed = made()
+    assert (value(composed, "batch.micro"), value(composed, "batch.accumulation")) == (8, 2)
+    assert value(composed, "memory.gradient_checkpointing") is False
+    assert composed.origin["batch.micro"] == composed.origin["batch.accumulation"] == "planner"
+    assert "GiB" in composed.why["batch.micro"] and composed.plan is not None
+    small = made(known=facts(device=device(9)))
+    assert value(small, "batch.micro") == 8 and value(small, "memory.gradient_checkpointing") is True
+    assert value(made({"batch.micro": 3}), "batch.accumulation") is None, "16 rows are no whole number of threes"
+    assert value(made({"memory.gradient_checkpointing": True}), "memory.gradient_checkpointing") is True
+
+
+def test_every_method_is_listed_with_its_own_preset() -> None:
+    composed = made()
+    accumulated = {c.method: c.accumulation for c in composed.choices if c.micro_batch == 1}
+    assert accumulated == {"qlora": 16, "lora": 16, "full": 32}
+    fits = [choice.fits for choice in composed.choices]
+    assert fits == sorted(fits, reverse=True), "what fits comes first"
+
+
+def test_what_does_not_fit_gets_shorter_or_is_said_not_to_fit() -> None:
+    tight = made(known=facts(device=device(5.1), data=data(longest=1500)))
+    assert value(tight, "data.max_length") == 768
+    assert any(p.key == "data.max_length" and "left out" in p.message for p in tight.problems)
+    own = made({"data.max_length": 1500}, facts(device=device(5.1)))
+    assert value(own, "data.max_length") == 1500
+    assert any("does not fit" in p.message for p in own.problems)
+    full = made(method="full")
+    warning = next(p for p in full.problems if "does not fit" in p.message)
+    assert "qlora" in warning.hint or "lora" in warning.hint
 
 
 def test_names() -> None:

@@ -165,11 +165,11 @@ def data_facts(answers: Answers, folder: Path, tokenizer: Path | None) -> tuple[
         renderer = Renderer(chosen, template=str(template_file) if template_file.is_file() else template)
     except TuiwizError as error:
         return None, error.problems
-    report = check(folder / answers.data, settings, renderer, tokenizer=name)
+    report = check(_at(folder, answers.data), settings, renderer, tokenizer=name)
     problems = [*notes, *(problem for problem in report.problems if problem.severity != "info")]
     rows = None
     if answers.validation:
-        other = check(folder / answers.validation, settings, renderer, tokenizer=name)
+        other = check(_at(folder, answers.validation), settings, renderer, tokenizer=name)
         problems += [problem for problem in other.problems if problem.severity != "info"]
         rows = other.usable_rows
     return (facts_of(report, rows) if report.ok else None), tuple(problems)
@@ -194,10 +194,10 @@ def facts_of(report: Report, validation_rows: int | None = None) -> DataFacts:
 
 def _tokenizer(folder: Path | None) -> tuple[Path | None, str, list[Problem]]:
     """The folder whose tokenizer counts, its name, and a note when it is not the chosen model's own."""
-    from tuiwiz.catalog import embedded
-
     if folder is not None and (folder / "tokenizer.json").is_file():
         return folder, folder.name, []
+    from tuiwiz.catalog import embedded
+
     if embedded.is_ready():
         message = "lengths are counted with the default model's tokenizer: the chosen model's is not on this machine"
         return embedded.folder(), embedded.NAME, [Problem(severity="warning", message=message, key="data.max_length")]
@@ -211,7 +211,7 @@ def _lock(
 ) -> Lock:
     from tuiwiz.wizard.locks import make_lock
 
-    files = {name: folder / name for name in (answers.data, answers.validation) if name}
+    files = {name: _at(folder, name) for name in (answers.data, answers.validation) if name}
     rows = {answers.data: data.rows}
     if answers.validation and data.validation_rows is not None:
         rows[answers.validation] = data.validation_rows
@@ -223,6 +223,11 @@ def _lock(
         hardware=device.name,
         progress=lambda name: tell(f"hashing {name}"),
     )
+
+
+def _at(folder: Path, name: str) -> Path:
+    """`folder / name` without its `..`: the folder of a new bundle need not exist yet."""
+    return Path(os.path.normpath(folder / name))
 
 
 def _relative(path: str, folder: Path) -> str:
