@@ -130,7 +130,9 @@ def _separate(
     kept = [i for i, key in enumerate(keys) if key not in trained or loader.source.container == "text"]
     if len(kept) < len(rows):
         count = len(rows) - len(kept)
-        message = f"{count:,} validation row{'s share their' if count > 1 else ' shares its'} prompt with training: left out"
+        message = (
+            f"{count:,} validation row{'s share their' if count > 1 else ' shares its'} prompt with training: left out"
+        )
         problems.append(Problem(severity="warning", message=message, path=str(path)))
     if not kept:
         raise InvalidError("every validation row is also trained on", hint="name another validation file")

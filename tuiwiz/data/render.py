@@ -21,7 +21,6 @@ from tuiwiz.data.turns import RowError
 from tuiwiz.data.types import Example, Message
 from tuiwiz.data.verify import disagreement
 
-
 _NOTHING = re.compile(r"(?!)")
 
 
@@ -114,7 +113,9 @@ class Renderer:
         """Tool calls as text where the template would drop them silently."""
         if self.template.knows_tool_calls or not any("tool_calls" in message for message in messages):
             return [
-                {**message, "content": ""} if message.get("tool_calls") and message["content"][:1] in {"{", "["} else message
+                {**message, "content": ""}
+                if message.get("tool_calls") and message["content"][:1] in {"{", "["}
+                else message
                 for message in messages
             ]
         return [
@@ -225,4 +226,3 @@ def _brings_template(folder: Path | None, config: dict[str, Any]) -> bool:
     if config.get("chat_template"):
         return True
     return folder is not None and any((folder / f"chat_template.{kind}").is_file() for kind in ("jinja", "json"))
-

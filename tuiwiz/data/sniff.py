@@ -16,6 +16,7 @@ from tuiwiz.data.source import Source, open_source
 from tuiwiz.data.types import Row, Sniffed
 
 ROWS_LOOKED_AT = 50
+_MAP_HINT = """--set 'data.mapping={prompt="COLUMN", completion="COLUMN"}'"""
 _ORDER = ("preference", "kto", "openai", "alpaca", "prompt-completion", "multi-label", "classification", "text")
 _TASK_FORMATS = {
     "classify": ("multi-label", "classification"),
@@ -188,7 +189,9 @@ def _given_mapping(
             continue
         close = nearest(target, columns)
         hint = f"did you mean {close}?" if close else f"columns are: {_listed(columns)}"
-        problems.append(_problem(source, f"data.mapping: there is no column '{clean_line(target, 40)}' for {role}", hint))
+        problems.append(
+            _problem(source, f"data.mapping: there is no column '{clean_line(target, 40)}' for {role}", hint)
+        )
     if problems:
         return "none", dict(mapping), problems
     preferred = _TASK_FORMATS.get(task, ())
@@ -216,17 +219,23 @@ def _unknown_columns(
     message = f"columns fit no known format: found {_listed(columns)}"
     if wanted:
         roles = ", ".join(role.name for role in BY_NAME[wanted[0]].roles if role.required)
-        return _problem(source, f"{message}; {wanted[0]} needs {roles}", "name the columns: --set data.mapping.ROLE=COLUMN")
+        return _problem(
+            source,
+            f"{message}; {wanted[0]} needs {roles}",
+            """name the columns: --set 'data.mapping={ROLE="COLUMN"}'""",
+        )
     if source.container == "csv" and _looks_headless(rows, columns):
         hint = "put the column names into the first line, e.g. text,label"
-        return _problem(source, f"the first line ({_listed(columns, 3)}) looks like data: a header line is missing", hint)
+        return _problem(
+            source, f"the first line ({_listed(columns, 3)}) looks like data: a header line is missing", hint
+        )
     expected = "; ".join(
         f"{format.name}: " + " + ".join(role.columns[0] for role in format.roles if role.required)
         for format in FORMATS
         if format.name in {"openai", "alpaca", "prompt-completion", "text", "classification", "preference"}
     )
     nested = [c for c in columns if any(isinstance(row.get(c), list | dict) for row in rows)]
-    hint = f"expected one of {expected}. Or map them: --set data.mapping.prompt=COLUMN --set data.mapping.completion=COLUMN"
+    hint = f"expected one of {expected}. Or map them: {_MAP_HINT}"
     if nested and "." not in "".join(columns):
         hint += f" (inside {clean_line(nested[0], 30)}: a dotted path such as {clean_line(nested[0], 30)}.0.output)"
     return _problem(source, message, hint)
@@ -239,6 +248,10 @@ def _looks_headless(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> boo
         return "".join("0" if char.isdigit() else char for char in text)
 
     return any(
-        any(str(row.get(column)) == column or (shape(str(row.get(column))) == shape(column) and any(map(str.isdigit, column))) for row in rows)
+        any(
+            str(row.get(column)) == column
+            or (shape(str(row.get(column))) == shape(column) and any(map(str.isdigit, column)))
+            for row in rows
+        )
         for column in columns
     )

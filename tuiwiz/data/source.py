@@ -187,9 +187,7 @@ def _choose_split(path: Path, lists: dict[str, list[Any]], split: str) -> Source
         hint = f"did you mean {close}?" if close else f"there are: {', '.join(clean_line(key, 20) for key in lists)}"
         raise streams.refuse(path, f"there is no split '{clean_line(split, 40)}'", hint=hint)
     chosen = split or next((by_name[name] for name in SPLIT_NAMES if name in by_name), next(iter(lists)))
-    return Source(
-        path=path, files=(path,), container="json-splits", split=chosen, splits=sizes, loaded=lists[chosen]
-    )
+    return Source(path=path, files=(path,), container="json-splits", split=chosen, splits=sizes, loaded=lists[chosen])
 
 
 def _open_folder(path: Path, split: str) -> Source:
@@ -206,7 +204,9 @@ def _open_folder(path: Path, split: str) -> Source:
     wanted = [file for file in files if (split or "train") in str(file.relative_to(path)).casefold()]
     files = wanted or files
     if not files:
-        raise streams.refuse(path, "no data files in this folder", hint="expected .jsonl, .json, .csv, .parquet, .arrow")
+        raise streams.refuse(
+            path, "no data files in this folder", hint="expected .jsonl, .json, .csv, .parquet, .arrow"
+        )
     first = open_source(files[0])
     kinds = {_SUFFIXES.get(next(s for s in reversed(f.suffixes) if s.lower() in _SUFFIXES).lower()) for f in files}
     if len(kinds) > 1 or (first.loaded is not None and len(files) > 1):

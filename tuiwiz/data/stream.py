@@ -35,7 +35,9 @@ _ARCHIVES: tuple[tuple[bytes, str], ...] = (
 )
 
 
-def refuse(path: Path, message: str, *, hint: str = "", line: int | None = None, column: int | None = None) -> InvalidError:
+def refuse(
+    path: Path, message: str, *, hint: str = "", line: int | None = None, column: int | None = None
+) -> InvalidError:
     """The error for a file that cannot be read at all, with its place."""
     problem = Problem(message=message, hint=hint, path=str(path), line=line, column=column)
     return InvalidError(f"{path.name}: {message}", hint=hint, problems=[problem])

@@ -20,7 +20,11 @@ def blocks(tokens: Tokens, lines: Iterable[Example], length: int) -> Iterator[Co
     held: list[int] = []
     for first, text in _pieces(lines):
         # As mere text: a file that spells control tokens must not end a turn.
-        ids = tokens.encode_literal(text).ids if tokens.special_pattern.search(text) else tokens.encode_fast([text])[0].ids
+        ids = (
+            tokens.encode_literal(text).ids
+            if tokens.special_pattern.search(text)
+            else tokens.encode_fast([text])[0].ids
+        )
         held += ids
         while len(held) >= length:
             yield _block(first, held[:length])

@@ -38,7 +38,9 @@ class Tokens:
             self._text = _TRIMMED.sub(r"\1false", file.read_text(encoding="utf-8"))
             self._backend: Backend = Tokenizer.from_str(self._text)
         except Exception as error:  # the library raises plain Exception for every defect
-            raise InvalidError(f"{file}: cannot be read: {clean_line(str(error), 120)}", hint="fetch it again") from None
+            raise InvalidError(
+                f"{file}: cannot be read: {clean_line(str(error), 120)}", hint="fetch it again"
+            ) from None
         self._backend.no_truncation()
         self._backend.no_padding()
         self._literal: Backend | None = None

@@ -38,8 +38,12 @@ def text_of(value: Any, column: str, *, empty: bool = False) -> str:
         try:
             value.encode("utf-8")
         except UnicodeEncodeError as error:
-            message = f"`{column}` holds half of a surrogate pair (\\u{ord(value[error.start]):04x}), which is no character"
-            raise RowError(message, hint="the text was cut inside an emoji: repair or remove the row", column=column) from None
+            message = (
+                f"`{column}` holds half of a surrogate pair (\\u{ord(value[error.start]):04x}), which is no character"
+            )
+            raise RowError(
+                message, hint="the text was cut inside an emoji: repair or remove the row", column=column
+            ) from None
     if not empty and (not value or value.isspace()):
         raise RowError(f"`{column}` is empty", hint="give it a text or remove the row", column=column)
     return str(value)
@@ -60,7 +64,9 @@ def openai_turns(turns: Any, column: str, names: Mapping[str, str]) -> tuple[lis
             raise RowError(f"turn {i + 1} of `{column}` has no role", hint="a turn is {role, content}", column=column)
         role = _speaker(turn["role"], i, column, names)
         calls = turn.get("tool_calls") or None
-        content = _content(turn.get("content"), f"{column}[{i}].content", empty=role != "assistant" or calls is not None)
+        content = _content(
+            turn.get("content"), f"{column}[{i}].content", empty=role != "assistant" or calls is not None
+        )
         message: Message = {"role": "assistant" if role == "call" else role, "content": content}
         if calls is not None:
             message["tool_calls"] = calls
@@ -99,7 +105,8 @@ def _calls(value: str) -> list[dict[str, Any]] | None:
     if not all(isinstance(call, dict) and isinstance(call.get("name"), str) for call in calls):
         return None
     return [
-        {"type": "function", "function": {"name": call["name"], "arguments": call.get("arguments", {})}} for call in calls
+        {"type": "function", "function": {"name": call["name"], "arguments": call.get("arguments", {})}}
+        for call in calls
     ]
 
 
@@ -122,7 +129,7 @@ def _speaker(name: Any, i: int, column: str, names: Mapping[str, str]) -> str:
         if known:
             return known
     shown = clean_line(str(name), 30)
-    hint = f'say who that is: --set data.mapping."role.{shown}"=assistant (or user, system, tool)'
+    hint = f"""say who that is (assistant, user, system, tool): --set 'data.mapping={{"role.{shown}"="assistant"}}'"""
     raise RowError(f"turn {i + 1} has an unknown role '{shown}'", hint=hint, column=column)
 
 
@@ -136,7 +143,9 @@ def _content(content: Any, column: str, *, empty: bool) -> str:
                 parts.append(part["text"])
             else:
                 kind = clean_line(str(part.get("type")) if isinstance(part, dict) else type(part).__name__, 30)
-                raise RowError(f"`{column}` holds a part of type {kind}", hint="only text can be trained", column=column)
+                raise RowError(
+                    f"`{column}` holds a part of type {kind}", hint="only text can be trained", column=column
+                )
         content = "".join(parts)
     return text_of(content, column, empty=empty)
 

@@ -67,7 +67,11 @@ def _compare(tokens: Tokens, answer: str, spelled: str, expected: str, literal: 
         if literal:
             return None
         left = tokens.special_pattern.sub("", around.replace(inside, "", 1))
-        return None if not left.strip() or "think" in left else f"beside the answer also {clean_line(repr(left), 60)} is trained"
+        return (
+            None
+            if not left.strip() or "think" in left
+            else f"beside the answer also {clean_line(repr(left), 60)} is trained"
+        )
     tail = inside.rsplit("</think>", 1)[-1]
     if tail and tail in around:
         return None  # the template drops or moves the reasoning of earlier turns
