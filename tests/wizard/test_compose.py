@@ -118,6 +118,13 @@ def test_steps_and_warm_up_follow_the_rows() -> None:
     assert (doubled.steps, doubled.warmup) == (600, 60)
 
 
+def test_a_run_of_a_few_steps_is_warned_about() -> None:
+    tiny = made(known=facts(data=data(rows=40)))
+    assert tiny.steps is not None and tiny.steps < 30
+    assert any(p.key == "batch.effective" and p.severity == "warning" for p in tiny.problems)
+    assert not any(p.key == "batch.effective" for p in made().problems)
+
+
 def test_length_follows_the_data_and_is_not_longer_than_needed() -> None:
     assert value(made(known=facts(data=data(longest=611))), "data.max_length") == 640
     assert made(known=facts(data=data(longest=611))).origin["data.max_length"] == "data"

@@ -136,7 +136,8 @@ def _summary(composed: Composed, output: Path) -> None:
     say(f"  memory  {verdict_words(composed.plan)}")
     rate = f"learning rate {shown(bundle.optimizer.learning_rate)}"
     if composed.steps is not None:
-        passes = f"{bundle.schedule.epochs:g} epochs, " if bundle.schedule.epochs is not None else ""
+        epochs = bundle.schedule.epochs
+        passes = "" if epochs is None else f"{epochs:g} epoch{'' if epochs == 1 else 's'}, "
         steps = f"{composed.steps:,} steps of {bundle.batch.effective} rows"
         say(f"  run     {passes}{steps}, warm-up {composed.warmup}, {rate}")
     else:

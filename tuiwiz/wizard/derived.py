@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tuiwiz.wizard.facts import DataFacts
 
 LENGTH_STEP = 64
+FEW_STEPS = 30
+"""Below it a run hardly leaves its start: the rate has no time to rise and fall."""
 LONGEST = 32_768
 """Tokens: no row is made longer than this unasked."""
 SAMPLE_SLACK = 1.25
@@ -149,6 +151,9 @@ def explain_run(work: Work, rows: int | None, total: int | None) -> int | None:
         batch = int(work.values["batch.effective"])
         epochs = human_number(float(work.values["schedule.epochs"]))
         _prefix(work, "schedule.epochs", f"{epochs} x ceil({rows:,} rows / {batch}) = {total:,} steps")
+    if total < FEW_STEPS and int(work.values["batch.effective"]) > 1:
+        hint = "a smaller batch.effective or more schedule.epochs gives more updates from the same rows"
+        work.warn("batch.effective", f"the run has only {total} step{'s' if total > 1 else ''}", hint)
     if warmup > 0.5 * total:
         work.warn(
             "schedule.warmup", f"the warm-up takes {warmup} of {total} steps", "a share such as 0.03 adapts itself"
