@@ -27,7 +27,7 @@ class Counted(msgspec.Struct, gc=False):
 
 
 def encode(renderer: Renderer, examples: Iterable[Example], train_on: str, reject: Reject) -> Iterator[Counted]:
-    """Encode examples in order. Rows that the template refuses, or whose mask two methods disagree on, go to `reject`."""
+    """Encode examples in order. Rows that the template refuses, or whose mask is in dispute, go to `reject`."""
     source = iter(examples)
     with ThreadPoolExecutor(1, thread_name_prefix="encode") as pool:
         waiting: Future[list[Counted]] | None = None

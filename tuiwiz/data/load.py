@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from tuiwiz.base.errors import InvalidError, TuiwizError
+from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.problems import Problem
 from tuiwiz.data.encode import Counted, encode
 from tuiwiz.data.examine import Examination
@@ -181,8 +181,8 @@ class Loader:
         if tally.overlong:
             what = "left out" if settings.overlong == "drop" else f"cut to {settings.max_length} tokens"
             message = (
-                f"{tally.overlong:,} row{'s are' if tally.overlong > 1 else ' is'} longer than {settings.max_length} tokens: "
-                f"{what}, {tally.lost_tokens:,} answer tokens lost"
+                f"{tally.overlong:,} row{'s are' if tally.overlong > 1 else ' is'} longer than {settings.max_length} "
+                f"tokens: {what}, {tally.lost_tokens:,} answer tokens lost"
             )
             found.append(
                 Problem(severity="warning", message=message, hint="raise data.max_length to keep them", path=path)
@@ -210,11 +210,3 @@ class Loader:
             message = "the tokenizer has no control tokens: the end of an answer cannot be learnt"
             found.append(Problem(severity="warning", message=message, path=path))
         return found
-
-
-def tolerant(make: Callable[[], Loader]) -> tuple[Loader | None, TuiwizError | None]:
-    """A loader, or the error that kept it from being made."""
-    try:
-        return make(), None
-    except TuiwizError as error:
-        return None, error
