@@ -130,6 +130,11 @@ class Rows(Sequence[Encoded]):
         ends = self._ends
         return array("i", (ends[i + 1] - ends[i] for i in range(len(self))))
 
+    def lengths_of(self, indexes: Sequence[int]) -> list[int]:
+        """Tokens of the rows with these indexes, without reading them."""
+        ends = self._ends
+        return [ends[index + 1] - ends[index] for index in indexes]
+
     @property
     def tokens(self) -> int:
         return len(self._ids)

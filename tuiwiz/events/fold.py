@@ -74,8 +74,9 @@ def _started(view: RunView, event: types.RunStarted) -> None:
     for series in view.series.values():
         if series.x and series.x[-1] > event.from_step:
             series.drop_from(event.from_step + 0.5)
-    # An evaluation or a checkpoint at the step itself was done before the attempt began and stays.
-    view.evals = [one for one in view.evals if one.step <= event.from_step]
-    view.samples = [one for one in view.samples if one.step <= event.from_step]
-    view.checkpoints = [one for one in view.checkpoints if one.step <= event.from_step]
-    view.adjusted = [one for one in view.adjusted if one.step <= event.from_step]
+    # What was done at the step itself was done before the attempt began and stays; an attempt from 0 starts anew.
+    last = event.from_step if event.from_step else -1
+    view.evals = [one for one in view.evals if one.step <= last]
+    view.samples = [one for one in view.samples if one.step <= last]
+    view.checkpoints = [one for one in view.checkpoints if one.step <= last]
+    view.adjusted = [one for one in view.adjusted if one.step <= last]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import sys
+import threading
+import time
 from pathlib import Path
 from typing import TypeVar
 
@@ -90,6 +94,28 @@ def _start_time_portable(pid: int) -> float | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except psutil.Error:
         return None
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask for SIGTERM when process `parent`, which must be the caller's parent, ends however it ends.
+
+    Linux does it itself (PR_SET_PDEATHSIG); elsewhere a thread watches.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None, use_errno=True).prctl(1, int(signal.SIGTERM))
+    else:
+        threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:
+        # It ended before we asked.
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def boot_id() -> str:

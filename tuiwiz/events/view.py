@@ -1,4 +1,4 @@
-"""What is known of a run after folding its events: the one model behind the live screen, plain lines and `runs show`."""
+"""What is known of a run after folding its events: the model behind the live screen, plain lines and `runs show`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-
+"""Run folders: named, launched, supervised, found and compared. The only room that starts the executor."""

@@ -4,6 +4,7 @@ wizard and diffs speak of it."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, cast
 
 import msgspec
@@ -13,16 +14,25 @@ from tuiwiz.spec.bundle import SECTIONS, Bundle
 Plain = str | int | float | bool | list[Any] | dict[str, Any] | None
 
 TOP_LEVEL = ("name", "format", "seed")
+
+
+@cache
+def _fields(owner: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a struct, worked out once: doing so evaluates every annotation anew."""
+    return msgspec.structs.fields(owner)
+
+
 _TYPES: dict[str, type[msgspec.Struct]] = {
-    field.name: field.type for field in msgspec.structs.fields(Bundle) if field.name in SECTIONS
+    field.name: field.type for field in _fields(Bundle) if field.name in SECTIONS
 }
 
 
 def section_keys(section: str) -> tuple[str, ...]:
     """The keys of one section as they are written in a file, in order."""
-    return tuple(field.encode_name for field in msgspec.structs.fields(_TYPES[section]))
+    return tuple(field.encode_name for field in _fields(_TYPES[section]))
 
 
+@cache
 def all_keys() -> tuple[str, ...]:
     """Every dotted key of a bundle that holds a value, in the order of the file (`phases` is one key)."""
     keys = list(TOP_LEVEL)
@@ -38,7 +48,7 @@ def default_of(key: str) -> Plain:
     if "." in key:
         section, name = key.split(".", 1)
         owner = _TYPES[section]
-    for field in msgspec.structs.fields(owner):
+    for field in _fields(owner):
         if field.encode_name == name:
             if field.default is not msgspec.NODEFAULT:
                 return cast(Plain, plain(field.default))
@@ -55,7 +65,7 @@ def type_of(key: str) -> Any:
     if "." in key:
         section, name = key.split(".", 1)
         owner = _TYPES[section]
-    for field in msgspec.structs.fields(owner):
+    for field in _fields(owner):
         if field.encode_name == name:
             return field.type
     raise KeyError(key)

@@ -1,0 +1,130 @@
+"""Which rows make an optimizer step, and how they are laid out for the model.
+
+A step is a fixed set of `effective` rows; the order of rows is a pure function of (seed, epoch). Micro-batches, length
+sorting and packing only rearrange rows inside a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tuiwiz.data.types import Encoded, Rows
+from tuiwiz.spec.derive import steps_per_epoch
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """One forward pass.
+
+    `input_ids` [b, n]; padding stands at the end of a row, where causal attention never looks. `position_ids` [b, n]
+    only for packed rows, where a fall back to 0 marks the next document. `predicting` [s] are flat indexes of the
+    positions whose next token is supervised, `targets` [s] those tokens, `row_of` [s] which row of the batch each
+    belongs to. `tokens` counts without padding.
+    """
+
+    input_ids: Tensor
+    position_ids: Tensor | None
+    predicting: Tensor
+    targets: Tensor
+    row_of: Tensor
+    rows: int
+    tokens: int
+
+    @property
+    def supervised(self) -> int:
+        return int(self.targets.shape[0])
+
+
+class Order:
+    """The rows of every step of a run."""
+
+    def __init__(self, rows: int, effective: int, seed: int) -> None:
+        self.rows = rows
+        self.effective = effective
+        self.seed = seed
+        self.per_epoch = steps_per_epoch(rows, effective)
+        self._epoch = -1
+        self._order: list[int] = []
+
+    def step(self, index: int) -> list[int]:
+        """Row indexes of the optimizer step with 0-based `index`."""
+        epoch, place = divmod(index, self.per_epoch)
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+            self._order = torch.randperm(self.rows, generator=generator).tolist()
+            self._epoch = epoch
+        return self._order[place * self.effective : (place + 1) * self.effective]
+
+
+def lay_out(rows: Rows, indexes: Sequence[int], micro: int, *, packing: bool) -> list[list[list[int]]]:
+    """Row indexes as micro-batches of sequences of rows.
+
+    Without packing each sequence is one row, and rows of similar length share a micro-batch. With packing rows are put
+    together first-fit-decreasing up to the length of the longest one of the step: longer packs lose more to attention
+    than they save in padding.
+    """
+    lengths = rows.lengths_of(indexes)
+    ordered = [index for _, index in sorted(zip(lengths, indexes, strict=True), reverse=True)]
+    if not packing:
+        return [[[index] for index in ordered[start : start + micro]] for start in range(0, len(ordered), micro)]
+    size = dict(zip(indexes, lengths, strict=True))
+    room = max(lengths)
+    packs: list[list[int]] = []
+    left: list[int] = []
+    for index in ordered:
+        for number, free in enumerate(left):
+            if size[index] <= free:
+                packs[number].append(index)
+                left[number] -= size[index]
+                break
+        else:
+            packs.append([index])
+            left.append(room - size[index])
+    packs.sort(key=lambda pack: sum(size[index] for index in pack), reverse=True)
+    return [packs[start : start + micro] for start in range(0, len(packs), micro)]
+
+
+def collate(rows: Rows, sequences: Sequence[Sequence[int]], device: torch.device) -> MicroBatch:
+    """One micro-batch; each sequence holds one row, or several when packed."""
+    found: list[list[Encoded]] = [[rows[index] for index in sequence] for sequence in sequences]
+    width = max(sum(len(row.input_ids) for row in sequence) for sequence in found)
+    packed = any(len(sequence) > 1 for sequence in found)
+    ids: list[int] = []
+    positions: list[int] = []
+    predicting: list[int] = []
+    targets: list[int] = []
+    row_of: list[int] = []
+    number = 0
+    tokens = 0
+    for line, sequence in enumerate(found):
+        start = line * width
+        for row in sequence:
+            count = len(row.input_ids)
+            ids.extend(row.input_ids)
+            positions.extend(range(count))
+            # The first token of a row has nothing in front of it to be predicted from.
+            labels = [index for index in range(1, count) if row.trained[index]]
+            predicting.extend(start + index - 1 for index in labels)
+            targets.extend(row.input_ids[index] for index in labels)
+            row_of.extend([number] * len(labels))
+            start += count
+            tokens += count
+            number += 1
+        padding = (line + 1) * width - start
+        ids.extend([0] * padding)
+        # Padding starts a document of its own, so that nothing looks at it.
+        positions.extend(range(padding))
+    shape = (len(found), width)
+    return MicroBatch(
+        input_ids=torch.tensor(ids).view(shape).to(device),
+        position_ids=torch.tensor(positions).view(shape).to(device) if packed else None,
+        predicting=torch.tensor(predicting, dtype=torch.long).to(device),
+        targets=torch.tensor(targets, dtype=torch.long).to(device),
+        row_of=torch.tensor(row_of, dtype=torch.long).to(device),
+        rows=number,
+        tokens=tokens,
+    )

@@ -1,0 +1,196 @@
+"""Checkpoints that hold everything a run needs to go on as if nothing had happened.
+
+`checkpoints/step-N/` holds the trained weights in fp32, the optimizer's state, every random stream and the loop's own
+counters, with the SHA-256 of each file in `manifest.json`. It is written aside, flushed to disk and renamed once, so it is whole
+or not there; the newest whose hashes are right is used. Safetensors and JSON only: nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tuiwiz.base.files import fsync_folder, sha256_file
+
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+OPTIMIZER = "optimizer.safetensors"
+STATE = "state.json"
+
+
+class Progress(msgspec.Struct, kw_only=True):
+    """The loop's own counters."""
+
+    step: int = 0
+    tokens: int = 0
+    supervised_tokens: int = 0
+    skipped_steps: int = 0
+    skipped_in_a_row: int = 0
+    best_step: int | None = None
+    best_loss: float | None = None
+    first_loss: float | None = None
+    last_loss: float | None = None
+    without_improvement: int = 0
+    elapsed_s: float = 0.0
+    digest: str = ""
+
+
+def save(
+    folder: Path, weights: Mapping[str, nn.Parameter], optimizer: Any, scaler: Any, progress: Progress
+) -> tuple[Path, int]:
+    """Write the checkpoint of `progress.step` below `folder`; returns its path and bytes.
+
+    Raises:
+        OSError: the disk is full or cannot be written; nothing is left behind.
+    """
+    final = folder / f"step-{progress.step}"
+    temporary = folder / f".step-{progress.step}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        save_file({name: value.detach().contiguous().cpu() for name, value in weights.items()}, temporary / WEIGHTS)
+        tensors, plain = _flatten(optimizer.state_dict())
+        save_file(tensors, temporary / OPTIMIZER)
+        state = {
+            "progress": msgspec.to_builtins(progress),
+            "optimizer": plain,
+            "scaler": scaler.state_dict() if scaler is not None else {},
+            "random": _random_streams(),
+        }
+        (temporary / STATE).write_text(json.dumps(state), encoding="utf-8")
+        hashes = {path.name: sha256_file(path) for path in sorted(temporary.iterdir())}
+        (temporary / MANIFEST).write_text(json.dumps({"step": progress.step, "sha256": hashes}), encoding="utf-8")
+        for path in temporary.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        size = sum(path.stat().st_size for path in temporary.iterdir())
+        if final.exists():
+            shutil.rmtree(final)
+        os.rename(temporary, final)
+        fsync_folder(folder)
+        return final, size
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def newest_valid(folder: Path) -> tuple[Path | None, list[str]]:
+    """The newest checkpoint whose files are those of its manifest, and what is wrong with newer ones."""
+    complaints: list[str] = []
+    for path in _numbered(folder):
+        problem = _damage(path)
+        if problem is None:
+            return path, complaints
+        complaints.append(f"{path.name}: {problem}")
+    return None, complaints
+
+
+def load(path: Path, weights: Mapping[str, nn.Parameter], optimizer: Any, scaler: Any) -> Progress:
+    """Put a checkpoint's weights, optimizer state and random streams back; returns the loop's counters."""
+    load_weights(path, weights)
+    state = json.loads((path / STATE).read_text(encoding="utf-8"))
+    optimizer.load_state_dict(_unflatten(load_file(path / OPTIMIZER), state["optimizer"]))
+    if scaler is not None and state["scaler"]:
+        scaler.load_state_dict(state["scaler"])
+    _restore_streams(state["random"])
+    return msgspec.convert(state["progress"], Progress)
+
+
+def load_weights(path: Path, weights: Mapping[str, nn.Parameter]) -> None:
+    """Put only the trained weights back."""
+    saved = load_file(path / WEIGHTS)
+    with torch.no_grad():
+        for name, parameter in weights.items():
+            parameter.copy_(saved[name])
+
+
+def retire(folder: Path, *, keep: int, best: int | None) -> None:
+    """Remove old checkpoints: the newest `keep` and the best one stay."""
+    for path in _numbered(folder)[keep:]:
+        if best is None or path.name != f"step-{best}":
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed save left behind."""
+    for path in folder.glob(".step-*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _numbered(folder: Path) -> list[Path]:
+    """Checkpoint folders, newest first."""
+    found = [path for path in folder.glob("step-*") if path.name.removeprefix("step-").isdigit()]
+    return sorted(found, key=lambda path: -int(path.name.removeprefix("step-")))
+
+
+def _damage(path: Path) -> str | None:
+    try:
+        hashes: dict[str, str] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["sha256"]
+        for name in (WEIGHTS, OPTIMIZER, STATE):
+            if sha256_file(path / name) != hashes[name]:
+                return f"{name} is damaged"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"incomplete ({error})"
+    return None
+
+
+def _flatten(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimizer's state as tensors by `index/name` and everything else as JSON."""
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, Any] = {"groups": state["param_groups"], "state": {}}
+    for index, entries in state["state"].items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor):
+                # A copy: quantised optimizers share one code table between all states, which safetensors refuses.
+                tensors[f"{index}/{name}"] = value.detach().cpu().clone().contiguous()
+            else:
+                plain["state"].setdefault(str(index), {})[name] = value
+    return tensors, plain
+
+
+def _unflatten(tensors: dict[str, Tensor], plain: dict[str, Any]) -> dict[str, Any]:
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in tensors.items():
+        index, name = key.split("/", 1)
+        state.setdefault(int(index), {})[name] = value
+    for index, entries in plain["state"].items():
+        state.setdefault(int(index), {}).update(entries)
+    groups = [{**group, "betas": tuple(group["betas"])} if "betas" in group else group for group in plain["groups"]]
+    return {"state": state, "param_groups": groups}
+
+
+def _random_streams() -> dict[str, Any]:
+    import numpy
+
+    version, keys, gauss = random.getstate()
+    kind, words, position, has_gauss, cached = numpy.random.get_state(legacy=True)
+    streams: dict[str, Any] = {
+        "python": [version, list(keys), gauss],
+        "numpy": [kind, [int(word) for word in words], int(position), int(has_gauss), float(cached)],
+        "torch": torch.get_rng_state().tolist(),
+    }
+    if torch.cuda.is_available():
+        streams["cuda"] = [state.tolist() for state in torch.cuda.get_rng_state_all()]
+    return streams
+
+
+def _restore_streams(streams: dict[str, Any]) -> None:
+    import numpy
+
+    version, keys, gauss = streams["python"]
+    random.setstate((version, tuple(keys), gauss))
+    kind, words, position, has_gauss, cached = streams["numpy"]
+    numpy.random.set_state((kind, numpy.array(words, dtype=numpy.uint32), position, has_gauss, cached))
+    torch.set_rng_state(torch.tensor(streams["torch"], dtype=torch.uint8))
+    if "cuda" in streams and torch.cuda.device_count() == len(streams["cuda"]):
+        torch.cuda.set_rng_state_all([torch.tensor(state, dtype=torch.uint8) for state in streams["cuda"]])

@@ -1,0 +1,113 @@
+"""What this machine computes with: the one place that knows CUDA from CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import torch
+
+from tuiwiz.base.errors import MachineLacksError
+from tuiwiz.spec.bundle import Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """`compute` is the type of matrix products, `masters` that of trained weights (always fp32)."""
+
+    torch: torch.device
+    name: str
+    compute: torch.dtype
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.torch.type == "cuda"
+
+    @property
+    def compute_name(self) -> str:
+        return {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}[self.compute]
+
+    def synchronize(self) -> None:
+        """Wait for the device, so that a clock read next means something."""
+        if self.is_cuda:
+            torch.cuda.synchronize(self.torch)
+
+    def memory(self) -> tuple[int, int]:
+        """Bytes allocated now and at the peak: the allocator's on CUDA, the process's resident set on CPU."""
+        if self.is_cuda:
+            return torch.cuda.memory_allocated(self.torch), torch.cuda.max_memory_allocated(self.torch)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return psutil.Process().memory_info().rss, peak
+
+    def release(self) -> None:
+        """Give cached memory back before a stage with another shape of demand."""
+        if self.is_cuda:
+            torch.cuda.empty_cache()
+        elif sys.platform == "linux":
+            trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+            if trim is not None:
+                trim(0)
+
+
+def choose_device(bundle: Bundle) -> Device:
+    """The device and precision that a bundle asks for.
+
+    Raises:
+        MachineLacksError: the machine has no such device or the device no such precision.
+    """
+    wanted = bundle.launch.devices
+    if torch.cuda.is_available():
+        index = wanted[0] if isinstance(wanted, tuple) and wanted else _freest_card()
+        if index >= torch.cuda.device_count():
+            raise MachineLacksError(
+                f"there is no card {index}: this machine has {torch.cuda.device_count()}", hint="see launch.devices"
+            )
+        device = torch.device("cuda", index)
+        torch.cuda.set_device(device)
+        return Device(device, torch.cuda.get_device_name(device), _compute(bundle, device))
+    if isinstance(wanted, tuple):
+        raise MachineLacksError("launch.devices names a card, but no CUDA device is usable here", hint='use "auto"')
+    return Device(torch.device("cpu"), "CPU", _compute(bundle, torch.device("cpu")))
+
+
+def _freest_card() -> int:
+    free = [torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())]
+    return free.index(max(free))
+
+
+def _compute(bundle: Bundle, device: torch.device) -> torch.dtype:
+    wanted = bundle.model.dtype
+    if bundle.adapter.method == "qlora" and bundle.quantization.compute_dtype != "auto":
+        wanted = bundle.quantization.compute_dtype
+    if wanted == "auto":
+        return torch.bfloat16 if has_bf16(device) else torch.float32
+    if wanted == "fp16" and device.type == "cpu":
+        raise MachineLacksError("fp16 does not train on a CPU", hint='set model.dtype = "bf16" or "fp32"')
+    if wanted == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise MachineLacksError(
+            f"{torch.cuda.get_device_name(device)} has no bf16", hint='set model.dtype = "fp16" or "fp32"'
+        )
+    return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[wanted]
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether bf16 products are computed by hardware rather than emulated."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: Any = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    amx: Any = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool((capabilities and capabilities()) or (amx and amx()))
+
+
+def set_threads() -> int:
+    """One thread a physical core that this process may use; returns the number."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    physical = psutil.cpu_count(logical=False) or allowed
+    threads = int(os.environ.get("OMP_NUM_THREADS") or min(allowed, physical) or 1)
+    torch.set_num_threads(threads)
+    return threads

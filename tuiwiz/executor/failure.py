@@ -1,0 +1,87 @@
+"""Every way in which a run can fail, as one `failed` event and one exit code."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tuiwiz.base.errors import (
+    DoesNotFitError,
+    InternalError,
+    MachineLacksError,
+    RunFailedError,
+    TuiwizError,
+)
+from tuiwiz.base.text import clean_line
+from tuiwiz.events import types
+from tuiwiz.executor.record import Recorder
+
+
+@contextmanager
+def reporting(recorder: Recorder) -> Iterator[None]:
+    """Tell an escaping error as the run's last event and pass it on as a TuiwizError; the traceback goes to the log."""
+    try:
+        yield
+    except TuiwizError as error:
+        _tell(recorder, error)
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        translated = translate(error)
+        _tell(recorder, translated)
+        raise translated from error
+
+
+def translate(error: BaseException) -> TuiwizError:
+    """An error of libraries or of the system in a user's words."""
+    if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "AcceleratorError"):
+        return DoesNotFitError(
+            f"out of memory: {_first_line(error)}",
+            hint="lower batch.micro, or set memory.gradient_checkpointing = true; `tuiwiz plan` shows what fits",
+        )
+    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
+        return DoesNotFitError(
+            f"out of memory: {_first_line(error)}", hint="lower batch.micro; `tuiwiz plan` shows what fits"
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return MachineLacksError("the disk is full", hint="free some space, then `tuiwiz resume` goes on")
+    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        where = f" {error.filename}" if error.filename else ""
+        return MachineLacksError(f"cannot write{where}: {error.strerror}", hint="check the folder's permissions")
+    if isinstance(error, RuntimeError):
+        return RunFailedError(
+            f"training failed: {_first_line(error)}", hint="run.log in the run folder has the details"
+        )
+    return InternalError(
+        f"internal error: {type(error).__name__}: {_first_line(error)}",
+        hint="please report it with run.log from the run folder",
+    )
+
+
+def _tell(recorder: Recorder, error: TuiwizError) -> None:
+    summary = {
+        "message": clean_line(error.message, 500),
+        "hint": clean_line(error.hint or error.problems[0].hint, 500),
+        "exit_code": int(error.exit_code),
+        "step": recorder.step,
+        "problems": [
+            {
+                "message": clean_line(p.message, 300),
+                "place": clean_line(p.place(), 200),
+                "hint": clean_line(p.hint, 300),
+            }
+            for p in error.problems[:20]
+        ],
+    }
+    try:
+        recorder.write(types.Failed, summary=summary)
+    except OSError:
+        # The disk that made the run fail is too full to say so; the supervisor's exit.json will.
+        return
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return clean_line(lines[0], 300) if lines else type(error).__name__

@@ -1,0 +1,78 @@
+"""Signals and control requests, both answered at step borders."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from types import FrameType
+
+from tuiwiz.base.errors import ExitCode
+from tuiwiz.events import control, types
+from tuiwiz.executor.record import Recorder
+
+POLL_S = 0.2
+"""How often a paused run looks for requests."""
+
+
+class Interrupts:
+    """What the loop asks after every step: stop, save, wait?"""
+
+    def __init__(self) -> None:
+        self.stop_reason = ""
+        self.checkpoint = False
+        self.evaluate = False
+        self._signals = 0
+
+    def install(self) -> None:
+        """SIGHUP is ignored; the first SIGTERM or SIGINT ends the run after its step, a second one at once."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+        if self._signals > 1:
+            os._exit(int(ExitCode.INTERRUPTED_TWICE))
+        self.stop_reason = f"asked by {signal.Signals(number).name}"
+
+    def poll(self, recorder: Recorder) -> None:
+        """Take the pending requests and answer each by an event; returns when the run may go on or must stop."""
+        paused = False
+        while True:
+            for request in control.pending(recorder.folder):
+                answer = self._take(request)
+                if request.kind == "pause" and not paused:
+                    paused = True
+                    recorder.stage("paused")
+                elif request.kind == "resume":
+                    answer = "goes on" if paused else "was not paused"
+                    paused = False
+                recorder.write(types.Control, request=request.kind, answer=answer)
+            if not paused or self.stop_reason or self.checkpoint:
+                break
+            time.sleep(POLL_S)
+        if self.checkpoint and paused:
+            # A checkpoint asked for while paused is saved by the loop, which then waits again.
+            control.request(recorder.folder, "pause")
+
+    def _take(self, request: control.Request) -> str:
+        match request.kind:
+            case "stop" | "stop-now":
+                self.stop_reason = self.stop_reason or "asked by request"
+                return "stops after this step"
+            case "checkpoint":
+                self.checkpoint = True
+                return "saves now"
+            case "evaluate":
+                self.evaluate = True
+                return "evaluates now"
+            case "pause":
+                return "paused"
+            case "resume":
+                return "goes on"
+            case "extend":
+                return "refused: a run cannot be extended in this version"

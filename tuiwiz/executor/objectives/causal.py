@@ -1,0 +1,139 @@
+"""Next-token cross-entropy on supervised positions.
+
+For token ids x[0..n) and marks m[0..n) (1 where a token is a label) the loss of a row is
+
+    sum over i with m[i] = 1 of  -log softmax(W h[i-1])[x[i]]
+
+where h = decoder(x), of shape [n, hidden], and W, of shape [vocab, hidden], is the language-model head. Only the hidden
+states in front of supervised tokens go through the head, `CHUNK` at a time, and the gradient of a chunk is computed
+while its logits exist: logits of shape [tokens, vocab] are never built. The same idea is in Cut Cross-Entropy,
+https://arxiv.org/abs/2411.09009, and Liger, https://arxiv.org/abs/2410.10989.
+
+Sums, not means: the loop divides by the supervised tokens of the whole optimizer step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tuiwiz.executor.batching import MicroBatch
+
+CHUNK = 256
+"""Positions whose logits exist at one time."""
+
+_UNKNOWN_SCALES = ("logit_scale", "logits_scaling", "lm_head_multiplier")
+"""Config entries by which some architectures scale logits; for them the model's own head is run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """`total`: summed cross-entropy, fp32, differentiable; `right`: per supervised token, whether it was the argmax."""
+
+    total: Tensor
+    right: Tensor
+
+
+class CausalObjective:
+    """Loss of micro-batches under one model.
+
+    `fused`: the head in chunks; else the model's own logits of all positions, for comparison and unusual heads.
+    """
+
+    def __init__(self, model: Any, *, fused: bool) -> None:
+        self.causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+        config = self.causal.config.get_text_config()
+        self.fused = fused and not any(getattr(config, name, None) not in (None, 1, 1.0) for name in _UNKNOWN_SCALES)
+        self.softcap: float | None = getattr(config, "final_logit_softcapping", None)
+        self.decoder = self.causal.get_decoder()
+        self.head = self.causal.get_output_embeddings()
+        # A head with adapters of its own, or a quantised one, is more than a matrix.
+        self.fused = self.fused and type(self.head) is nn.Linear
+
+    def __call__(self, batch: MicroBatch) -> Loss:
+        if not self.fused:
+            return self._plain(batch)
+        hidden = self.decoder(
+            input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False
+        ).last_hidden_state
+        rows = hidden.reshape(-1, hidden.shape[-1])[batch.predicting]
+        total, right = ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            rows, self.head.weight, self.head.bias, batch.targets, self.softcap
+        )
+        return Loss(total, right)
+
+    def _plain(self, batch: MicroBatch) -> Loss:
+        logits = self.causal(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).logits
+        chosen = logits.reshape(-1, logits.shape[-1])[batch.predicting].float()
+        total = functional.cross_entropy(chosen, batch.targets, reduction="sum")
+        return Loss(total, chosen.detach().argmax(-1) == batch.targets)
+
+
+class ChunkedCrossEntropy(torch.autograd.Function):
+    """(hidden [n, h], weight [v, h], bias [v] or None, targets [n], softcap or None) -> (sum, right [n] bool).
+
+    Logits are computed in the type of `hidden` (or the autocast type) and reduced in fp32; gradients with respect to
+    `hidden` come back in its type, those of `weight` and `bias`, where they are trained, are summed in fp32.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, softcap: float | None
+    ) -> tuple[Tensor, Tensor]:
+        compute = hidden.dtype
+        if torch.is_autocast_enabled(hidden.device.type):
+            compute = torch.get_autocast_dtype(hidden.device.type)
+        matrix = weight.to(compute)
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        right = torch.empty(targets.shape, dtype=torch.bool, device=hidden.device)
+        want_hidden, want_weight, want_bias = ctx.needs_input_grad[:3]
+        grad_hidden = torch.empty_like(hidden) if want_hidden else None
+        grad_weight = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device) if want_weight else None
+        grad_bias = (
+            torch.zeros(bias.shape, dtype=torch.float32, device=bias.device) if want_bias and bias is not None else None
+        )
+        with torch.autocast(hidden.device.type, enabled=False):
+            for start in range(0, targets.shape[0], CHUNK):
+                part = slice(start, min(start + CHUNK, targets.shape[0]))
+                states, labels = hidden[part].to(compute), targets[part]
+                logits = functional.linear(states, matrix, bias.to(compute) if bias is not None else None).float()
+                if softcap is not None:
+                    capped = torch.tanh(logits / softcap)
+                    logits = capped * softcap
+                logsum = torch.logsumexp(logits, dim=-1)
+                chosen = logits.gather(1, labels[:, None])[:, 0]
+                total += (logsum - chosen).sum()
+                right[part] = logits.argmax(dim=-1) == labels
+                if grad_hidden is None and grad_weight is None:
+                    continue
+                grad = torch.exp_(logits.sub_(logsum[:, None]))
+                grad.scatter_add_(1, labels[:, None], torch.full_like(chosen, -1.0)[:, None])
+                if softcap is not None:
+                    grad.mul_(1 - capped**2)
+                small = grad.to(compute)
+                if grad_hidden is not None:
+                    grad_hidden[part] = small @ matrix
+                if grad_weight is not None:
+                    grad_weight += (small.T @ states).float()
+                if grad_bias is not None:
+                    grad_bias += grad.sum(0)
+        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
+        ctx.weight_dtype = weight.dtype
+        ctx.mark_non_differentiable(right)
+        return total, right
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
+        grad_hidden, grad_weight, grad_bias = ctx.saved_tensors
+        scale = grads[0]
+        return (
+            grad_hidden * scale.to(grad_hidden.dtype) if grad_hidden is not None else None,
+            (grad_weight * scale).to(ctx.weight_dtype) if grad_weight is not None else None,
+            (grad_bias * scale).to(ctx.weight_dtype) if grad_bias is not None else None,
+            None,
+            None,
+        )

@@ -1,0 +1,67 @@
+"""The same held-out prompts answered before, during and after training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuiwiz.base.files import write_atomic
+from tuiwiz.data.tokens import Tokens
+from tuiwiz.data.types import Encoded
+from tuiwiz.events import types
+from tuiwiz.executor.generate import generate
+
+if TYPE_CHECKING:
+    from tuiwiz.executor.loop import Trainer
+
+LONGEST_ANSWER = 96
+"""New tokens of a sample at most."""
+LONGEST_PROMPT = 1024
+
+
+class Sampler:
+    """Knows the prompts and remembers what the base model said."""
+
+    def __init__(self, run: Trainer, model: Path, evaluation_steps: list[int]) -> None:
+        self._run = run
+        self._tokens = Tokens(model)
+        rows = [row for row in run.held_out if 0 < len(row.prompt_ids) <= LONGEST_PROMPT and row.answer_ids]
+        self._rows: list[Encoded] = rows[: run.bundle.evaluation.samples]
+        self._base: list[str] = []
+        between = [step for step in evaluation_steps if 0 < step < run.total]
+        # Before, in the middle, after: sampling at every evaluation would cost more than the evaluation itself.
+        self._steps = {0, *(between[len(between) // 2 : len(between) // 2 + 1]), run.total}
+        self._last = -1
+
+    def at(self, step: int, *, final: bool = False) -> None:
+        """Write a `sample` event a prompt, where samples are due after `step`."""
+        if not self._rows or step == self._last or not (final or step in self._steps):
+            return
+        self._last = step
+        run = self._run
+        run.recorder.stage("sampling", 0, len(self._rows))
+        answers = [row.answer_ids for row in self._rows]
+        stop = {answer[-1] for answer in answers} | (
+            {self._tokens.eos_id} if self._tokens.eos_id is not None else set()
+        )
+        budget = min(LONGEST_ANSWER, 2 * max(len(answer) for answer in answers) + 8)
+        with run.autocast():
+            found = generate(
+                run.model,
+                [row.prompt_ids for row in self._rows],
+                max_new_tokens=budget,
+                stop_ids=stop,
+                progress=lambda done, total: run.recorder.stage("sampling", done, total),
+            )
+        now = self._tokens.decode_batch(found)
+        if step == 0:
+            self._base = now
+        prompts = self._tokens.decode_batch([row.prompt_ids for row in self._rows])
+        expected = self._tokens.decode_batch([answer[:-1] for answer in answers])
+        for index, prompt in enumerate(prompts):
+            base = self._base[index] if index < len(self._base) else ""
+            run.recorder.write(
+                types.Sample, step=step, prompt=prompt, base=base, now=now[index], expected=expected[index]
+            )
+            text = f"# prompt\n{prompt}\n\n# base\n{base}\n\n# now\n{now[index]}\n\n# expected\n{expected[index]}\n"
+            write_atomic(run.recorder.folder.samples / f"step-{step}-{index}.txt", text)

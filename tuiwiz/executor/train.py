@@ -1,0 +1,222 @@
+"""Job `train`: from a run folder with a bundle to a trained adapter or model, told as events."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import tuiwiz
+from tuiwiz.base.errors import ExitCode
+from tuiwiz.bundle.digest import digest
+from tuiwiz.bundle.read import read_bundle
+from tuiwiz.data.prepare import prepare
+from tuiwiz.data.types import Prepared
+from tuiwiz.events import types
+from tuiwiz.events.fold import fold
+from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.job import read_job
+from tuiwiz.events.process import write_process
+from tuiwiz.events.reader import EventReader
+from tuiwiz.events.view import RunView
+from tuiwiz.executor.record import Recorder
+from tuiwiz.executor.source import model_folder
+from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.derive import cadence, total_steps
+
+
+def run(path: Path) -> int:
+    """Train the run in `path`; returns the exit code. Errors are the caller's to report."""
+    from tuiwiz.executor.failure import reporting
+
+    folder = RunFolder(path)
+    job = read_job(path)
+    write_process(folder.pid)
+    folder.control.mkdir(exist_ok=True)
+    with Recorder(folder) as recorder, reporting(recorder):
+        bundle = read_bundle(folder.bundle)
+        recorder.stage("loading", note="model files")
+        base = Path(job.get("bundle_folder") or path)
+        weights = model_folder(bundle, base, lambda what, done, total: recorder.stage(what, done, total))
+        recorder.stage("tokenizing")
+        prepared = prepare(
+            bundle,
+            base,
+            weights,
+            progress=lambda what, done, total: recorder.stage("tokenizing", done, total, what),
+            tokenizer_name=bundle.model.source,
+        )
+        for problem in prepared.problems:
+            place = problem.place()
+            level = "warning" if problem.severity != "info" else "info"
+            recorder.log(f"{place + ': ' if place else ''}{problem.message}", level)
+        return _train(folder, recorder, bundle, base, weights, prepared, resume=bool(job.get("resume")))
+    return int(ExitCode.INTERNAL)
+
+
+def _train(
+    folder: RunFolder,
+    recorder: Recorder,
+    bundle: Bundle,
+    base: Path,
+    weights: Path,
+    prepared: Prepared,
+    *,
+    resume: bool,
+) -> int:
+    recorder.stage("loading", note="libraries")
+    import torch
+
+    from tuiwiz.executor import checkpoint
+    from tuiwiz.executor.closing import finish, stop
+    from tuiwiz.executor.device import choose_device, set_threads
+    from tuiwiz.executor.evaluate import evaluation_steps
+    from tuiwiz.executor.interrupt import Interrupts
+    from tuiwiz.executor.loop import Trainer, train
+    from tuiwiz.executor.memory import report_memory
+    from tuiwiz.executor.model import add_adapters, enable_checkpointing, load_base, trainable
+    from tuiwiz.executor.objectives.causal import CausalObjective
+    from tuiwiz.executor.optim import make_optimizer
+    from tuiwiz.executor.provenance import resolve, write_environment
+    from tuiwiz.executor.sampling import Sampler
+
+    interrupts = Interrupts()
+    interrupts.install()
+    threads = set_threads()
+    device = choose_device(bundle)
+    seed_everything(bundle.seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    full = bundle.adapter.method == "full"
+
+    recorder.stage("loading", note=f"{bundle.model.source} for {bundle.adapter.method}")
+    model = load_base(weights, bundle, device)
+    if not full:
+        model = add_adapters(model, bundle, base)
+    if bundle.memory.gradient_checkpointing:
+        enable_checkpointing(model)
+    trained = trainable(model)
+    optimizer = make_optimizer(trained.items(), bundle, device)
+    scaler = torch.amp.GradScaler(device.torch.type) if device.compute == torch.float16 else None
+
+    rows, effective = len(prepared.train), bundle.batch.effective
+    total = total_steps(rows, effective, bundle.schedule.epochs, bundle.schedule.steps)
+    micro = bundle.batch.micro or min(effective, 8)
+    steps = evaluation_steps(
+        total,
+        cadence(bundle.evaluation.every, total),
+        round(prepared.train.tokens * total * effective / max(1, rows)),
+        prepared.validation.tokens,
+    )
+    checkpoint.sweep(folder.checkpoints)
+    restored: tuple[str, ...] = ()
+    progress = checkpoint.Progress(digest=digest(bundle))
+    if resume:
+        path, complaints = checkpoint.newest_valid(folder.checkpoints)
+        if path is not None:
+            progress = checkpoint.load(path, trained, optimizer, scaler)
+            restored = ("weights", "optimizer", "schedule", "random streams", "row order", "counters")
+    resolved = resolve(
+        bundle, base, weights, device, micro=micro, total=total, evaluations=len(prepared.validation) > 0
+    )
+    earlier = _view_of(folder)
+    recorder.step = progress.step
+    recorder.write(
+        types.RunStarted,
+        attempt=(earlier.started.attempt if earlier.started is not None else 0) + 1,
+        from_step=progress.step,
+        steps=total,
+        name=bundle.name,
+        digest=digest(bundle),
+        pid=_pid(),
+        host=socket.gethostname(),
+        version=tuiwiz.__version__,
+        method=bundle.adapter.method,
+        task=bundle.task.kind,
+        model=bundle.model.source,
+        rows=rows,
+        validation_rows=len(prepared.validation),
+        steps_per_epoch=-(-rows // effective),
+        effective=effective,
+        device=f"{device.name}, {device.compute_name}",
+        restored=restored,
+        evaluation_steps=tuple(steps) if len(prepared.validation) else (),
+    )
+    if resume:
+        for complaint in complaints:
+            recorder.alert("damaged_checkpoint", f"a checkpoint could not be used: {complaint}")
+        recorder.log(
+            f"resumed from step {progress.step}: {', '.join(restored)} restored"
+            if restored
+            else "no usable checkpoint: starting at step 0"
+        )
+    write_environment(folder, device, threads, prepared, bundle)
+    folder.resolved.write_text(resolved, encoding="utf-8")
+
+    autocast = (
+        (lambda: torch.autocast(device.torch.type, dtype=device.compute)) if _mixed(full, device) else nullcontext
+    )
+    trainer = Trainer(
+        bundle=bundle,
+        device=device,
+        model=model,
+        objective=CausalObjective(model, fused=bundle.memory.fused_loss),
+        weights=trained,
+        optimizer=optimizer,
+        scaler=scaler,
+        autocast=autocast,
+        train_rows=prepared.train,
+        held_out=prepared.validation,
+        total=total,
+        micro=micro,
+        evaluation_steps=frozenset(steps),
+        checkpoint_every=cadence(bundle.checkpoint.every, total),
+        recorder=recorder,
+        interrupts=interrupts,
+        sample=lambda step: None,
+        after_step=lambda step: None,
+        progress=progress,
+    )
+    sampler = Sampler(trainer, weights, steps)
+    trainer.sample = sampler.at
+    trainer.after_step = lambda step: report_memory(trainer, weights) if step == progress.step == 2 else None
+    started = time.monotonic()
+    reason = train(trainer)
+    wall_s = time.monotonic() - started
+    if reason in ("finished", "early"):
+        finish(trainer, weights, sampler, reason, wall_s)
+        return int(ExitCode.DONE)
+    stop(trainer, reason, wall_s)
+    return int(ExitCode.STOPPED)
+
+
+def seed_everything(seed: int) -> None:
+    """Start every random stream; each takes what its generator allows of the seed."""
+    import numpy
+    import torch
+
+    random.seed(seed)
+    numpy.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _mixed(full: bool, device: Any) -> bool:
+    """Whether forward passes run under autocast: fp32 weights are trained, products are computed in fewer bits."""
+    import torch
+
+    return full and device.compute != torch.float32
+
+
+def _view_of(folder: RunFolder) -> RunView:
+    view, reader = RunView(), EventReader(folder.events)
+    while events := reader.read(10_000):
+        fold(view, events)
+    return view
+
+
+def _pid() -> int:
+    import os
+
+    return os.getpid()

@@ -1,0 +1,125 @@
+"""Makes a run folder ready to be executed, or says in one sentence why it cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tuiwiz.base.errors import DriftError, MachineLacksError, UsageError
+from tuiwiz.base.files import write_atomic
+from tuiwiz.bundle.change import apply_sets
+from tuiwiz.bundle.diff import diff
+from tuiwiz.bundle.digest import digest
+from tuiwiz.bundle.read import read_bundle
+from tuiwiz.bundle.write import write_bundle
+from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.job import read_job, write_job
+from tuiwiz.events.process import is_alive, read_process
+from tuiwiz.runs.names import new_folder, register
+from tuiwiz.runs.registry import view_of
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """A folder that the executor can take. `done`: it holds a finished run and there is nothing to do."""
+
+    path: Path
+    resume: bool
+    done: bool = False
+    note: str = ""
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.path)
+
+
+def prepare(bundle: Path | None, *, out: Path | None = None, sets: Sequence[str] = (), resume: bool = False) -> Ready:
+    """Create a run folder from a bundle, or take up an existing one.
+
+    Raises:
+        InvalidError: the bundle has problems.
+        UsageError: the folder is not empty, or its executor lives, or nothing says what to run.
+        DriftError: `resume` with a bundle that is not the folder's own.
+        MachineLacksError: the folder cannot be written.
+    """
+    if bundle is not None and bundle.is_dir() and resume and out is None:
+        bundle, out = None, bundle
+    if resume and out is None:
+        raise UsageError("--resume needs the run folder", hint="name it with --out DIR, or use `tuiwiz resume RUN`")
+    if out is not None:
+        out = out.expanduser().absolute()
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"{out} is a file", hint="--out names a folder")
+        _refuse_living(RunFolder(out))
+        if resume and RunFolder(out).bundle.is_file():
+            return _take_up(RunFolder(out), bundle, sets)
+        if out.exists() and any(out.iterdir()):
+            raise UsageError(f"{out} is not empty", hint="name another folder, or continue the run in it with --resume")
+    if bundle is None:
+        raise UsageError(f"there is no run in {out}", hint="name the bundle: tuiwiz run BUNDLE --out DIR --resume")
+    given = read_bundle(bundle)
+    changed = apply_sets(given, sets)
+    path = out or new_folder(changed.name, digest(changed))
+    folder = RunFolder(path)
+    text = bundle.read_text(encoding="utf-8-sig") if changed is given else write_bundle(changed)
+    try:
+        write_atomic(folder.bundle, text)
+        folder.control.mkdir(exist_ok=True)
+        write_job(path, "train", {"bundle_folder": str(bundle.resolve().parent), "resume": False})
+        register(path)
+    except OSError as error:
+        raise MachineLacksError(
+            f"the run folder {path} cannot be written: {error.strerror or error}",
+            hint="name a folder that you may write to with --out",
+        ) from error
+    return Ready(path, False, note="no run to resume there yet: starting at step 0" if resume else "")
+
+
+def take_up(folder: RunFolder) -> Ready:
+    """Make an existing run ready to go on.
+
+    Raises:
+        UsageError: its executor lives, or it is no run.
+    """
+    _refuse_living(folder)
+    if not folder.bundle.is_file():
+        raise UsageError(f"there is no run in {folder.path}", hint="`tuiwiz runs list` names the runs")
+    return _take_up(folder, None, ())
+
+
+def _take_up(folder: RunFolder, bundle: Path | None, sets: Sequence[str]) -> Ready:
+    own = read_bundle(folder.bundle)
+    if bundle is not None or sets:
+        asked = apply_sets(read_bundle(bundle) if bundle is not None else own, sets)
+        if digest(asked) != digest(own):
+            different = ", ".join(one.key for one in diff(own, asked)[:6])
+            raise DriftError(
+                f"the bundle is not that of the run in {folder.path}: {different} differ",
+                hint="leave the bundle out to go on with the run's own, or start a new run",
+            )
+    view = view_of(folder)
+    if view.closing is not None and type(view.closing).__name__ == "Finished":
+        return Ready(folder.path, True, done=True, note="the run is finished: nothing to do")
+    try:
+        job = read_job(folder.path) if folder.job.exists() else {"bundle_folder": str(folder.path)}
+        write_job(folder.path, "train", {"bundle_folder": job.get("bundle_folder"), "resume": True})
+        folder.exit.unlink(missing_ok=True)
+        folder.control.mkdir(exist_ok=True)
+    except OSError as error:
+        raise MachineLacksError(
+            f"the run folder {folder.path} cannot be written: {error.strerror or error}",
+            hint="copy the folder to a place that you may write to",
+        ) from error
+    if not any(folder.checkpoints.glob("step-*")):
+        return Ready(folder.path, True, note="no checkpoint yet: starting at step 0")
+    return Ready(folder.path, True)
+
+
+def _refuse_living(folder: RunFolder) -> None:
+    process = read_process(folder.pid)
+    if process is not None and is_alive(process):
+        raise UsageError(
+            f"the run in {folder.path} is being executed by process {process.pid}",
+            hint="`tuiwiz watch` shows it, `tuiwiz stop` ends it",
+        )

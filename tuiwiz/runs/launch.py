@@ -1,0 +1,134 @@
+"""Starts the executor: as a child that ends with its parent, or detached, always under a supervisor."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tuiwiz.base.errors import ExitCode, MachineLacksError, RunFailedError, TuiwizError
+from tuiwiz.base.text import clean_line
+from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.job import read_result, write_job
+from tuiwiz.events.process import read_exit
+
+EXECUTOR = "TUIWIZ_EXECUTOR_COMMAND"
+"""Only for tests: another command in place of `python -m tuiwiz.executor`, its words parted by line breaks."""
+
+ALLOCATOR: dict[str, str] = {
+    # glibc returns and takes back the same pages in every step unless told to keep them: +20 % tokens/s on CPU.
+    "MALLOC_TOP_PAD_": str(256 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
+    # Variable lengths fragment the default CUDA allocator by a factor of two and more.
+    "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
+}
+
+
+def executor_environment() -> dict[str, str]:
+    """The environment of an executor; what the user set himself stays."""
+    given = dict(os.environ)
+    defaults = {
+        **ALLOCATOR,
+        # Two busy-waiting OpenMP threads make a small machine ten times slower.
+        "OMP_WAIT_POLICY": "passive",
+        "TOKENIZERS_PARALLELISM": "true",
+        "PYTHONUNBUFFERED": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    }
+    return {**defaults, **given}
+
+
+def executor_command(job: str, folder: Path) -> list[str]:
+    replaced = os.environ.get(EXECUTOR)
+    base = replaced.split("\n") if replaced else [sys.executable, "-m", "tuiwiz.executor"]
+    return [*base, job, str(folder)]
+
+
+def start(folder: RunFolder, *, detach: bool) -> subprocess.Popen[bytes]:
+    """Start the supervisor of a prepared run, which starts the executor.
+
+    Detached, both survive the caller, its terminal and its session. Otherwise SIGTERM to the returned process stops the
+    run after its step, a second one at once; and the end of the caller counts as SIGTERM. Standard output and error go
+    to `run.log`, standard input is empty.
+    """
+    command = [sys.executable, "-m", "tuiwiz.runs.supervise", "train", str(folder.path)]
+    if not detach:
+        command += ["--parent", str(os.getpid())]
+    with folder.log.open("ab") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # A session of its own: Ctrl-C in the terminal reaches the caller alone, who decides what it means.
+            start_new_session=True,
+            env=executor_environment(),
+        )
+
+
+def exit_code(folder: RunFolder) -> int:
+    """The command's exit code after the supervisor ended."""
+    ended = read_exit(folder.exit)
+    if ended is None:
+        return int(ExitCode.RUN_FAILED)
+    if ended.out_of_memory:
+        return int(ExitCode.DOES_NOT_FIT)
+    return ended.code if ended.code is not None else int(ExitCode.RUN_FAILED)
+
+
+def run_job(job: str, folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Run a job that is no training run to its end and return its result.
+
+    Raises:
+        TuiwizError: the job failed; message, hint and exit code are those that it left.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_job(folder, job, arguments)
+    (folder / "result.json").unlink(missing_ok=True)
+    with (folder / "run.log").open("ab") as log:
+        child = subprocess.Popen(
+            executor_command(job, folder),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**executor_environment(), "TUIWIZ_PARENT": str(os.getpid())},
+        )
+        try:
+            code = child.wait()
+        except BaseException:
+            child.terminate()
+            child.wait()
+            raise
+    result = read_result(folder)
+    if code == 0 and result is not None:
+        return result
+    raise _failure(job, folder, code, result or {})
+
+
+def _failure(job: str, folder: Path, code: int, result: dict[str, Any]) -> TuiwizError:
+    message = str(result.get("message") or "")
+    hint = str(result.get("hint") or "")
+    if not message:
+        last = log_tail(folder / "run.log", 1)
+        message = f"the job {job} ended with {f'exit code {code}' if code >= 0 else f'signal {-code}'}"
+        hint = last[0] if last else ""
+    for kind in TuiwizError.__subclasses__():
+        if kind.exit_code == code:
+            return kind(message, hint=hint)
+    return MachineLacksError(message, hint=hint) if code < 0 else RunFailedError(message, hint=hint)
+
+
+def log_tail(path: Path, lines: int) -> list[str]:
+    """The last lines of a log, cleaned."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - 65536))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    return [clean_line(line, 300) for line in text.splitlines() if line.strip()][-lines:]

@@ -1,0 +1,90 @@
+"""The executor's parent: `python -m tuiwiz.runs.supervise train FOLDER [--parent PID]`.
+
+Forwards SIGTERM, ignores SIGHUP, waits, and leaves `exit.json` with what happened in words. Writes no events and loads
+nothing large: it lives as long as the run.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.process import Exit, die_with_parent, write_exit
+from tuiwiz.runs.launch import executor_command, log_tail
+
+LOG_LINES = 50
+
+
+def main(argv: list[str]) -> int:
+    job, path, *rest = argv
+    folder = RunFolder(Path(path))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    child: subprocess.Popen[bytes] | None = None
+    asked: list[int] = []
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        if child is not None and child.poll() is None:
+            child.send_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, forward)
+    signal.signal(signal.SIGINT, forward)
+    if rest[:1] == ["--parent"]:
+        die_with_parent(int(rest[1]))
+    kills_before = oom_kills()
+    child = subprocess.Popen(
+        executor_command(job, folder.path),
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "TUIWIZ_PARENT": str(os.getpid())},
+    )
+    for _ in asked:
+        child.send_signal(signal.SIGTERM)
+    code = child.wait()
+    write_exit(folder.exit, describe(code, folder, killed_for_memory=oom_kills() > kills_before))
+    return code if code >= 0 else 128 - code
+
+
+def describe(code: int, folder: RunFolder, *, killed_for_memory: bool) -> Exit:
+    """What the end of the executor means."""
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    tail = tuple(log_tail(folder.log, LOG_LINES))
+    if code >= 0:
+        return Exit(code=code, message=f"exit code {code}", peak_rss_bytes=peak, log_tail=tail, ended=time.time())
+    name = signal.Signals(-code).name
+    memory = killed_for_memory and -code == signal.SIGKILL
+    gib = f"{peak / 2**30:.1f} GiB"
+    message = f"killed by the kernel for memory at {gib}" if memory else f"ended by {name}, at most {gib} in use"
+    return Exit(
+        signal=name,
+        message=message,
+        peak_rss_bytes=peak,
+        out_of_memory=memory,
+        evidence="the control group's count of out-of-memory kills rose" if memory else "",
+        log_tail=tail,
+        ended=time.time(),
+    )
+
+
+def oom_kills() -> int:
+    """Out-of-memory kills in this process's control group so far; 0 where that is not known."""
+    try:
+        group = Path("/proc/self/cgroup").read_text(encoding="ascii").strip().rpartition(":")[2]
+        for root in (Path("/sys/fs/cgroup") / group.lstrip("/"), Path("/sys/fs/cgroup")):
+            events = root / "memory.events"
+            if events.exists():
+                fields = dict(line.split() for line in events.read_text(encoding="ascii").splitlines())
+                return int(fields.get("oom_kill", 0))
+    except (OSError, ValueError):
+        pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,136 @@
+"""The Textual application: themes, screens by name, commands. It knows no run and no bundle; screens do."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from tuiwiz.ui import keys, theme
+from tuiwiz.ui.glyphs import ASCII, UNICODE, Glyphs, wants_ascii
+
+SCREENS: dict[str, str] = {
+    "home": "tuiwiz.ui.screens.home:HomeScreen",
+    "run": "tuiwiz.ui.screens.run:RunScreen",
+    "help": "tuiwiz.ui.screens.help:HelpScreen",
+    "wizard": "tuiwiz.ui.screens.wizard.screen:WizardScreen",
+    "presets": "tuiwiz.ui.screens.presets:PresetsScreen",
+}
+"""Screens by name as `module:class`; imported when first opened, since importing is most of a cold start."""
+
+
+def can_open(name: str) -> bool:
+    """Whether the screen `name` exists in this installation; asks without importing it."""
+    if name not in SCREENS:
+        return False
+    try:
+        return importlib.util.find_spec(SCREENS[name].partition(":")[0]) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def make_screen(name: str, **kw: Any) -> Screen[Any]:
+    """The screen `name`, built with `kw`."""
+    module, _, cls = SCREENS[name].partition(":")
+    made: Screen[Any] = getattr(importlib.import_module(module), cls)(**kw)
+    return made
+
+
+class TuiwizApp(App[int]):
+    """The one application. `open_screen(name, **kw)` pushes a screen; the app's result is its exit code."""
+
+    TITLE = "tuiwiz"
+    CSS_PATH = "tuiwiz.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.APP)
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(self, screen: str = "home", *, ascii: bool | None = None, **kw: Any) -> None:
+        super().__init__()
+        self.glyphs: Glyphs = ASCII if wants_ascii(ascii) else UNICODE
+        self._first = (screen, kw)
+        for item in theme.ALL:
+            self.register_theme(item)
+        self.theme = theme.start_theme()
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our own colour names under Textual's themes, which do not define them."""
+        return {
+            "good": "$success",
+            "warn": "$warning",
+            "bad": "$error",
+            "dim": "$foreground 70%",
+            "faint": "$foreground 35%",
+            "raised": "$panel",
+        }
+
+    def on_mount(self) -> None:
+        if self.glyphs.ascii:
+            self.add_class("-ascii")
+        name, kw = self._first
+        self.push_screen(make_screen(name, **kw))
+
+    def open_screen(self, name: str, *, replace: bool = False, **kw: Any) -> None:
+        """Push the screen `name`, or put it in place of the current one."""
+        made = make_screen(name, **kw)
+        if replace:
+            self.switch_screen(made)
+        else:
+            self.push_screen(made)
+
+    def go_back(self) -> None:
+        """Leave the current screen; leave the app from the first one."""
+        if len(self.screen_stack) > 2:
+            self.pop_screen()
+        else:
+            self.exit(0)
+
+    def action_help(self) -> None:
+        self.open_screen("help", about=self.screen)
+
+    def action_leave(self) -> None:
+        """Leave the app. A screen that must ask first has `ask_before_leaving`, which calls `exit` itself."""
+        ask = getattr(self.screen, "ask_before_leaving", None)
+        if ask is not None and ask():
+            return
+        self.exit(0)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette: the key tables of this screen and of the app, as far as their actions work now."""
+        for key in getattr(screen, "KEYS", ()):
+            name = key.action.split("(")[0]
+            if "." not in name and not screen.check_action(name, ()):
+                continue
+            yield SystemCommand(_title(key), key.description, _Run(screen, key.action))
+        for key in keys.APP:
+            if key.id != "app.palette":
+                yield SystemCommand(_title(key), key.description, _Run(self, key.action))
+
+
+def _title(key: keys.Key) -> str:
+    return f"{key.label}  ({key.all_shown})" if key.keys else key.label
+
+
+class _Run:
+    """A palette command that carries out an action on its node."""
+
+    def __init__(self, node: Any, action: str) -> None:
+        self._node = node
+        self._action = action
+
+    async def __call__(self) -> None:
+        await self._node.run_action(self._action)
+
+
+def run_app(screen: str = "home", *, ascii: bool | None = None, **kw: Any) -> int:
+    """Show `screen` until the user leaves; returns the exit code. `kw` goes to the screen."""
+    app = TuiwizApp(screen, ascii=ascii, **kw)
+    if app.glyphs.ascii and ascii is None:
+        sys.stderr.write("tuiwiz: drawing in ASCII\n")
+    result = app.run(mouse=True)
+    return int(result or 0) if app.return_code in (0, None) else 1

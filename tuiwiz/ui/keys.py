@@ -1,0 +1,136 @@
+"""Key bindings as data: one registry feeds the footer, the command palette, the help screen and `App.set_keymap`.
+
+A screen declares `KEYS = keys.HOME` and `BINDINGS = keys.bindings(KEYS)`. Ids are stable (`run.pause`), so that users
+can remap them. Keys with `keys=""` have no binding and live in the palette alone. Capitals act on the run and ask first
+where it costs; bare letters are only bound on screens where no input has the focus all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One thing that a user can do on a screen.
+
+    Attributes:
+        id: stable name, `scope.verb`.
+        keys: Textual key names, separated by commas; the first one is shown.
+        action: the action of the screen or app: `pause` calls `action_pause`.
+        label: one or two words for the footer.
+        description: one sentence for help and palette.
+        footer: whether it competes for a place in the footer (in the order of declaration).
+        priority: whether it wins over the focused widget.
+    """
+
+    id: str
+    keys: str
+    action: str
+    label: str
+    description: str
+    footer: bool = True
+    priority: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The first key as people write it: `enter`, `ctrl+p`, `?`, `+`."""
+        first = self.keys.split(",")[0]
+        return _NAMES.get(first, first)
+
+    @property
+    def all_shown(self) -> str:
+        """All keys as people write them."""
+        return " ".join(_NAMES.get(key, key) for key in self.keys.split(",") if key)
+
+
+_NAMES = {
+    "question_mark": "?",
+    "colon": ":",
+    "escape": "esc",
+    "up": "up",
+    "pageup": "pgup",
+    "pagedown": "pgdn",
+    "plus": "+",
+    "equals_sign": "=",
+    "minus": "-",
+    "slash": "/",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "full_stop": ".",
+}
+
+
+def bindings(keys: Iterable[Key]) -> list[BindingType]:
+    """Textual bindings for `keys`."""
+    return [
+        Binding(key.keys, key.action, key.label, id=key.id, tooltip=key.description, show=False, priority=key.priority)
+        for key in keys
+        if key.keys
+    ]
+
+
+APP: tuple[Key, ...] = (
+    Key("app.help", "question_mark,f1", "help", "help", "Show the keys of this screen and what it is for."),
+    Key("app.palette", "ctrl+p,colon,f2", "command_palette", "commands", "Find any command by name.", footer=False),
+    Key("app.theme", "", "change_theme", "theme", "Choose another colour theme.", footer=False),
+    Key("app.leave", "ctrl+q", "leave", "leave", "Leave tuiwiz.", footer=False, priority=True),
+)
+"""On every screen."""
+
+HOME: tuple[Key, ...] = (
+    Key("home.open", "enter", "open_run", "open", "Open the selected run."),
+    Key("home.new", "n", "new_run", "new run", "Answer a few questions and start a new run."),
+    Key("home.demo", "d", "demo", "demo", "Train a small real model on shipped data, in about three minutes."),
+    Key("home.presets", "p", "presets", "presets", "Look through the preset gallery."),
+    Key("home.down", "j", "cursor_down", "down", "Next run.", footer=False),
+    Key("home.up", "k", "cursor_up", "up", "Previous run.", footer=False),
+    Key("home.first", "g", "cursor_first", "first", "First run.", footer=False),
+    Key("home.last", "G", "cursor_last", "last", "Last run.", footer=False),
+    Key("home.reload", "r", "reload", "reload", "Read the list of runs again.", footer=False),
+    Key("home.quit", "q", "app.leave", "quit", "Leave tuiwiz; runs go on."),
+)
+
+RUN: tuple[Key, ...] = (
+    Key("run.pause", "P", "pause", "pause", "Pause training after the current step."),
+    Key("run.resume", "R", "resume", "resume", "Go on after a pause."),
+    Key("run.checkpoint", "C", "checkpoint", "checkpoint", "Save a checkpoint after the current step."),
+    Key("run.stop", "S", "stop", "stop", "Save a checkpoint and stop the run; it can be continued."),
+    Key("run.crosshair", "x", "crosshair", "crosshair", "Read values on the chart with the arrow keys."),
+    Key("run.zoom", "z", "zoom_chart", "bigger", "Give the chart the whole screen, and back."),
+    Key("run.detach", "d", "detach", "detach", "Leave the screen; the run goes on."),
+    Key("run.quit", "q", "quit", "quit", "Leave; asks whether to detach or stop when this screen started the run."),
+    Key("run.back", "escape", "back", "back", "Leave the crosshair, else go back.", footer=False),
+    Key("run.result", "0", "pane('result')", "result", "Pane: how the run ended.", footer=False),
+    Key("run.loss", "1", "pane('loss')", "loss", "Pane: loss and validation in numbers.", footer=False),
+    Key("run.metrics", "2", "pane('metrics')", "metrics", "Pane: every metric with a small curve.", footer=False),
+    Key("run.memory", "3", "pane('memory')", "memory", "Pane: memory predicted against actual.", footer=False),
+    Key("run.gpu", "4", "pane('gpu')", "GPU", "Pane: GPU and host.", footer=False),
+    Key("run.samples", "5", "pane('samples')", "samples", "Pane: held-out prompts, base against now.", footer=False),
+    Key("run.log", "6", "pane('log')", "log", "Pane: the log.", footer=False),
+    Key("run.health", "7", "pane('health')", "health", "Pane: alerts, controls and changes.", footer=False),
+    Key("run.bundle", "8", "pane('bundle')", "bundle", "Pane: the bundle of this run.", footer=False),
+    Key("run.next", "tab,right_square_bracket", "next_pane(1)", "next pane", "Next pane.", footer=False),
+    Key("run.previous", "shift+tab,left_square_bracket", "next_pane(-1)", "previous", "Previous pane.", footer=False),
+    Key("run.left", "left,h", "chart_left", "left", "Chart: pan, or move the crosshair, to the left.", footer=False),
+    Key("run.right", "right,l", "chart_right", "right", "Chart: pan, or move the crosshair, right.", footer=False),
+    Key("run.in", "plus,equals_sign", "chart_in", "zoom in", "Chart: zoom in.", footer=False),
+    Key("run.out", "minus", "chart_out", "zoom out", "Chart: zoom out.", footer=False),
+    Key("run.follow", "f", "follow", "follow", "Chart and log: show all and follow the newest.", footer=False),
+    Key("run.log_axis", "L", "log_axis", "log axis", "Chart: logarithmic value axis on and off.", footer=False),
+    Key("run.smooth", "s", "smooth", "smoothing", "Chart: more smoothing, then none.", footer=False),
+    Key("run.down", "j,down", "scroll_pane(1)", "down", "Scroll the pane down.", footer=False),
+    Key("run.up", "k,up", "scroll_pane(-1)", "up", "Scroll the pane up.", footer=False),
+    Key("run.end", "G,end", "scroll_pane(1000000)", "end", "Scroll the pane to its end.", footer=False),
+    Key("run.begin", "g,home", "scroll_pane(-1000000)", "begin", "Scroll the pane to its beginning.", footer=False),
+    Key("run.search", "slash", "search", "search", "Search the log.", footer=False),
+    Key("run.level", "w", "level", "level", "Log: all, warnings and errors, or errors only.", footer=False),
+    Key(
+        "run.copy", "y", "copy", "copy", "Copy the run folder's path, or on the finish card the snippet.", footer=False
+    ),
+)
+
+HELP: tuple[Key, ...] = (Key("help.back", "escape,q,question_mark", "back", "back", "Close help."),)

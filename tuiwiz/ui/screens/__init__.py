@@ -1,0 +1,1 @@
+"""One screen a file; heavy imports stay inside the screen that needs them."""

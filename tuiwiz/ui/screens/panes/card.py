@@ -1,0 +1,109 @@
+"""The finish card: how the run ended, what it brought, where it is, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+
+from textual.content import Content
+
+from tuiwiz.base.units import human_bytes, human_count
+from tuiwiz.events.folder import RunFolder
+from tuiwiz.ui.glyphs import Glyphs
+from tuiwiz.ui.screens.panes.base import Snapshot, line_of, lines, row, text_of
+from tuiwiz.ui.screens.panes.samples import sample_lines
+from tuiwiz.ui.words import clock, number
+
+
+def card(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
+    """The card of a run that has ended, by the way it ended."""
+    if snapshot.facts.state == "finished":
+        return _finished(snapshot, width, glyphs)
+    return _broken(snapshot, width, glyphs)
+
+
+def try_snippet(folder: RunFolder) -> str:
+    """Python that loads the result with nothing of ours: what to paste."""
+    if folder.model.is_dir():
+        kind, path, module = "AutoModelForCausalLM", folder.model, "transformers"
+    else:
+        kind, path, module = "AutoPeftModelForCausalLM", folder.adapter, "peft"
+    return f'from {module} import {kind}\nmodel = {kind}.from_pretrained("{path}")'
+
+
+def resume_command(folder: RunFolder) -> str:
+    """The command that goes on from the last checkpoint."""
+    return f"tuiwiz resume {shlex.quote(str(folder.path))}"
+
+
+def _finished(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
+    facts, folder = snapshot.facts, snapshot.folder
+    head: list[tuple[str, str] | str] = [(f" {glyphs.good} Done", "$good bold"), f" in {clock(facts.elapsed_s)}."]
+    if facts.first_loss is not None and facts.best_loss is not None:
+        head += [" Held-out loss ", number(facts.first_loss), (" to ", "$dim"), (number(facts.best_loss), "bold")]
+        if facts.first_loss > 0:
+            change = 100 * (facts.best_loss - facts.first_loss) / facts.first_loss
+            head.append((f"  ({change:+.0f} %)", "$good" if change < 0 else "$warn"))
+    out = [Content.assemble(*head)]
+    if facts.best_step is not None:
+        rounds = len(snapshot.view.evals)
+        out.append(row("kept", f"step {facts.best_step}", (f", the best of {rounds} evaluations", "$dim")))
+    out += _costs(snapshot)
+    where = folder.model if folder.model.is_dir() else folder.adapter
+    out.append(row("result", line_of(str(where), glyphs)))
+    for number_, line in enumerate(text_of(try_snippet(folder), glyphs).split("\n")):
+        out.append(row("try it" if not number_ else "", (line, "$accent")))
+    samples = snapshot.view.samples
+    step = samples[-1].step if samples else 0
+    for sample in [item for item in samples if item.step == step][:3]:
+        out += [Content(""), *sample_lines(sample, width, glyphs, most=5)]
+    return lines(*out)
+
+
+def _costs(snapshot: Snapshot) -> list[Content]:
+    facts, summary = snapshot.facts, snapshot.view.summary or {}
+    out: list[Content] = []
+    if facts.peak_bytes:
+        parts: list[tuple[str, str] | str] = [human_bytes(facts.peak_bytes), (" at most", "$dim")]
+        if facts.predicted_bytes:
+            off = 100 * (facts.peak_bytes - facts.predicted_bytes) / facts.predicted_bytes
+            parts += [(", predicted ", "$dim"), human_bytes(facts.predicted_bytes), (f"  ({off:+.0f} %)", "$dim")]
+        out.append(row("memory", *parts))
+    speed = summary.get("tokens_per_second") or facts.tokens_per_second
+    if speed:
+        tokens = summary.get("tokens")
+        seen = (f"   {human_count(float(tokens))} tokens in {facts.step} steps", "$dim") if tokens else ""
+        out.append(row("speed", f"{float(speed):,.0f}", (" tokens/s", "$dim"), seen))
+    return out
+
+
+def _broken(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
+    facts, view, folder = snapshot.facts, snapshot.view, snapshot.folder
+    summary = view.summary or {}
+    stopped = facts.state == "stopped"
+    tone = "$warn bold" if stopped else "$bad bold"
+    mark = glyphs.off if stopped else glyphs.bad
+    said = str(summary.get("message") or summary.get("reason") or "")
+    if not said:
+        said = "as asked" if stopped else "the process ended without a word"
+    at = f" at step {facts.step} of {facts.steps}" if facts.steps else ""
+    out = [
+        Content.assemble((f" {mark} {facts.state.capitalize()}{at}", tone), f": {line_of(said, glyphs, width * 2)}.")
+    ]
+    if summary.get("hint"):
+        out.append(row("do", line_of(str(summary["hint"]), glyphs)))
+    alert = next((alert for alert in reversed(list(view.alerts)) if alert.severity == "error"), None)
+    if alert is not None:
+        shown = ", ".join(f"{name} {value}" for name, value in alert.evidence.items())
+        out.append(row("evidence", line_of(f"{alert.message}{': ' if shown else ''}{shown}", glyphs)))
+    if not stopped:
+        for entry in [entry for entry in view.log if entry.level == "error"][-2:]:
+            out.append(row("log", (line_of(entry.message, glyphs, width - 14), "$dim")))
+    if view.checkpoints:
+        last = view.checkpoints[-1]
+        out.append(row("safe", f"step {last.step}", (f", {human_bytes(last.bytes)} in {last.path}", "$dim")))
+        out.append(row("go on", (line_of(resume_command(folder), glyphs), "$accent")))
+    else:
+        out.append(row("safe", ("no checkpoint was written before it ended", "$dim")))
+    out += _costs(snapshot)
+    out.append(row("log file", (line_of(str(folder.log), glyphs), "$dim")))
+    return lines(*out)

@@ -1,0 +1,221 @@
+"""The live screen of one run, whoever started it and wherever: reads the run folder, asks through control files."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from tuiwiz.events.fold import fold
+from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.view import RunView
+from tuiwiz.ui import facts as fact_room
+from tuiwiz.ui import keys
+from tuiwiz.ui.curves import SeriesCurve, Smoothed
+from tuiwiz.ui.follow import PERIOD_S, Batch, Follower
+from tuiwiz.ui.screens.panes import PANES, Snapshot
+from tuiwiz.ui.screens.panes.gpu import gpu
+from tuiwiz.ui.screens.panes.head import head, one_line
+from tuiwiz.ui.screens.panes.health import health
+from tuiwiz.ui.screens.panes.memory import memory
+from tuiwiz.ui.screens.panes.samples import samples
+from tuiwiz.ui.screens.run_actions import RunActions
+from tuiwiz.ui.widgets.chart import Chart, ChartData
+from tuiwiz.ui.widgets.line import Line, glyphs_of
+from tuiwiz.ui.widgets.tabs import PaneTabs, Tab
+from tuiwiz.ui.words import ENDED
+
+REDRAW_S = 0.25
+"""Shortest time between two redraws while a long history comes in."""
+
+
+class RunScreen(RunActions):
+    """`folder`: the run's folder. `owned`: this process started the run, so leaving asks "detach or stop".
+
+    Args:
+        clock: the time in seconds since the epoch; tests hold it still.
+    """
+
+    KEYS = keys.RUN
+    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.RUN)
+    PURPOSE = (
+        "One training run, live or ended. Capital letters act on the run, small ones on this screen. "
+        "Closing the screen never touches the run."
+    )
+
+    def __init__(
+        self, folder: Path | RunFolder, *, owned: bool = False, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__()
+        self.folder = folder if isinstance(folder, RunFolder) else RunFolder(Path(folder))
+        self.owned = owned
+        self.clock = clock
+        self.view = RunView()
+        self.state = "unknown"
+        self.pane = "loss"
+        self.search = ""
+        self.level = "all"
+        self.loading = False
+        self.missing = False
+        self._writable = os.access(self.folder.path, os.W_OK)
+        self._smooth = Smoothed()
+        self._follower = Follower(self.folder, self._deliver, clock)
+        self._drawn_at = 0.0
+        self._ended = False
+
+    # Structure
+
+    def compose_body(self) -> ComposeResult:
+        yield Static(id="head")
+        yield Line()
+        with Horizontal(id="middle"):
+            with Vertical(id="main"):
+                yield Chart(id="chart")
+                yield Line(id="chart-line")
+                yield PaneTabs(id="tabs")
+                yield Static(id="read-out")
+                with VerticalScroll(id="pane", can_focus=False):
+                    yield Static(id="pane-text")
+            with VerticalScroll(id="side", can_focus=False):
+                yield Static(id="side-text")
+        yield Line(id="bottom-line")
+
+    def on_mount(self) -> None:
+        self.run_worker(self._follower.loop, thread=True, group="follow", exclusive=True, exit_on_error=True)
+        self._follower.ask()
+        self.set_interval(PERIOD_S, self._follower.ask)
+        self.redraw()
+
+    def on_unmount(self) -> None:
+        self._follower.stop()
+
+    # Following
+
+    def _deliver(self, batch: Batch) -> None:
+        """Called in the follower's thread."""
+        if self.is_running:
+            self.app.call_from_thread(self.take, batch)
+
+    def take(self, batch: Batch) -> None:
+        """Fold one piece of the file and show it, at most four times a second."""
+        changed = bool(batch.events) or batch.state != self.state or batch.missing != self.missing
+        if batch.events:
+            self.view = fold(self.view, batch.events)
+            self._follower.view = self.view
+        self.missing = batch.missing
+        if batch.state != self.state:
+            self.state = batch.state
+            self.refresh_bindings()
+        late = time.monotonic() - self._drawn_at
+        if (changed and not batch.more) or late >= (REDRAW_S if changed else 1.0):
+            self.redraw()
+        if batch.more:
+            self._follower.ask()
+
+    # Showing
+
+    def snapshot(self) -> Snapshot:
+        """What all panes are drawn from."""
+        series = self.view.series.get("loss")
+        if series is not None:
+            self._smooth.take(series)
+        facts = fact_room.derive(self.view, self.state, self._smooth.last(fact_room.WINDOW), self.clock())
+        return Snapshot(
+            view=self.view,
+            facts=facts,
+            folder=self.folder,
+            writable=self._writable,
+            now=self.clock(),
+            search=self.search,
+            level=self.level,
+            missing=self.missing,
+        )
+
+    def redraw(self) -> None:
+        """Bring everything that is visible up to date."""
+        if not self.is_mounted:
+            return
+        self._drawn_at = time.monotonic()
+        snapshot = self.snapshot()
+        ended = self.state in ENDED
+        if ended != self._ended:
+            self._ended = ended
+            self.set_class(ended, "-ended")
+            self.pane = "result" if ended else "loss"
+        with self.app.batch_update():
+            self.query_one("#head", Static).update(head(snapshot.facts, self.size.width, glyphs_of(self)))
+            self.query_one(Chart).set_data(self._chart_data(snapshot))
+            self._draw_tabs(snapshot)
+            self._draw_pane(snapshot)
+            self._draw_side(snapshot)
+        self.refresh_small()
+
+    def _chart_data(self, snapshot: Snapshot) -> ChartData:
+        view, facts = snapshot.view, snapshot.facts
+        series = view.series.get("loss")
+        per_epoch = view.started.steps_per_epoch if view.started is not None else 0
+        epochs = range(per_epoch, facts.step + 1, per_epoch) if 0 < per_epoch * 40 > facts.steps else ()
+        smooth = self._smooth.curve() if series is not None else None
+        return ChartData(
+            raw=SeriesCurve(series) if series is not None else None,
+            smooth=smooth,
+            evals=[(float(event.step), event.metrics["loss"]) for event in view.evals if "loss" in event.metrics],
+            best=facts.best_step,
+            checkpoints=[float(event.step) for event in view.checkpoints],
+            epochs=epochs,
+            end=float(facts.steps) if self.state not in ENDED else 0.0,
+            smooth_name=self._smooth.label if smooth is not None else "",
+        )
+
+    def _draw_tabs(self, snapshot: Snapshot) -> None:
+        glyphs = glyphs_of(self)
+        trouble = [alert for alert in snapshot.view.alerts if alert.severity != "info"]
+        tabs = []
+        for name, (key, label, _) in PANES.items():
+            if name == "result" and self.state not in ENDED:
+                continue
+            mark, tone = "", ""
+            if name == "health" and trouble:
+                mark, tone = f"{glyphs.warn}{len(trouble)}", "$warn"
+            tabs.append(Tab(name, key, label, mark, tone))
+        self.query_one(PaneTabs).show(tabs, self.pane)
+        self.show_read_out(self.query_one(Chart).read_out())
+
+    def _draw_pane(self, snapshot: Snapshot) -> None:
+        pane = self.query_one("#pane", VerticalScroll)
+        if not pane.display or not pane.size.width:
+            return
+        at_end = self.pane == "log" and pane.is_vertical_scroll_end
+        text = PANES[self.pane][2](snapshot, pane.size.width, glyphs_of(self))
+        self.query_one("#pane-text", Static).update(text)
+        if at_end:
+            pane.scroll_end(animate=False)
+
+    def _draw_side(self, snapshot: Snapshot) -> None:
+        side = self.query_one("#side", VerticalScroll)
+        if not side.display or not side.size.width:
+            return
+        glyphs = glyphs_of(self)
+        width = side.size.width
+        parts = [("memory", memory), ("GPU and host", gpu), ("health", health)]
+        if self.has_class("-wide"):
+            parts.append(("samples", samples))
+        blocks: list[Content] = []
+        for title, pane in parts:
+            blocks += [Content.styled(f" {title}", "$accent"), pane(snapshot, width, glyphs), Content("")]
+        self.query_one("#side-text", Static).update(Content("\n").join(blocks))
+
+    def small_line(self) -> str:
+        return one_line(self.snapshot().facts, glyphs_of(self))
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        self.call_after_refresh(self.redraw)

@@ -1,0 +1,251 @@
+"""What the keys of the run screen do: requests to the run, the chart, the panes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from tuiwiz.events import control
+from tuiwiz.events.folder import RunFolder
+from tuiwiz.ui.curves import Smoothed
+from tuiwiz.ui.screen import TuiwizScreen
+from tuiwiz.ui.screens.panes import PANES
+from tuiwiz.ui.screens.panes.card import resume_command, try_snippet
+from tuiwiz.ui.screens.panes.log import LEVELS
+from tuiwiz.ui.widgets.chart import Chart
+from tuiwiz.ui.widgets.dialog import Answer, Dialog
+from tuiwiz.ui.widgets.line import glyphs_of
+from tuiwiz.ui.widgets.tabs import PaneTabs
+from tuiwiz.ui.words import ENDED, number
+
+STOP_DETAIL = "After the current step it writes a checkpoint and ends. It can be continued later."
+EXIT_CODES = {"failed": 6, "crashed": 6, "stopped": 7}
+"""Exit code of the screen that started a run, by how the run ended."""
+
+
+class RunActions(TuiwizScreen):
+    """The acting half of the run screen; `RunScreen` composes and draws."""
+
+    folder: RunFolder
+    state: str
+    owned: bool
+    pane: str
+    search: str
+    level: str
+    _writable: bool
+    _smooth: Smoothed
+    ASKS: ClassVar[frozenset[str]] = frozenset({"pause", "resume", "checkpoint", "stop"})
+
+    def redraw(self) -> None:
+        """Bring everything that is visible up to date."""
+        raise NotImplementedError
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing now are off, and so out of the footer and the palette."""
+        ended = self.state in ENDED
+        if action in self.ASKS:
+            wanted = {"pause": self.state != "paused", "resume": self.state == "paused"}.get(action, True)
+            return self._writable and not ended and wanted
+        if action == "detach":
+            return not ended
+        if action in ("search", "level"):
+            return self.pane == "log"
+        if action == "pane" and parameters == ("result",):
+            return ended
+        return True
+
+    # Requests to the run
+
+    def _request(self, kind: str, said: str) -> None:
+        try:
+            control.request(self.folder, kind)
+        except OSError as error:
+            self._writable = False
+            self.notify(f"cannot ask: {error.strerror or error}", severity="error", markup=False)
+            self.refresh_bindings()
+            return
+        self.notify(said, timeout=3, markup=False)
+
+    def action_pause(self) -> None:
+        self._request("pause", "Pauses after the current step.")
+
+    def action_resume(self) -> None:
+        self._request("resume", "Goes on.")
+
+    def action_checkpoint(self) -> None:
+        self._request("checkpoint", "Writes a checkpoint after the current step.")
+
+    def action_stop(self) -> None:
+        answers = (Answer("s", "stop the run", "stop"), Answer("n", "keep training", ""))
+        self.app.push_screen(Dialog("Stop this run?", STOP_DETAIL, answers), self._stop_answered)
+
+    def _stop_answered(self, answer: str | None) -> None:
+        if answer == "stop":
+            self._request("stop", "Stops after the current step.")
+
+    # Leaving
+
+    def action_detach(self) -> None:
+        self._leave()
+
+    def action_quit(self) -> None:
+        if not self.ask_before_leaving():
+            self._leave()
+
+    def ask_before_leaving(self) -> bool:
+        """Ask "detach or stop" where this screen started the run; False where there is nothing to ask."""
+        if not self.owned or self.state in ENDED or not self._writable:
+            return False
+        answers = (
+            Answer("d", "detach, the run goes on", "detach"),
+            Answer("s", "stop the run", "stop"),
+            Answer("n", "stay here", ""),
+        )
+        detail = (
+            f"Detached, it trains on; `tuiwiz watch` shows it again. Stopped: {STOP_DETAIL[0].lower()}{STOP_DETAIL[1:]}"
+        )
+        self.app.push_screen(Dialog("Leave: detach or stop?", detail, answers), self._leave_answered)
+        return True
+
+    def _leave_answered(self, answer: str | None) -> None:
+        if answer == "stop":
+            self._request("stop", "Stops after the current step.")
+        if answer:
+            self._leave()
+
+    def _leave(self) -> None:
+        code = EXIT_CODES.get(self.state, 0) if self.owned else 0
+        if len(self.app.screen_stack) > 2:
+            self.app.pop_screen()
+        else:
+            self.app.exit(code)
+
+    def action_back(self) -> None:
+        chart = self.query_one(Chart)
+        if self.query(Input):
+            self._close_search()
+        elif chart.cross is not None:
+            chart.toggle_cross()
+        elif self.has_class("-chart-only"):
+            self.action_zoom_chart()
+        else:
+            self.action_quit()
+
+    # The chart
+
+    def action_crosshair(self) -> None:
+        self.query_one(Chart).toggle_cross()
+
+    def action_chart_left(self) -> None:
+        self._sideways(-1)
+
+    def action_chart_right(self) -> None:
+        self._sideways(1)
+
+    def _sideways(self, direction: int) -> None:
+        chart = self.query_one(Chart)
+        if chart.cross is not None:
+            chart.move_cross(direction)
+        else:
+            chart.pan(0.1 * direction)
+
+    def action_chart_in(self) -> None:
+        self.query_one(Chart).zoom(0.7)
+
+    def action_chart_out(self) -> None:
+        self.query_one(Chart).zoom(1 / 0.7)
+
+    def action_follow(self) -> None:
+        self.query_one(Chart).follow()
+        if self.pane == "log":
+            self.query_one("#pane", VerticalScroll).scroll_end(animate=False)
+
+    def action_log_axis(self) -> None:
+        self.query_one(Chart).toggle_log()
+
+    def action_smooth(self) -> None:
+        self._smooth.cycle()
+        self.redraw()
+
+    def action_zoom_chart(self) -> None:
+        self.toggle_class("-chart-only")
+        self.call_after_refresh(self.redraw)
+
+    def on_chart_changed(self) -> None:
+        self.show_read_out(self.query_one(Chart).read_out())
+
+    def show_read_out(self, values: Sequence[tuple[str, float]]) -> None:
+        """The crosshair's values take the place of the tabs while it is on."""
+        line = self.query_one("#read-out", Static)
+        self.query_one(PaneTabs).display = not values
+        line.display = bool(values)
+        parts: list[tuple[str, str]] = []
+        for name, value in values:
+            shown = f"{value:.0f}" if name == "step" else number(value, 4)
+            parts += [(f"{name} ", "$dim"), (f"{shown}   ", "bold")]
+        line.update(Content.assemble((f" {glyphs_of(self).cross} ", "$accent"), *parts))
+
+    # The panes
+
+    def action_pane(self, name: str) -> None:
+        if name in PANES and (name != "result" or self.state in ENDED):
+            self.pane = name
+            pane = self.query_one("#pane", VerticalScroll)
+            pane.scroll_home(animate=False)
+            self.redraw()
+            self.refresh_bindings()
+            if name == "log":
+                self.call_after_refresh(pane.scroll_end, animate=False)
+
+    def action_next_pane(self, step: int) -> None:
+        names = [name for name in PANES if name != "result" or self.state in ENDED]
+        self.action_pane(names[(names.index(self.pane) + step) % len(names)])
+
+    def on_pane_tabs_chosen(self, event: PaneTabs.Chosen) -> None:
+        self.action_pane(event.name)
+
+    def action_scroll_pane(self, rows: int) -> None:
+        self.query_one("#pane", VerticalScroll).scroll_relative(y=rows, animate=False)
+
+    # The log
+
+    def action_level(self) -> None:
+        names = list(LEVELS)
+        self.level = names[(names.index(self.level) + 1) % len(names)]
+        self.redraw()
+
+    def action_search(self) -> None:
+        if not self.query(Input):
+            box = Input(self.search, placeholder="search the log, enter to keep, esc to clear", id="search")
+            self.mount(box, before="#bottom-line")
+            box.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.search = event.value
+        self.redraw()
+
+    def on_input_submitted(self) -> None:
+        self._close_search(keep=True)
+
+    def _close_search(self, *, keep: bool = False) -> None:
+        for box in self.query(Input):
+            box.remove()
+        if not keep:
+            self.search = ""
+        self.set_focus(None)
+        self.redraw()
+
+    def action_copy(self) -> None:
+        """Copy what is most likely wanted: the snippet or the resume command once ended, else the folder's path."""
+        if self.state == "finished":
+            text, said = try_snippet(self.folder), "Copied the lines that load the result."
+        elif self.state in ENDED:
+            text, said = resume_command(self.folder), "Copied the command that goes on."
+        else:
+            text, said = str(self.folder.path), f"Copied {self.folder.path}"
+        self.app.copy_to_clipboard(text)
+        self.notify(said, timeout=3, markup=False)

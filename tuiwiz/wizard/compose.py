@@ -1,0 +1,199 @@
+"""From answers and facts to a bundle, with who decided each value and why. Pure: the same input, the same bundle."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from tuiwiz.base.errors import InternalError, UsageError
+from tuiwiz.bundle.convert import to_bundle
+from tuiwiz.presets.bands import band_of
+from tuiwiz.presets.choose import Ranked, choose
+from tuiwiz.presets.explain import range_words, why_words
+from tuiwiz.presets.find import all_presets, find
+from tuiwiz.presets.resolve import LEARNING_RATE, Resolved, condition_of, resolve
+from tuiwiz.presets.when import Context, holds, words
+from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.fields import FIELDS, choices
+from tuiwiz.spec.keys import default_of, plain, unflatten
+from tuiwiz.wizard import derived
+from tuiwiz.wizard.alternatives import Alternative, alternatives
+from tuiwiz.wizard.answers import Answers, Composed, Picked, absorb
+from tuiwiz.wizard.planning import fill_planned, parameters_per_rank
+from tuiwiz.wizard.work import DEFAULT, PLANNER, USER, Work, shown
+
+if TYPE_CHECKING:
+    from tuiwiz.wizard.facts import Facts
+
+
+__all__ = ["Alternative", "Answers", "Composed", "Picked", "absorb", "compose", "suggested_name"]
+
+_HEAD_TASKS = ("classify", "reward")
+_WORD = re.compile(r"[^a-z0-9]+")
+
+
+def compose(answers: Answers, facts: Facts) -> Composed:
+    """Task, model, data and device -> preset -> values -> the user's own -> derived values -> planner -> bundle.
+
+    Wrong values of the user are reported in `problems` and left out, so that a screen always has a bundle to show.
+
+    Raises:
+        UsageError: an unknown preset, or one that does not cover this task, size or method.
+    """
+    answers = absorb(answers)
+    work = Work()
+    work.problems.extend(facts.problems)
+    context = _context(answers, facts)
+    ranked, preset = _preset(answers, context, work)
+    _answered(work, answers, context, facts)
+    for key, value in preset.values.items():
+        work.put(key, value, f"preset {preset.name}", why_words(preset.why[key]))
+    _bare_task(work, preset)
+    work.set_by_user(answers.sets)
+    derived.split(work, facts.data)
+    rows = derived.training_rows(work, facts.data)
+    derived.length(work, facts.data)
+    derived.rank(work, facts.data, parameters_per_rank(facts.shape) if facts.shape is not None else None)
+    total = derived.steps(work, rows)
+    derived.learning_rate(work, preset, total)
+    planned = fill_planned(work, answers.picked, facts, rows)
+    warmup = derived.explain_run(work, rows, total)
+    ranges = {key: why.range for key, why in preset.why.items() if why.range is not None}
+    if (converted := derived.rate_range(work, preset)) is not None:
+        ranges[LEARNING_RATE] = converted
+    _judge(work, ranges)
+    bundle = _bundle(work, facts)
+    return Composed(
+        bundle=bundle,
+        origin=dict(work.origin),
+        why=dict(work.why),
+        grades={key: why.grade for key, why in preset.why.items() if why.grade},
+        ranges=ranges,
+        alternatives=alternatives(work, band=context.band, rows=context.rows, steps=total),
+        preset=preset.name,
+        ranked=tuple(ranked),
+        preset_values=dict(preset.values),
+        plan=planned.plan,
+        choices=planned.choices,
+        steps=total,
+        warmup=warmup,
+        problems=tuple(work.problems),
+        ready=work.problems.ok and facts.model_chosen and facts.shape is not None and facts.data is not None,
+    )
+
+
+def _context(answers: Answers, facts: Facts) -> Context:
+    task = answers.task if answers.task in choices("task.kind") else "chat"
+    method = answers.method or ("lora" if task in _HEAD_TASKS else "qlora")
+    return Context(
+        task=task,
+        method=method,
+        band=None if facts.shape is None else band_of(facts.shape.parameters),
+        rows=None if facts.data is None else facts.data.rows,
+        memory_bytes=None if facts.device is None else facts.device.total_bytes,
+        device=None if facts.device is None else facts.device.kind,
+    )
+
+
+def _preset(answers: Answers, context: Context, work: Work) -> tuple[list[Ranked], Resolved]:
+    """The candidates, best first, and the one to use: the named one, else the best, else none at all."""
+    ranked = choose(context)
+    if answers.preset:
+        known = all_presets().presets
+        preset = find(answers.preset)
+        resolved = resolve(preset, context, known)
+        if not resolved.covers and context.band is not None:
+            raise UsageError(
+                f"preset {preset.name} has no settings for {context.task}, {context.method}, band {context.band}",
+                hint=f"fitting: {', '.join(one.name for one in ranked)}" if ranked else "leave --preset out",
+            )
+        when = condition_of(preset, known)
+        if holds(when, context) is False:
+            work.problems.warning(f"preset {preset.name} is made for {words(when)}", key="preset")
+        return ranked, resolved
+    if ranked:
+        return ranked, ranked[0].resolved
+    if context.band is not None:
+        work.problems.warning(
+            f"no preset covers {context.task} with {context.method} in band {context.band}: plain defaults are used",
+            key="preset",
+            hint="check the learning rate before a long run",
+        )
+    return [], Resolved(name="", context=context, values={}, why={}, trail={})
+
+
+def _answered(work: Work, answers: Answers, context: Context, facts: Facts) -> None:
+    """What the user answered, as bundle keys."""
+    if not answers.task:
+        work.problems.error("no task is chosen", key="task.kind", hint="chat, instruct or pretrain")
+    elif answers.task != context.task:
+        work.problems.error(f"unknown task {answers.task!r}", key="task.kind", hint="chat, instruct or pretrain")
+    work.put("task.kind", context.task, USER if answers.task else DEFAULT)
+    work.put("adapter.method", context.method, USER if answers.method else DEFAULT)
+    work.put("model.source", answers.model, USER)
+    work.put("model.revision", answers.revision, USER if answers.revision else DEFAULT)
+    work.put("data.train", answers.data, USER)
+    work.put("validation.path", answers.validation, USER if answers.validation else DEFAULT)
+    work.put("seed", answers.seed, USER if answers.seed != default_of("seed") else DEFAULT)
+    work.put("name", answers.name or suggested_name(answers.data, answers.model), USER if answers.name else DEFAULT)
+    if facts.data is not None and facts.data.format not in ("", "auto"):
+        work.put("data.format", facts.data.format, "data", "recognised from the rows themselves")
+        work.put("data.mapping", facts.data.mapping, "data", "recognised from the columns")
+    if answers.model and not facts.model_chosen:
+        hint = "set model.source to a folder, a hub id or a name from `tuiwiz models list`"
+        work.warn("model.source", f"{answers.model} is only a size: choose a model before running", hint)
+
+
+def _bare_task(work: Work, preset: Resolved) -> None:
+    """What a run needs even where no preset speaks."""
+    if "schedule.epochs" not in preset.values and "schedule.steps" not in preset.values:
+        work.put("schedule.epochs", 1.0, PLANNER, "one pass, as no preset says otherwise")
+    if work.values["task.kind"] == "pretrain":
+        work.put("data.train_on", "all", PLANNER, "pretraining learns every token")
+
+
+def _judge(work: Work, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Warns where the user's number lies outside what the evidence covers."""
+    for key, (low, high) in ranges.items():
+        value = work.values[key]
+        if work.is_users(key) and type(value) in (int, float) and not low <= value <= high:
+            field = FIELDS[key]
+            effect = field.too_low if value < low else field.too_high
+            known = f"evidence covers {range_words((low, high))}"
+            work.warn(key, f"{field.label} {shown(value)}: {known}", effect)
+    if work.values["optimizer.name"] == "sgd" and not work.is_users(LEARNING_RATE):
+        hint = "published vanilla SGD runs use batches of at most 4 and need a sweep 10 to 1000 times higher"
+        work.warn(LEARNING_RATE, "the preset's rate is for AdamW, not for SGD", hint)
+
+
+def _bundle(work: Work, facts: Facts) -> Bundle:
+    tree: dict[str, Any] = unflatten({key: value for key, value in work.values.items() if key != "phases"})
+    tree.setdefault("model", {}).setdefault("source", "")
+    tree.setdefault("data", {}).setdefault("train", "")
+    tree["origin"] = {key: by for key, by in work.origin.items() if _worth_saying(work, key)}
+    if facts.lock is not None:
+        tree["lock"] = plain(facts.lock)
+    bundle, problems = to_bundle(tree)
+    work.problems.extend(problems)
+    if bundle is None:
+        raise InternalError("the composed values are no bundle", problems=problems)
+    return bundle
+
+
+def _worth_saying(work: Work, key: str) -> bool:
+    """Whether the file names who decided a key: not for what is unset, or a default that hardly any run touches."""
+    if work.values[key] is None or key in ("format", "phases"):
+        return False
+    return work.origin[key] != DEFAULT or key.partition(".")[0] not in ("launch", "tracking", "regularization")
+
+
+def suggested_name(data: str, model: str) -> str:
+    """A name from the data file and the model, such as `gsm8k-qwen3-8b`; a file called `train` gives its folder's."""
+    path = PurePath(data.replace("\\", "/"))
+    stem = path.stem
+    if stem.lower() in ("train", "training", "data", "dataset") and path.parent.name not in ("", ".", ".."):
+        stem = path.parent.name
+    parts = [_WORD.sub("-", part.lower()).strip("-") for part in (stem, PurePath(model).name)]
+    return "-".join(part for part in parts if part)[:48].strip("-") or str(default_of("name"))

@@ -1,0 +1,181 @@
+"""What follows from the data and from other values: length, rank, validation split, steps, learning rate."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from tuiwiz.base.units import human_count, human_number
+from tuiwiz.presets.rank import MOST_RANK, least_rank, rank_for
+from tuiwiz.presets.rate import Rate, Setting, derive
+from tuiwiz.presets.resolve import LEARNING_RATE, Resolved
+from tuiwiz.spec.derive import cadence, total_steps, warmup_steps
+from tuiwiz.wizard.work import DATA, Work
+
+if TYPE_CHECKING:
+    from tuiwiz.wizard.facts import DataFacts
+
+LENGTH_STEP = 64
+LONGEST = 32_768
+"""Tokens: no row is made longer than this unasked."""
+SAMPLE_SLACK = 1.25
+"""On the longest row of a sample: the whole set will hold a longer one."""
+VALIDATION_ROWS = 200
+VALIDATION_SHARES = (0.02, 0.1)
+MOST_VALIDATION_ROWS = 500
+
+
+def split(work: Work, data: DataFacts | None) -> None:
+    """A validation share where the user named neither file nor share: 200 rows if that is 2 % to 10 % of the data."""
+    if work.values["validation.path"] is None and work.values["validation.fraction"] is None:
+        least, most = VALIDATION_SHARES
+        share, why = most, "a tenth, until the rows are counted"
+        if data is not None and data.rows:
+            share = round(min(most, max(least, VALIDATION_ROWS / data.rows)), 3)
+            why = f"{held_out(data.rows, share)} of {data.rows:,} rows; 200 are wanted, but at most a tenth of the data"
+        work.put("validation.fraction", share, DATA, why)
+    rows = None
+    if data is not None:
+        share = work.values["validation.fraction"]
+        rows = data.validation_rows if share is None else held_out(data.rows, share)
+    if rows is not None and rows > MOST_VALIDATION_ROWS:
+        why = f"of {rows:,}: an evaluation should stay a small part of the run"
+        work.put("validation.max_rows", MOST_VALIDATION_ROWS, DATA, why)
+
+
+def held_out(rows: int, share: float | None) -> int:
+    """Rows of the automatic split."""
+    return 0 if share is None or rows < 2 else min(rows - 1, max(1, round(rows * share)))
+
+
+def training_rows(work: Work, data: DataFacts | None) -> int | None:
+    """Rows that are trained on, after the split; None while unknown."""
+    return None if data is None else data.rows - held_out(data.rows, work.values["validation.fraction"])
+
+
+def length(work: Work, data: DataFacts | None) -> None:
+    """`data.max_length`: what the rows need, not the preset's limit where they are shorter."""
+    if data is None or not data.longest:
+        return
+    limit = int(work.values["data.max_length"])
+    longest = data.longest if data.exact else math.ceil(data.longest * SAMPLE_SLACK)
+    by = work.origin["data.max_length"]
+    if longest <= limit:
+        fitted = min(limit, _round_up(longest))
+        seen = "the longest row" if data.exact else "the longest row seen"
+        why = f"{seen} has {data.longest:,} tokens (half have at most {data.p50:,}); more would only cost memory"
+        work.put("data.max_length", fitted, DATA, f"{why}. {by} allows {limit:,}" if fitted < limit else why)
+    elif data.p95 <= limit:
+        why = f"95 % of the rows have at most {data.p95:,} tokens; rows beyond {limit:,} are left out"
+        work.put("data.max_length", limit, by, f"{why} (longest {data.longest:,})")
+    else:
+        fitted = max(limit, min(LONGEST, _round_up(data.p95)))
+        why = f"95 % of the rows have at most {data.p95:,} tokens; {by} would cut too many at {limit:,}"
+        work.put("data.max_length", fitted, DATA, why)
+
+
+def rank(work: Work, data: DataFacts | None, parameters_per_rank: int | None) -> None:
+    """`adapter.rank`: the preset's, raised where the adapters could not hold the data. alpha and rate stay."""
+    if work.values["adapter.method"] not in ("lora", "qlora") or data is None or not parameters_per_rank:
+        return
+    tokens = data.supervised_tokens
+    least = least_rank(tokens, parameters_per_rank)
+    published = int(work.values["adapter.rank"])
+    needed = (
+        f"{human_count(tokens)} trained tokens / {human_count(parameters_per_rank)} parameters a rank: at least {least}"
+    )
+    if work.is_users("adapter.rank"):
+        if published < least:
+            work.warn(
+                "adapter.rank", f"rank {published} is small for this data: {needed}", f"set it to {rank_for(16, least)}"
+            )
+        return
+    wanted = rank_for(published, least)
+    if wanted == published:
+        reason = work.why.get("adapter.rank", "")
+        work.put("adapter.rank", published, work.origin["adapter.rank"], f"{needed}. {reason}".rstrip())
+        if least > published:
+            work.warn("adapter.rank", f"the data could use more than rank {published}: {needed}")
+        return
+    capped = f", capped at {MOST_RANK}" if wanted < least else ""
+    work.put("adapter.rank", wanted, DATA, f"{needed}{capped}; {published} could not hold the data")
+
+
+def steps(work: Work, rows: int | None) -> int | None:
+    """Optimizer steps of the run; None while the rows are unknown and no steps are set."""
+    fixed = work.values["schedule.steps"]
+    if fixed is not None:
+        return int(fixed)
+    if rows is None or rows < 1:
+        return None
+    return total_steps(rows, int(work.values["batch.effective"]), work.values["schedule.epochs"], None)
+
+
+def learning_rate(work: Work, preset: Resolved, total: int | None) -> Rate | None:
+    """The preset's rate by the contract; None where the user or no preset set it."""
+    published = preset.values.get(LEARNING_RATE)
+    if published is None:
+        return None
+    rate = derive(float(published), *_settings(work, preset), total)
+    if work.is_users(LEARNING_RATE):
+        if rate.factors:
+            work.why[LEARNING_RATE] = f"your own choice; by the contract it would be {rate.words}"
+        return None
+    if rate.factors:
+        reason = work.why.get(LEARNING_RATE, "")
+        work.put(LEARNING_RATE, rate.value, work.origin[LEARNING_RATE], f"{rate.words}. {reason}".rstrip())
+    return rate
+
+
+def rate_range(work: Work, preset: Resolved) -> tuple[float, float] | None:
+    """The range of the preset's rate, converted to this alpha and batch."""
+    why = preset.why.get(LEARNING_RATE)
+    if why is None or why.range is None:
+        return None
+    low, high = (derive(bound, *_settings(work, preset)).value for bound in why.range)
+    return low, high
+
+
+def explain_run(work: Work, rows: int | None, total: int | None) -> int | None:
+    """Says in numbers what shares of the run come to; returns the warm-up steps."""
+    if total is None:
+        return None
+    warmup = warmup_steps(float(work.values["schedule.warmup"]), total)
+    _prefix(work, "schedule.warmup", f"{warmup} of {total:,} steps")
+    for key in ("evaluation.every", "checkpoint.every"):
+        every = cadence(float(work.values[key]), total)
+        _prefix(work, key, f"every {every} of {total:,} steps")
+    if rows is not None and work.values["schedule.epochs"] is not None:
+        batch = int(work.values["batch.effective"])
+        epochs = human_number(float(work.values["schedule.epochs"]))
+        _prefix(work, "schedule.epochs", f"{epochs} x ceil({rows:,} rows / {batch}) = {total:,} steps")
+    if warmup > 0.5 * total:
+        work.warn(
+            "schedule.warmup", f"the warm-up takes {warmup} of {total} steps", "a share such as 0.03 adapts itself"
+        )
+    return warmup
+
+
+def _settings(work: Work, preset: Resolved) -> tuple[Setting, Setting]:
+    """What the preset's rate was published for, and what it is wanted for."""
+    adapters = work.values["adapter.method"] in ("lora", "qlora")
+    found = []
+    for values in ({**work.values, **preset.values}, work.values):
+        found.append(
+            Setting(
+                batch=int(values["batch.effective"]),
+                alpha=float(values["adapter.alpha"]) if adapters else None,
+                rank=int(values["adapter.rank"]),
+                variant=str(values["adapter.variant"]),
+            )
+        )
+    return found[0], found[1]
+
+
+def _prefix(work: Work, key: str, text: str) -> None:
+    reason = work.why.get(key, "")
+    work.why[key] = f"{text}. {reason}" if reason else text
+
+
+def _round_up(tokens: int) -> int:
+    return -(-tokens // LENGTH_STEP) * LENGTH_STEP
