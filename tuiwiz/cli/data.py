@@ -66,7 +66,7 @@ def check(
 
     settings, template = _settings(file, task, sets)
     folder, name = _tokenizer(model)
-    renderer = Renderer(folder, template=template) if folder is not None else None
+    renderer = Renderer(folder, template=template)
     report = run_check(file, settings, renderer, validation=validation, tokenizer=name)
     if as_json:
         emit_json(report)
@@ -199,14 +199,15 @@ def _print_report(file: Path, report: Report) -> None:
     say(f"rows     {report.rows:,}, {report.usable_rows:,} usable{left_out}")
     if report.classes is not None:
         say(f"classes  {report.classes:,}")
-    if report.tokens is not None and report.lengths is not None:
-        share = f", {100 * (report.supervised_tokens or 0) / report.tokens:.0f} % trained" if report.tokens else ""
-        say(f"tokens   {report.tokens:,}{share if report.supervised_tokens else ''}")
+    if report.tokens:
+        about = "about " if report.estimated else ""
+        share = f", {100 * report.supervised_tokens / report.tokens:.0f} % trained" if report.supervised_tokens else ""
+        say(f"tokens   {about}{report.tokens:,}{share}")
         lengths = report.lengths
         say(f"lengths  median {lengths.p50:,}, 95 % up to {lengths.p95:,}, longest {lengths.max:,}")
     if report.ok:
         counted = f"counted with {report.tokenizer}, rows up to {report.max_length} tokens"
-        note(counted if report.tokenizer else _NO_TOKENIZER)
+        note(counted if report.tokenizer else "no tokenizer at hand: --model FOLDER names one")
     say(f"{file}: {'accepted' if report.ok else 'refused'}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -118,9 +119,14 @@ def _refused_text(source: Source, format: str) -> Decision:
     return "none", {}, [_problem(source, f"is plain text, which cannot hold the format {format}", hint)]
 
 
+@lru_cache(maxsize=4)
+def _by_lower(columns: tuple[str, ...]) -> dict[str, str]:
+    return {column.casefold(): column for column in reversed(columns)}
+
+
 def _match(format: Format, columns: tuple[str, ...]) -> dict[str, str]:
     """Role -> column, for the roles that a column's name fits; a column plays one role."""
-    by_lower = {column.casefold(): column for column in reversed(columns)}
+    by_lower = _by_lower(columns)
     taken: dict[str, str] = {}
     for role in format.roles:
         for candidate in role.columns:
