@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from tuiwiz.base.errors import TuiwizError
 from tuiwiz.base.problems import Problem
+from tuiwiz.data.encode import BYTES_PER_TOKEN
 from tuiwiz.data.load import Loader, Progress, Settings
 from tuiwiz.data.render import Renderer
 from tuiwiz.data.sniff import sniff
@@ -19,19 +19,20 @@ from tuiwiz.data.types import Lengths
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The document of `data check --json`. Token counts are null where no tokenizer was at hand."""
+    """The document of `data check --json`. Token counts are estimates where `estimated`, and 0 in a refusal."""
 
     ok: bool
     format: str
     mapping: dict[str, str]
     rows: int
     usable_rows: int
-    tokens: int | None
-    supervised_tokens: int | None
-    lengths: Lengths | None
+    tokens: int
+    supervised_tokens: int
+    lengths: Lengths
     problems: list[Problem]
     classes: int | None = None
     tokenizer: str = ""
+    estimated: bool = False
     template: str = ""
     max_length: int = 0
 
@@ -39,7 +40,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def check(
     path: Path,
     settings: Settings,
-    renderer: Renderer | None,
+    renderer: Renderer,
     *,
     validation: Path | None = None,
     tokenizer: str = "",
@@ -54,21 +55,24 @@ def check(
         return _refused(path, settings, loader, error, tokenizer)
     problems = loader.problems()
     problems += _split_facts(loader, validation, settings, renderer)
-    counted = renderer is not None and renderer.tokens is not None
-    pairs = loader.format in {"classification", "multi-label"}
+    if renderer.tokens is None:
+        message = f"token counts are estimates ({BYTES_PER_TOKEN} bytes a token): no tokenizer is at hand"
+        hint = "name a model folder to count exactly"
+        problems.append(Problem(severity="info", message=message, hint=hint, path=str(path)))
     return Report(
         ok=not any(problem.severity == "error" for problem in problems),
         format=loader.format,
         mapping=dict(loader.sniffed.mapping),
         rows=loader.examination.rows,
         usable_rows=loader.examination.usable,
-        tokens=loader.tally.tokens if counted else None,
-        supervised_tokens=loader.tally.supervised if counted and not pairs else (0 if counted else None),
-        lengths=loader.lengths() if counted else None,
+        tokens=loader.tally.tokens,
+        supervised_tokens=loader.tally.supervised,
+        lengths=loader.lengths(),
         problems=problems,
         classes=len(loader.examination.labels) or None,
         tokenizer=tokenizer,
-        template=renderer.template.name if renderer is not None else "",
+        estimated=renderer.tokens is None,
+        template=renderer.template.name,
         max_length=settings.max_length,
     )
 
@@ -86,9 +90,9 @@ def _refused(path: Path, settings: Settings, loader: Loader | None, error: Tuiwi
         mapping=mapping,
         rows=rows,
         usable_rows=loader.examination.usable if loader else 0,
-        tokens=None,
-        supervised_tokens=None,
-        lengths=None,
+        tokens=0,
+        supervised_tokens=0,
+        lengths=Lengths(),
         problems=list(error.problems),
         tokenizer=tokenizer,
         max_length=settings.max_length,
@@ -103,9 +107,7 @@ def _count(path: Path) -> int:
         return 0
 
 
-def _split_facts(
-    loader: Loader, validation: Path | None, settings: Settings, renderer: Renderer | None
-) -> list[Problem]:
+def _split_facts(loader: Loader, validation: Path | None, settings: Settings, renderer: Renderer) -> list[Problem]:
     path = str(loader.source.path)
     if validation is not None:
         other = check(validation, settings, renderer)
@@ -116,14 +118,11 @@ def _split_facts(
         return []
     held = automatic_size(loader.examination.usable)
     if not held:
-        message = f"{loader.examination.usable} rows are too few to hold any out: training will not be measured"
+        count = loader.examination.usable
+        message = (
+            f"{count} row{'s are' if count != 1 else ' is'} too few to hold any out: training will not be measured"
+        )
         return [Problem(severity="info", message=message, hint="give more rows or a validation file", path=path)]
     share = f"±{100 * resolution(held):.0f} points"
     message = f"{held:,} rows would be held out for validation; a share measured on them is known to {share}"
     return [Problem(severity="info", message=message, path=path)]
-
-
-def as_json(report: Report) -> dict[str, Any]:
-    """The report as plain JSON values."""
-    found: dict[str, Any] = msgspec.to_builtins(report)
-    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 import msgspec
 
@@ -137,7 +138,7 @@ class Examination:
             self.note("opening", example, "begin with the assistant", "is a user turn missing?")
         if "system" in roles[1:]:
             self.note("system", example, "have a system turn that is not the first", "many templates refuse it")
-        if any(a == b != "tool" for a, b in zip(roles, roles[1:], strict=False)):
+        if any(a == b != "tool" for a, b in pairwise(roles)):
             self.note("order", example, "have two turns of the same role in a row", "is a turn missing between them?")
 
     def note(

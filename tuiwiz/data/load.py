@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from tuiwiz.base.errors import InvalidError, TuiwizError
+from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.problems import Problem
-from tuiwiz.data.encode import Counted, encode
+from tuiwiz.data.encode import Counted, encode, estimate
 from tuiwiz.data.examine import Examination
 from tuiwiz.data.formats import BY_NAME
 from tuiwiz.data.render import Renderer, TokenRow
@@ -55,9 +55,7 @@ class Loader:
         InvalidError: the set cannot be used; every bad row is among its problems.
     """
 
-    def __init__(
-        self, path: Path, settings: Settings, renderer: Renderer | None, *, progress: Progress | None = None
-    ) -> None:
+    def __init__(self, path: Path, settings: Settings, renderer: Renderer, *, progress: Progress | None = None) -> None:
         self.settings = settings
         self.renderer = renderer
         self.progress = progress
@@ -69,7 +67,7 @@ class Loader:
         self.format = self.sniffed.format
         if self.format == "none":
             raise self._refused(list(self.sniffed.problems))
-        special = renderer.tokens.special_pattern if renderer and renderer.tokens else None
+        special = renderer.tokens.special_pattern if renderer.tokens else None
         self.examination = Examination(
             self.source, self.format, self.sniffed.mapping, system=settings.system, special=special
         )
@@ -95,7 +93,7 @@ class Loader:
         self.examination.reject(example.row, example.line, error)
 
     def rows(self) -> Iterator[Counted]:
-        """Rows that fit, in order, over-long ones dropped or cut. Without a tokenizer rows carry no tokens.
+        """Rows that fit, in order, over-long ones dropped or cut. Without a tokenizer token counts are estimates.
 
         Raises:
             InvalidError: nothing, or too little, of the set can be used.
@@ -105,9 +103,8 @@ class Loader:
 
     def _tokened(self) -> Iterator[Counted]:
         examples = self._watched()
-        if self.renderer is None or self.renderer.tokens is None:
-            for example in examples:
-                yield Counted(example, TokenRow(example.row, [], bytearray()))
+        if self.renderer.tokens is None:
+            yield from estimate(self.renderer, examples, self.settings.train_on, self._reject)
         elif self.source.container == "text":
             yield from blocks(self.renderer.tokens, examples, self.settings.max_length)
         else:
@@ -160,7 +157,7 @@ class Loader:
         elif self.format == "classification" and len(examination.labels) < 2:
             only = next(iter(examination.labels), "")
             problem = Problem(message=f"at least two classes are needed, all rows are '{only}'", path=path)
-        elif self.renderer is not None and examination.usable == self.tally.dropped:
+        elif examination.usable == self.tally.dropped:
             message = f"every row is longer than {self.settings.max_length} tokens"
             problem = Problem(message=message, hint="raise data.max_length, or set data.overlong = truncate", path=path)
         if problem is not None:
@@ -181,8 +178,8 @@ class Loader:
         if tally.overlong:
             what = "left out" if settings.overlong == "drop" else f"cut to {settings.max_length} tokens"
             message = (
-                f"{tally.overlong:,} row{'s are' if tally.overlong > 1 else ' is'} longer than {settings.max_length} tokens: "
-                f"{what}, {tally.lost_tokens:,} answer tokens lost"
+                f"{tally.overlong:,} row{'s are' if tally.overlong > 1 else ' is'} longer than {settings.max_length} "
+                f"tokens: {what}, {tally.lost_tokens:,} answer tokens lost"
             )
             found.append(
                 Problem(severity="warning", message=message, hint="raise data.max_length to keep them", path=path)
@@ -196,7 +193,7 @@ class Loader:
 
     def _template_problems(self, path: str) -> list[Problem]:
         renderer = self.renderer
-        if renderer is None or renderer.tokens is None or self.format in {"text", "classification", "multi-label"}:
+        if renderer.tokens is None or self.format in {"text", "classification", "multi-label"}:
             return []
         found = []
         if renderer.template.name == "instruction" and not renderer.tokens.config.get("chat_template"):
@@ -210,11 +207,3 @@ class Loader:
             message = "the tokenizer has no control tokens: the end of an answer cannot be learnt"
             found.append(Problem(severity="warning", message=message, path=path))
         return found
-
-
-def tolerant(make: Callable[[], Loader]) -> tuple[Loader | None, TuiwizError | None]:
-    """A loader, or the error that kept it from being made."""
-    try:
-        return make(), None
-    except TuiwizError as error:
-        return None, error

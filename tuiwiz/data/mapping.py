@@ -74,9 +74,8 @@ def mapper(format: str, mapping: Mapping[str, str], *, system: str | None = None
             if format == "text" and isinstance(value, str):
                 return Example(row.number, row.line, text=text_of(value, "line", empty=True))
             if not isinstance(value, dict):
-                raise RowError(
-                    f"is not an object but {clean_line(repr(value), 30)}", hint="each row is one JSON object"
-                )
+                shown = "null" if value is None else clean_line(repr(value), 30)
+                raise RowError(f"is not an object but {shown}", hint="each row is one JSON object")
         example = build(reader, row, value)
         messages = example.messages
         if messages and messages[0]["role"] != "system":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -52,6 +53,8 @@ def preview(
     renderer = renderer or Renderer(tokenizer_folder, template=template)
     map_row = mapper(sniffed.format, sniffed.mapping, system=system)
     train_on = "all" if sniffed.format == "text" else train_on
+    if source.container == "text":
+        max_length = sys.maxsize  # running text is cut into blocks, never dropped
     shown = []
     for found in islice(_rows(source), skip, skip + limit):
         if isinstance(found, Problem):
@@ -124,7 +127,8 @@ def _cut(renderer: Renderer, rendered: Rendered, encoded: TokenRow, max_length: 
     if rendered.literal:
         return min(len(rendered.text), len(renderer.decode(encoded.ids[:max_length])))
     encoding = renderer.tokens.encode_batch([rendered.text])[0]
-    return int(encoding.token_to_chars(max_length - 1)[1])
+    place = encoding.token_to_chars(max_length - 1)
+    return place[1] if place is not None else len(rendered.text)
 
 
 def segments(rendered: Rendered, cut: int) -> tuple[Segment, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -57,7 +58,7 @@ def read_csv(path: Path, stream: BinaryIO, delimiter: str) -> Iterator[Row | Pro
             continue
         if not header:
             header = [cell.strip() for cell in cells]
-            twice = next((name for name in header if header.count(name) > 1), None)
+            twice = next((name for name, times in Counter(header).items() if times > 1), None)
             if twice is not None:
                 raise streams.refuse(path, f"the header names column '{clean_line(twice, 40)}' twice", line=line)
             continue

@@ -21,7 +21,6 @@ from tuiwiz.data.turns import RowError
 from tuiwiz.data.types import Example, Message
 from tuiwiz.data.verify import disagreement
 
-
 _NOTHING = re.compile(r"(?!)")
 
 

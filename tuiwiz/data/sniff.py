@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tuiwiz.data.source import Source, open_source
 from tuiwiz.data.types import Row, Sniffed
 
 ROWS_LOOKED_AT = 50
+_MAP_HINT = """--set 'data.mapping={prompt="COLUMN", completion="COLUMN"}'"""
 _ORDER = ("preference", "kto", "openai", "alpaca", "prompt-completion", "multi-label", "classification", "text")
 _TASK_FORMATS = {
     "classify": ("multi-label", "classification"),
@@ -117,9 +119,14 @@ def _refused_text(source: Source, format: str) -> Decision:
     return "none", {}, [_problem(source, f"is plain text, which cannot hold the format {format}", hint)]
 
 
+@lru_cache(maxsize=4)
+def _by_lower(columns: tuple[str, ...]) -> dict[str, str]:
+    return {column.casefold(): column for column in reversed(columns)}
+
+
 def _match(format: Format, columns: tuple[str, ...]) -> dict[str, str]:
     """Role -> column, for the roles that a column's name fits; a column plays one role."""
-    by_lower = {column.casefold(): column for column in reversed(columns)}
+    by_lower = _by_lower(columns)
     taken: dict[str, str] = {}
     for role in format.roles:
         for candidate in role.columns:
@@ -219,7 +226,9 @@ def _unknown_columns(
     if wanted:
         roles = ", ".join(role.name for role in BY_NAME[wanted[0]].roles if role.required)
         return _problem(
-            source, f"{message}; {wanted[0]} needs {roles}", "name the columns: --set data.mapping.ROLE=COLUMN"
+            source,
+            f"{message}; {wanted[0]} needs {roles}",
+            """name the columns: --set 'data.mapping={ROLE="COLUMN"}'""",
         )
     if source.container == "csv" and _looks_headless(rows, columns):
         hint = "put the column names into the first line, e.g. text,label"
@@ -232,7 +241,7 @@ def _unknown_columns(
         if format.name in {"openai", "alpaca", "prompt-completion", "text", "classification", "preference"}
     )
     nested = [c for c in columns if any(isinstance(row.get(c), list | dict) for row in rows)]
-    hint = f"expected one of {expected}. Or map them: --set data.mapping.prompt=COLUMN --set data.mapping.completion=COLUMN"
+    hint = f"expected one of {expected}. Or map them: {_MAP_HINT}"
     if nested and "." not in "".join(columns):
         hint += f" (inside {clean_line(nested[0], 30)}: a dotted path such as {clean_line(nested[0], 30)}.0.output)"
     return _problem(source, message, hint)

@@ -133,13 +133,13 @@ def _container(head: bytes, named: str) -> str:
     if first == b"[":
         return "json-array"
     if first == b"{":
-        line, newline, rest = head.partition(b"\n")
+        line, _, rest = head.partition(b"\n")
         try:
             msgspec.json.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             # Not a whole value on the first line: one pretty-printed object, unless the name or the next line says not.
             return "json-lines" if rest.lstrip()[:1] == b"{" and line.rstrip().endswith(b"}") else "json-object"
-        return "json-lines" if rest.strip() or not newline else "json-object"
+        return "json-lines" if rest.strip() else "json-object"
     if named == "json":
         return "json-lines"  # its first line is then refused as not JSON
     return "text" if read_table.guess_delimiter(head.decode("utf-8", "replace")) != "\t" else "csv"

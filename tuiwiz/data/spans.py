@@ -13,6 +13,7 @@ Span = tuple[int, int]
 
 # Unicode noncharacters: no text holds them, no template touches them, and they are no white space to be trimmed.
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
+_LONGEST_CONTROL_TOKEN = 64
 _MARKS = re.compile(f"[{_OPEN}{_CLOSE}]")
 
 
@@ -103,10 +104,8 @@ def _end_of_turn(full: str, start: int, end: int, special: re.Pattern[str]) -> i
     """The end of a turn without the separator that follows its end-of-turn token."""
     text = full[start:end]
     bare = text.rstrip()
-    ending = None
-    for ending in special.finditer(bare, max(0, len(bare) - 64)):
-        pass
-    return start + len(bare) if ending is not None and ending.end() == len(bare) else end
+    ends = [match.end() for match in special.finditer(bare, max(0, len(bare) - _LONGEST_CONTROL_TOKEN))]
+    return start + len(bare) if ends and ends[-1] == len(bare) else end
 
 
 def _with_end(full: str, span: Span, special: re.Pattern[str]) -> Span:

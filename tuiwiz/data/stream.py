@@ -33,6 +33,13 @@ _ARCHIVES: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "a PDF document"),
     (b"SQLite format 3\x00", "an SQLite database"),
 )
+_SCRIPTS: tuple[tuple[str, str, str, str], ...] = (
+    ("shift_jis", "Shift-JIS", "\u3041", "\u30ff"),
+    ("euc_kr", "EUC-KR", "\uac00", "\ud7a3"),
+    ("gb18030", "GB18030", "\u4e00", "\u9fff"),
+    ("cp1251", "Windows-1251", "\u0400", "\u04ff"),
+)
+"""Codec, name, and the range of characters that a text in it consists of, in the order in which they are tried."""
 
 
 def refuse(
@@ -85,6 +92,8 @@ def _refuse_other_encodings(path: Path, head: bytes) -> None:
     for magic, name in _ARCHIVES:
         if head.startswith(magic):
             raise refuse(path, f"is {name}, not a data file", hint="unpack or export it to JSON lines, CSV or Parquet")
+    if head and not head.strip(b"\x00"):
+        raise refuse(path, "holds NUL bytes instead of text", hint="the file was damaged on its way: fetch it again")
     found = next((name for magic, name in _MAGIC if head.startswith(magic)), "")
     if not found and len(head) >= 8 and max(head[::2].count(0), head[1::2].count(0)) > len(head) * 0.45:
         found = "UTF-16" if head.count(0) < len(head) * 0.6 else "UTF-32"
@@ -116,18 +125,17 @@ def _guess(data: bytes) -> str:
     )
     if alone * 2 > high:
         return "Windows-1252" if any(0x80 <= byte < 0xA0 for byte in data) else "Latin-1"
-    for codec, name in (("shift_jis", "Shift-JIS"), ("euc_kr", "EUC-KR"), ("big5", "Big5"), ("gb18030", "GB18030")):
-        try:
-            data.decode(codec)
-        except UnicodeDecodeError:
-            continue
-        return name
-    return "another 8-bit encoding"
+    for codec, name, first, last in _SCRIPTS:
+        text = data[:100_000].decode(codec, errors="ignore")
+        own = sum(first <= char <= last for char in text)
+        if own * 3 > sum(char > "\x7f" for char in text):
+            return name
+    return "another encoding"
 
 
 def _convert_hint(path: Path, name: str) -> str:
-    known = {"another 8-bit encoding": "WINDOWS-1251", "Latin-1": "LATIN1"}
-    return f"convert it: iconv -f {known.get(name, name)} -t UTF-8 {path.name} > utf8-{path.name}"
+    known = {"another encoding": "ENCODING", "Latin-1": "LATIN1", "Shift-JIS": "SHIFT_JIS"}
+    return f"convert it: iconv -f {known.get(name, name.upper())} -t UTF-8 {path.name} > utf8-{path.name}"
 
 
 def lines(path: Path, stream: BinaryIO) -> Iterator[tuple[int, int, bytes | None]]:

@@ -129,7 +129,7 @@ def _speaker(name: Any, i: int, column: str, names: Mapping[str, str]) -> str:
         if known:
             return known
     shown = clean_line(str(name), 30)
-    hint = f'say who that is: --set data.mapping."role.{shown}"=assistant (or user, system, tool)'
+    hint = f"""say who that is (assistant, user, system, tool): --set 'data.mapping={{"role.{shown}"="assistant"}}'"""
     raise RowError(f"turn {i + 1} has an unknown role '{shown}'", hint=hint, column=column)
 
 

@@ -34,14 +34,14 @@ def dropout_off(model: nn.Module) -> Iterator[None]:
     for module in modules:
         module.eval()
     for owner, _ in shares:
-        setattr(owner, "attention_dropout", 0.0)
+        owner.attention_dropout = 0.0  # type: ignore[assignment]
     try:
         yield
     finally:
         for module in modules:
             module.train()
         for owner, share in shares:
-            setattr(owner, "attention_dropout", share)
+            owner.attention_dropout = share  # type: ignore[assignment]
 
 
 def evaluate(

@@ -59,7 +59,7 @@ def keep_quantized_weights(model: nn.Module) -> None:
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
-            setattr(module, "support_avx512bf16_for_cpu", False)
+            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
 
 
 def add_adapters(model: Any, bundle: Bundle, folder: Path) -> Any:
