@@ -45,7 +45,7 @@ def run_app_for(kind: str, folder: Path, *, ascii: bool = False) -> TuiwizApp:
     """The run screen on a recorded run under the recorder's clock."""
     run = MAKERS[kind](folder / "gsm8k-qwen3-8b")
     ascii = ascii or os.environ.get("TUIWIZ_ASCII", "") == "1"
-    return TuiwizApp("run", ascii=ascii, folder=run, clock=lambda: streams.T0 + 760.0)
+    return TuiwizApp("run", ascii=ascii, run=run, clock=lambda: streams.T0 + 760.0)
 
 
 def main(kind: str = "run", out: str = "run.svg", size: str = "100x30", *keys: str) -> None:

@@ -38,8 +38,8 @@ class Facts:
     predicted_bytes: float | None
 
 
-def derive(view: RunView, state: str, smooth_last: Sequence[float], now: float) -> Facts:
-    """Facts of `view` in `state`; `smooth_last` are the latest smoothed losses, oldest first."""
+def derive(view: RunView, name: str, state: str, smooth_last: Sequence[float], now: float) -> Facts:
+    """Facts of the run `name` in `state`; `smooth_last` are the latest smoothed losses, oldest first."""
     steps = view.steps
     seconds = last_values(view, "step_seconds", WINDOW)
     eta, band = eta_of(steps - view.step, seconds) if state in ("training", "evaluating", "saving") else (None, 0.0)
@@ -56,7 +56,7 @@ def derive(view: RunView, state: str, smooth_last: Sequence[float], now: float) 
         of = f" {100 * stage.done // stage.total} %" if stage.total else ""
         detail = f"{stage.name}{of} {stage.note}".strip()
     return Facts(
-        name=view.name or "run",
+        name=name,
         state=state,
         detail=detail,
         step=view.step,
@@ -74,7 +74,7 @@ def derive(view: RunView, state: str, smooth_last: Sequence[float], now: float) 
         first_loss=held_out[0] if held_out else None,
         tokens_per_second=_middle(last_values(view, "tokens_per_second", WINDOW)),
         peak_bytes=max(peaks, default=None),
-        predicted_bytes=float(sum(memory.predicted.values())) if memory is not None else None,
+        predicted_bytes=float(sum(memory.predicted.values())) or None if memory is not None else None,
     )
 
 

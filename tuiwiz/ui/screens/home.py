@@ -117,7 +117,7 @@ class HomeScreen(TuiwizScreen):
         self._open(event.row)
 
     def _open(self, row: RunRow) -> None:
-        open_screen(self.app, "run", folder=row.path, clock=self.clock)
+        open_screen(self.app, "run", run=row.path, clock=self.clock)
 
     def action_new_run(self) -> None:
         open_screen(self.app, "wizard")

@@ -36,10 +36,12 @@ from tuiwiz.ui.words import ENDED
 
 REDRAW_S = 0.25
 """Shortest time between two redraws while a long history comes in."""
+MOST_BORDERS = 12
+"""Epoch borders that a chart shows; more would only hide the curve."""
 
 
 class RunScreen(RunActions):
-    """`folder`: the run's folder. `owned`: this process started the run, so leaving asks "detach or stop".
+    """`run`: the run's folder. `started_here`: leaving asks "detach or stop", and the exit code is the run's.
 
     Args:
         clock: the time in seconds since the epoch; tests hold it still.
@@ -53,11 +55,11 @@ class RunScreen(RunActions):
     )
 
     def __init__(
-        self, folder: Path | RunFolder, *, owned: bool = False, clock: Callable[[], float] = time.time
+        self, run: Path | RunFolder, *, started_here: bool = False, clock: Callable[[], float] = time.time
     ) -> None:
         super().__init__()
-        self.folder = folder if isinstance(folder, RunFolder) else RunFolder(Path(folder))
-        self.owned = owned
+        self.folder = run if isinstance(run, RunFolder) else RunFolder(run)
+        self.started_here = started_here
         self.clock = clock
         self.view = RunView()
         self.state = "unknown"
@@ -138,7 +140,8 @@ class RunScreen(RunActions):
         series = self.view.series.get("loss")
         if series is not None:
             self._smooth.take(series)
-        facts = fact_room.derive(self.view, self.state, self._smooth.last(fact_room.WINDOW), self.clock())
+        name = self.view.name or self.folder.path.name
+        facts = fact_room.derive(self.view, name, self.state, self._smooth.last(fact_room.WINDOW), self.clock())
         return Snapshot(
             view=self.view,
             facts=facts,
@@ -174,7 +177,7 @@ class RunScreen(RunActions):
         view, facts = snapshot.view, snapshot.facts
         series = view.series.get("loss")
         per_epoch = view.started.steps_per_epoch if view.started is not None else 0
-        epochs = range(per_epoch, facts.step + 1, per_epoch) if 0 < per_epoch * 40 > facts.steps else ()
+        borders = range(per_epoch, facts.step + 1, per_epoch) if per_epoch > 0 else ()
         smooth = self._smooth.curve() if series is not None else None
         return ChartData(
             raw=SeriesCurve(series) if series is not None else None,
@@ -182,9 +185,10 @@ class RunScreen(RunActions):
             evals=[(float(event.step), event.metrics["loss"]) for event in view.evals if "loss" in event.metrics],
             best=facts.best_step,
             checkpoints=[float(event.step) for event in view.checkpoints],
-            epochs=epochs,
+            epochs=borders if len(borders) <= MOST_BORDERS else (),
             end=float(facts.steps) if self.state not in ENDED else 0.0,
             smooth_name=self._smooth.label if smooth is not None else "",
+            note="" if self.state in ENDED else "the curve begins with the first step",
         )
 
     def _draw_tabs(self, snapshot: Snapshot) -> None:

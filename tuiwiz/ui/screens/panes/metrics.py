@@ -13,7 +13,6 @@ from tuiwiz.ui.screens.panes.base import Snapshot, line_of, lines, quiet
 from tuiwiz.ui.widgets.spark import spark
 from tuiwiz.ui.words import number
 
-
 FIRST = ("loss", "learning_rate", "grad_norm", "tokens_per_second", "step_seconds")
 """What is looked at most stands first; the rest follows by name."""
 HIDDEN = frozenset({"time"})
