@@ -29,7 +29,8 @@ from tuiwiz.ui.screens.panes.health import health
 from tuiwiz.ui.screens.panes.memory import memory
 from tuiwiz.ui.screens.panes.samples import samples
 from tuiwiz.ui.screens.run_actions import RunActions
-from tuiwiz.ui.widgets.chart import Chart, ChartData
+from tuiwiz.ui.widgets.chart import Chart
+from tuiwiz.ui.widgets.chart_data import ChartData
 from tuiwiz.ui.widgets.line import Line, glyphs_of
 from tuiwiz.ui.widgets.tabs import PaneTabs, Tab
 from tuiwiz.ui.words import ENDED

@@ -29,16 +29,16 @@ def metrics(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     room = max(8, width - label - 39)
     out = [Content.styled(f" {'metric'.ljust(label)} {'now':>10} {'lowest':>10} {'highest':>10}", "$dim")]
     for name in names:
-        values = [value for value in overview(series[name], room) if not math.isnan(value)]
-        if not values:
+        extremes = series[name].span(0, len(series[name]))
+        if extremes is None:
             continue
-        cells = [_shown(name, value) for value in (series[name].last, min(values), max(values))]
+        cells = [_shown(name, value) for value in (series[name].last, *extremes)]
         out.append(
             Content.assemble(
                 (f" {line_of(name, glyphs, label).ljust(label)}", "$dim"),
                 f" {cells[0]:>10}",
                 (f" {cells[1]:>10} {cells[2]:>10}   ", "$dim"),
-                (spark(values, room, glyphs), "$dim"),
+                (spark(overview(series[name], room), room, glyphs), "$dim"),
             )
         )
     return lines(*out)
