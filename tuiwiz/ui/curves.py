@@ -48,9 +48,7 @@ class SeriesCurve:
         first, last = max(0, bisect_left(xs, x0) - 1), min(len(xs), bisect_right(xs, x1) + 1)
         if last - first <= columns:
             return Curve(style, points=tuple(zip(xs[first:last], self._series.y[first:last], strict=True)))
-        found = self._series.columns(x0, x1, columns)
-        low = [math.nan if column is None else column[0] for column in found]
-        high = [math.nan if column is None else column[1] for column in found]
+        low, high = self._series.columns(x0, x1, columns)
         return Curve(style, low=low, high=high)
 
 
@@ -69,6 +67,7 @@ class Smoothed:
         self._out = Series()
         self._mean = 0.0
         self._weight = 0.0
+        self._taken = (0.0, "")
 
     @property
     def label(self) -> str:
@@ -82,7 +81,8 @@ class Smoothed:
 
     def take(self, series: Series) -> None:
         """Take in the points that came since; all of them when the series is another one or has been cut."""
-        if series is not self._source or len(series) < len(self._out):
+        done = len(self._out)
+        if series is not self._source or len(series) < done or (done and self._taken != _point(series, done - 1)):
             self._source = series
             self._start()
         done, factor = len(self._out), self._factor
@@ -93,6 +93,8 @@ class Smoothed:
                 self._out.append(x, self._mean / self._weight)
             else:
                 self._out.append(x, math.nan)
+        if len(series):
+            self._taken = _point(series, len(series) - 1)
 
     def curve(self) -> SeriesCurve | None:
         return SeriesCurve(self._out) if self._factor else None
@@ -100,6 +102,11 @@ class Smoothed:
     def last(self, count: int) -> Sequence[float]:
         """The newest smoothed values, oldest first."""
         return self._out.y[-count:]
+
+
+def _point(series: Series, index: int) -> tuple[float, str]:
+    """A point that can be compared, not-a-number included."""
+    return series.x[index], repr(series.y[index])
 
 
 def last_values(view: RunView, name: str, count: int) -> Sequence[float]:
@@ -112,5 +119,5 @@ def overview(series: Series, columns: int) -> list[float]:
     """The whole series in at most `columns` values."""
     if len(series) <= columns:
         return list(series.y)
-    found = series.columns(series.x[0], series.x[-1], columns)
-    return [math.nan if column is None else (column[0] + column[1]) / 2 for column in found]
+    low, high = series.columns(series.x[0], series.x[-1], columns)
+    return [(a + b) / 2 for a, b in zip(low, high, strict=True)]

@@ -30,7 +30,7 @@ def metrics(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     out = [Content.styled(f" {'metric'.ljust(label)} {'now':>10} {'lowest':>10} {'highest':>10}", "$dim")]
     for name in names:
         extremes = series[name].span(0, len(series[name]))
-        if extremes is None:
+        if math.isnan(extremes[0]):
             continue
         cells = [_shown(name, value) for value in (series[name].last, *extremes)]
         out.append(
