@@ -208,27 +208,28 @@ class RunScreen(RunActions):
 
     def _draw_pane(self, snapshot: Snapshot) -> None:
         pane = self.query_one("#pane", VerticalScroll)
-        if not pane.display or not pane.size.width:
+        label = self.query_one("#pane-text", Static)
+        if not pane.display or not label.size.width:
             return
         at_end = self.pane == "log" and pane.is_vertical_scroll_end
-        text = PANES[self.pane][2](snapshot, pane.content_size.width, glyphs_of(self))
-        self.query_one("#pane-text", Static).update(text)
+        text = PANES[self.pane][2](snapshot, label.size.width, glyphs_of(self))
+        label.update(text)
         if at_end:
             pane.scroll_end(animate=False)
 
     def _draw_side(self, snapshot: Snapshot) -> None:
-        side = self.query_one("#side", VerticalScroll)
-        if not side.display or not side.size.width:
+        label = self.query_one("#side-text", Static)
+        if not label.size.width:
             return
         glyphs = glyphs_of(self)
-        width = side.content_size.width
+        width = label.size.width
         parts = [("memory", memory), ("GPU and host", gpu), ("health", health)]
         if self.has_class("-wide"):
             parts.append(("samples", samples))
         blocks: list[Content] = []
         for title, pane in parts:
             blocks += [Content.styled(f" {title}", "$accent"), pane(snapshot, width, glyphs), Content("")]
-        self.query_one("#side-text", Static).update(Content("\n").join(blocks))
+        label.update(Content("\n").join(blocks))
 
     def small_line(self) -> str:
         return one_line(self.snapshot().facts, glyphs_of(self))

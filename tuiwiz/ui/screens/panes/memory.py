@@ -11,6 +11,9 @@ from tuiwiz.ui.glyphs import Glyphs
 from tuiwiz.ui.screens.panes.base import Snapshot, labelled, line_of, lines, quiet, row
 from tuiwiz.ui.widgets.spark import progress
 
+SHORT = {"quantization_constants": "quant constants"}
+"""Names of items that are too long for a narrow column."""
+
 
 def memory(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     """The verdict in words, then one line an item: predicted, actual, difference, bar of the actual."""
@@ -32,7 +35,7 @@ def memory(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
         if not before and not now:
             continue
         parts = [
-            (f" {line_of(name.replace('_', ' '), glyphs, label - 1).ljust(label)}", ""),
+            (f" {line_of(SHORT.get(name, name).replace('_', ' '), glyphs, label - 1).ljust(label)}", ""),
             (f"{_cell(before, size):>10}", "$dim"),
             (f"{_cell(now, size):>9}", ""),
             (f" {_difference(before, now):>6}  ", "$dim"),
