@@ -123,7 +123,7 @@ async def test_a_request_that_cannot_be_left_says_so(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(control, "request", refuse)
     app = run_app_for("run", tmp_path)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await settle(pilot)
         await pilot.press("P")
         await settle(pilot)
@@ -147,6 +147,7 @@ async def test_nothing_new_repaints_nothing(tmp_path: Path, monkeypatch: pytest.
 def test_screens_load_no_heavy_library() -> None:
     rooms = "app, screens.home, screens.run, screens.help, rows, follow".replace(" ", "").split(",")
     heavy = {"torch", "numpy", "datasets", "pyarrow", "optuna", "transformers", "tuiwiz.executor"}
-    code = f"import sys, {', '.join('tuiwiz.ui.' + room for room in rooms)}; sys.exit({heavy!r} & set(sys.modules) or None)"
+    wanted = ", ".join(f"tuiwiz.ui.{room}" for room in rooms)
+    code = f"import sys, {wanted}; sys.exit({heavy!r} & set(sys.modules) or None)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
