@@ -1,4 +1,4 @@
-"""Formats: what rows are taken for, how each kind of row becomes turns, and which rows are left out with which words."""
+"""Formats: what rows are taken for, how each kind of row becomes turns, and why rows are left out."""
 
 from __future__ import annotations
 
