@@ -20,4 +20,4 @@ def rank_for(published: int, least: int) -> int:
     """The published rank, or the next power of two that holds the data, at most `MOST_RANK`."""
     if least <= published:
         return published
-    return max(published, min(MOST_RANK, 2 ** math.ceil(math.log2(least))))
+    return max(published, min(MOST_RANK, 1 << (least - 1).bit_length()))

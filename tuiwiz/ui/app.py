@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import subprocess
 import sys
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.command import CommandPalette
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from tuiwiz.ui import keys, theme
 from tuiwiz.ui.glyphs import ASCII, UNICODE, Glyphs, wants_ascii
@@ -23,6 +26,17 @@ SCREENS: dict[str, str] = {
     "presets": "tuiwiz.ui.screens.presets:PresetsScreen",
 }
 """Screens by name as `module:class`; imported when first opened, since importing is most of a cold start."""
+
+
+class WholeCells(ScrollBarRender):
+    """A scroll bar without parts of cells: light to send, and the same on a terminal that has only ASCII."""
+
+    VERTICAL_BARS = [" "]
+    HORIZONTAL_BARS = [" "]
+
+
+DEMO = -1
+"""Result of the app that asks for the demo once the screen is closed."""
 
 
 def can_open(name: str) -> bool:
@@ -42,8 +56,17 @@ def make_screen(name: str, **kw: Any) -> Screen[Any]:
     return made
 
 
+def open_screen(app: App[Any], name: str, *, replace: bool = False, **kw: Any) -> None:
+    """Push the screen `name`, or put it in place of the current one."""
+    made = make_screen(name, **kw)
+    if replace:
+        app.switch_screen(made)
+    else:
+        app.push_screen(made)
+
+
 class TuiwizApp(App[int]):
-    """The one application. `open_screen(name, **kw)` pushes a screen; the app's result is its exit code."""
+    """The one application; its result is the exit code. Screens are pushed with `open_screen(app, name, **kw)`."""
 
     TITLE = "tuiwiz"
     CSS_PATH = "tuiwiz.tcss"
@@ -51,9 +74,11 @@ class TuiwizApp(App[int]):
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(self, screen: str = "home", *, ascii: bool | None = None, **kw: Any) -> None:
-        super().__init__()
+        # Textual only drops every colour where it was told at the start that the terminal's own ones are used.
+        super().__init__(ansi_color=True if theme.no_color() else None)
         self.glyphs: Glyphs = ASCII if wants_ascii(ascii) else UNICODE
         self._first = (screen, kw)
+        ScrollBar.renderer = WholeCells
         for item in theme.ALL:
             self.register_theme(item)
         self.theme = theme.start_theme()
@@ -75,13 +100,9 @@ class TuiwizApp(App[int]):
         name, kw = self._first
         self.push_screen(make_screen(name, **kw))
 
-    def open_screen(self, name: str, *, replace: bool = False, **kw: Any) -> None:
-        """Push the screen `name`, or put it in place of the current one."""
-        made = make_screen(name, **kw)
-        if replace:
-            self.switch_screen(made)
-        else:
-            self.push_screen(made)
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Help about help would only stack screens."""
+        return action != "help" or getattr(self.screen, "KEYS", ()) is not keys.HELP
 
     def go_back(self) -> None:
         """Leave the current screen; leave the app from the first one."""
@@ -90,8 +111,13 @@ class TuiwizApp(App[int]):
         else:
             self.exit(0)
 
+    def action_command_palette(self) -> None:
+        """Find a command by name. Only the wording differs from Textual's own."""
+        if not self.query(CommandPalette):
+            self.push_screen(CommandPalette(placeholder="what do you want to do?", id="--command-palette"))
+
     def action_help(self) -> None:
-        self.open_screen("help", about=self.screen)
+        open_screen(self, "help", about=self.screen)
 
     def action_leave(self) -> None:
         """Leave the app. A screen that must ask first has `ask_before_leaving`, which calls `exit` itself."""
@@ -130,7 +156,8 @@ class _Run:
 def run_app(screen: str = "home", *, ascii: bool | None = None, **kw: Any) -> int:
     """Show `screen` until the user leaves; returns the exit code. `kw` goes to the screen."""
     app = TuiwizApp(screen, ascii=ascii, **kw)
-    if app.glyphs.ascii and ascii is None:
-        sys.stderr.write("tuiwiz: drawing in ASCII\n")
-    result = app.run(mouse=True)
+    result = app.run()
+    if result == DEMO:
+        # A process of its own: the demo has its own progress display and screen.
+        return subprocess.call([sys.executable, "-m", "tuiwiz", "demo"])
     return int(result or 0) if app.return_code in (0, None) else 1

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """One set of glyphs. All are one cell wide except `bars` and `spark`, which hold one cell a level."""
+    """One set of glyphs. All are one cell wide except `spark`, which holds one level a cell,
+    and three of the ASCII twins."""
 
     ascii: bool = False
     rule: str = "─"
@@ -37,11 +38,10 @@ class Glyphs:
     ellipsis: str = "…"
     band: str = "±"
     degree: str = "°"
-    times: str = "×"
+    arrow: str = "→"
     spark: str = " ▁▂▃▄▅▆▇█"
-    bar: str = "█"
-    bar_rest: str = "░"
-    bar_parts: str = " ▏▎▍▌▋▊▉"
+    bar: str = "━"
+    bar_rest: str = "─"
 
 
 UNICODE = Glyphs()
@@ -72,11 +72,10 @@ ASCII = Glyphs(
     ellipsis=".",
     band="+-",
     degree=" ",
-    times="x",
+    arrow=">",
     spark=" _.-~=*#@",
     bar="#",
     bar_rest=".",
-    bar_parts=" ",
 )
 
 
@@ -100,7 +99,7 @@ def to_ascii(text: str) -> str:
 _TWINS = {
     ord(char): twin
     for name in Glyphs.__dataclass_fields__
-    if name not in ("ascii", "spark", "bar_parts")
+    if name not in ("ascii", "spark")
     for char, twin in [(getattr(UNICODE, name), getattr(ASCII, name))]
     if len(char) == 1
-} | {ord("⏎"): " ", ord("→"): ">", ord("–"): "-", ord("≥"): ">", ord("“"): '"', ord("”"): '"', ord("’"): "'"}
+} | {ord("⏎"): " ", ord("–"): "-", ord("≥"): ">", ord("“"): '"', ord("”"): '"', ord("’"): "'"}

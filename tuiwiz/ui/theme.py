@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 
 def _theme(
@@ -26,7 +26,10 @@ def _theme(
     bad: str,
     ansi: bool = False,
 ) -> Theme:
+    # Textual's own style sheets name these where the terminal's colours are used as they are.
+    terminal = BUILTIN_THEMES["ansi-dark"].variables if ansi else {}
     variables = {
+        **terminal,
         "good": good,
         "warn": warn,
         "bad": bad,

@@ -75,7 +75,7 @@ def _epochs(rows: int | None, work: Work) -> Iterator[Alternative]:
     if few and full:
         comment = "for complex tasks; right for small curated sets and full weights (LIMA 15, OlympicCoder 10)"
     elif few:
-        comment = "for complex tasks; published with full weights: adapters learn few rows by heart, watch the validation loss"
+        comment = "for complex tasks; published with full weights; adapters learn few rows by heart: watch validation"
     else:
         have = f"you have {rows:,}" if rows is not None else "yours are not counted yet"
         comment = f"for complex tasks; only sets below {FEW_ROWS:,} rows gained from it, {have}"

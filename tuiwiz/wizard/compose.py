@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from tuiwiz.base.errors import InternalError, UsageError
+from tuiwiz.base.problems import Problems
 from tuiwiz.bundle.convert import to_bundle
 from tuiwiz.presets.bands import band_of
 from tuiwiz.presets.choose import Ranked, choose
@@ -18,13 +21,15 @@ from tuiwiz.presets.when import Context, holds, words
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.fields import FIELDS, choices
 from tuiwiz.spec.keys import default_of, plain, unflatten
+from tuiwiz.spec.rules import available
 from tuiwiz.wizard import derived
 from tuiwiz.wizard.alternatives import Alternative, alternatives
 from tuiwiz.wizard.answers import Answers, Composed, Picked, absorb
-from tuiwiz.wizard.planning import fill_planned, parameters_per_rank
+from tuiwiz.wizard.planning import Planned, apply, parameters_per_rank, plan_of, take
 from tuiwiz.wizard.work import DEFAULT, PLANNER, USER, Work, shown
 
 if TYPE_CHECKING:
+    from tuiwiz.memory.search import Choice
     from tuiwiz.wizard.facts import Facts
 
 
@@ -43,6 +48,47 @@ def compose(answers: Answers, facts: Facts) -> Composed:
         UsageError: an unknown preset, or one that does not cover this task, size or method.
     """
     answers = absorb(answers)
+    decided = _decide(answers, facts)
+    work, preset = decided.work, decided.preset
+    planned = _planned(decided, answers, facts)
+    warmup = derived.explain_run(work, decided.rows, decided.steps)
+    ranges = {key: why.range for key, why in preset.why.items() if why.range is not None}
+    if (converted := derived.rate_range(work, preset)) is not None:
+        ranges[LEARNING_RATE] = converted
+    _judge(work, ranges)
+    bundle = _bundle(work, facts, work.problems)
+    context = decided.context
+    return Composed(
+        bundle=bundle,
+        origin=dict(work.origin),
+        why=dict(work.why),
+        grades={key: why.grade for key, why in preset.why.items() if why.grade},
+        ranges=ranges,
+        alternatives=alternatives(work, band=context.band, rows=context.rows, steps=decided.steps),
+        preset=preset.name,
+        ranked=tuple(decided.ranked),
+        preset_values=dict(preset.values),
+        plan=planned.plan,
+        choices=planned.choices,
+        steps=decided.steps,
+        warmup=warmup,
+        problems=tuple(work.problems),
+        ready=work.problems.ok and facts.model_chosen and facts.shape is not None and facts.data is not None,
+    )
+
+
+class _Decided(msgspec.Struct, frozen=True):
+    """Everything but the planner's part."""
+
+    work: Work
+    context: Context
+    preset: Resolved
+    ranked: list[Ranked]
+    rows: int | None
+    steps: int | None
+
+
+def _decide(answers: Answers, facts: Facts) -> _Decided:
     work = Work()
     work.problems.extend(facts.problems)
     context = _context(answers, facts)
@@ -56,32 +102,38 @@ def compose(answers: Answers, facts: Facts) -> Composed:
     rows = derived.training_rows(work, facts.data)
     derived.length(work, facts.data)
     derived.rank(work, facts.data, parameters_per_rank(facts.shape) if facts.shape is not None else None)
-    total = derived.steps(work, rows)
-    derived.learning_rate(work, preset, total)
-    planned = fill_planned(work, answers.picked, facts, rows)
-    warmup = derived.explain_run(work, rows, total)
-    ranges = {key: why.range for key, why in preset.why.items() if why.range is not None}
-    if (converted := derived.rate_range(work, preset)) is not None:
-        ranges[LEARNING_RATE] = converted
-    _judge(work, ranges)
-    bundle = _bundle(work, facts)
-    return Composed(
-        bundle=bundle,
-        origin=dict(work.origin),
-        why=dict(work.why),
-        grades={key: why.grade for key, why in preset.why.items() if why.grade},
-        ranges=ranges,
-        alternatives=alternatives(work, band=context.band, rows=context.rows, steps=total),
-        preset=preset.name,
-        ranked=tuple(ranked),
-        preset_values=dict(preset.values),
-        plan=planned.plan,
-        choices=planned.choices,
-        steps=total,
-        warmup=warmup,
-        problems=tuple(work.problems),
-        ready=work.problems.ok and facts.model_chosen and facts.shape is not None and facts.data is not None,
-    )
+    steps = derived.steps(work, rows)
+    derived.learning_rate(work, preset, steps)
+    return _Decided(work, context, preset, ranked, rows, steps)
+
+
+def _planned(decided: _Decided, answers: Answers, facts: Facts) -> Planned:
+    """Plan the chosen method and fill in its fastest setting that fits; list those of all methods."""
+    work = decided.work
+    if decided.context.method not in available("adapter.method"):
+        return Planned()
+    take(work, answers.picked)
+    plan = plan_of(_bundle(work, facts, Problems()), facts, decided.rows)
+    if plan is None:
+        return Planned()
+    found = [choice for choice in plan.choices if choice.method == decided.context.method]
+    for method in available("adapter.method"):
+        if method != decided.context.method:
+            found += _choices_of(msgspec.structs.replace(answers, method=str(method), picked=None), facts)
+    apply(work, plan, answers.picked, found)
+    found.sort(key=lambda choice: (not choice.fits, -(choice.tokens_per_second or 0)))
+    return Planned(plan_of(_bundle(work, facts, Problems()), facts, decided.rows), tuple(found))
+
+
+def _choices_of(answers: Answers, facts: Facts) -> list[Choice]:
+    """The planner's choices for another method, whose preset has another batch, length or rank."""
+    try:
+        other = _decide(answers, facts)
+    except UsageError:
+        # The named preset does not cover this method.
+        return []
+    plan = plan_of(_bundle(other.work, facts, Problems()), facts, other.rows)
+    return [] if plan is None else [choice for choice in plan.choices if choice.method == answers.method]
 
 
 def _context(answers: Answers, facts: Facts) -> Context:
@@ -168,17 +220,17 @@ def _judge(work: Work, ranges: Mapping[str, tuple[float, float]]) -> None:
         work.warn(LEARNING_RATE, "the preset's rate is for AdamW, not for SGD", hint)
 
 
-def _bundle(work: Work, facts: Facts) -> Bundle:
+def _bundle(work: Work, facts: Facts, problems: Problems) -> Bundle:
     tree: dict[str, Any] = unflatten({key: value for key, value in work.values.items() if key != "phases"})
     tree.setdefault("model", {}).setdefault("source", "")
     tree.setdefault("data", {}).setdefault("train", "")
     tree["origin"] = {key: by for key, by in work.origin.items() if _worth_saying(work, key)}
     if facts.lock is not None:
         tree["lock"] = plain(facts.lock)
-    bundle, problems = to_bundle(tree)
-    work.problems.extend(problems)
+    bundle, found = to_bundle(tree)
+    problems.extend(found)
     if bundle is None:
-        raise InternalError("the composed values are no bundle", problems=problems)
+        raise InternalError("the composed values are no bundle", problems=found)
     return bundle
 
 

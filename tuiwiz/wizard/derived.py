@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from tuiwiz.base.units import human_count, human_number
+from tuiwiz.data.split import automatic_size, resolution
 from tuiwiz.presets.rank import MOST_RANK, least_rank, rank_for
 from tuiwiz.presets.rate import Rate, Setting, derive
 from tuiwiz.presets.resolve import LEARNING_RATE, Resolved
@@ -16,41 +17,41 @@ if TYPE_CHECKING:
     from tuiwiz.wizard.facts import DataFacts
 
 LENGTH_STEP = 64
+FEW_STEPS = 30
+"""Below it a run hardly leaves its start: the rate has no time to rise and fall."""
 LONGEST = 32_768
 """Tokens: no row is made longer than this unasked."""
 SAMPLE_SLACK = 1.25
 """On the longest row of a sample: the whole set will hold a longer one."""
-VALIDATION_ROWS = 200
-VALIDATION_SHARES = (0.02, 0.1)
-MOST_VALIDATION_ROWS = 500
 
 
 def split(work: Work, data: DataFacts | None) -> None:
-    """A validation share where the user named neither file nor share: 200 rows if that is 2 % to 10 % of the data."""
-    if work.values["validation.path"] is None and work.values["validation.fraction"] is None:
-        least, most = VALIDATION_SHARES
-        share, why = most, "a tenth, until the rows are counted"
-        if data is not None and data.rows:
-            share = round(min(most, max(least, VALIDATION_ROWS / data.rows)), 3)
-            why = f"{held_out(data.rows, share)} of {data.rows:,} rows; 200 are wanted, but at most a tenth of the data"
+    """A validation share where the user named neither file nor share, of the size that the split itself would take."""
+    if data is None or not data.rows:
+        return
+    if work.values["validation.path"] is not None or work.values["validation.fraction"] is not None:
+        return
+    size = automatic_size(data.rows)
+    if size:
+        share = round(size / data.rows, 4)
+        why = (
+            f"{size} of {data.rows:,} rows, known to +-{100 * resolution(size):.0f} points for a share measured on them"
+        )
         work.put("validation.fraction", share, DATA, why)
-    rows = None
-    if data is not None:
-        share = work.values["validation.fraction"]
-        rows = data.validation_rows if share is None else held_out(data.rows, share)
-    if rows is not None and rows > MOST_VALIDATION_ROWS:
-        why = f"of {rows:,}: an evaluation should stay a small part of the run"
-        work.put("validation.max_rows", MOST_VALIDATION_ROWS, DATA, why)
 
 
-def held_out(rows: int, share: float | None) -> int:
+def held_out(work: Work, data: DataFacts) -> int:
     """Rows of the automatic split."""
-    return 0 if share is None or rows < 2 else min(rows - 1, max(1, round(rows * share)))
+    if work.values["validation.path"] is not None:
+        return 0
+    share, most = work.values["validation.fraction"], work.values["validation.max_rows"]
+    size = automatic_size(data.rows) if share is None else max(1, round(share * data.rows)) if data.rows > 1 else 0
+    return min(size, most or size, max(0, data.rows - 1))
 
 
 def training_rows(work: Work, data: DataFacts | None) -> int | None:
     """Rows that are trained on, after the split; None while unknown."""
-    return None if data is None else data.rows - held_out(data.rows, work.values["validation.fraction"])
+    return None if data is None else data.rows - held_out(work, data)
 
 
 def length(work: Work, data: DataFacts | None) -> None:
@@ -76,7 +77,8 @@ def length(work: Work, data: DataFacts | None) -> None:
 
 def rank(work: Work, data: DataFacts | None, parameters_per_rank: int | None) -> None:
     """`adapter.rank`: the preset's, raised where the adapters could not hold the data. alpha and rate stay."""
-    if work.values["adapter.method"] not in ("lora", "qlora") or data is None or not parameters_per_rank:
+    adapters = work.values["adapter.method"] in ("lora", "qlora")
+    if not adapters or data is None or not data.supervised_tokens or not parameters_per_rank:
         return
     tokens = data.supervised_tokens
     least = least_rank(tokens, parameters_per_rank)
@@ -149,6 +151,9 @@ def explain_run(work: Work, rows: int | None, total: int | None) -> int | None:
         batch = int(work.values["batch.effective"])
         epochs = human_number(float(work.values["schedule.epochs"]))
         _prefix(work, "schedule.epochs", f"{epochs} x ceil({rows:,} rows / {batch}) = {total:,} steps")
+    if total < FEW_STEPS and int(work.values["batch.effective"]) > 1:
+        hint = "a smaller batch.effective or more schedule.epochs gives more updates from the same rows"
+        work.warn("batch.effective", f"the run has only {total} step{'s' if total > 1 else ''}", hint)
     if warmup > 0.5 * total:
         work.warn(
             "schedule.warmup", f"the warm-up takes {warmup} of {total} steps", "a share such as 0.03 adapts itself"

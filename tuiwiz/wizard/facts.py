@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from tuiwiz.base.errors import TuiwizError, UsageError
 from tuiwiz.base.problems import Problem
+from tuiwiz.presets.bands import parse_size
 from tuiwiz.spec.bundle import Lock
+from tuiwiz.spec.keys import default_of
 
 if TYPE_CHECKING:
     from tuiwiz.catalog.gpus import Device
     from tuiwiz.catalog.shapes import ModelShape
+    from tuiwiz.data.check import Report
+    from tuiwiz.wizard.answers import Answers
+
+NO_LIMIT = 1 << 20
+"""Tokens of a row while a set is measured: lengths are wanted as they are, before anything is dropped."""
+TRAIN_ON = {"chat": "assistant", "instruct": "completion", "pretrain": "all"}
 
 
 class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A measured training set. Counts are of the training part, before the split; lengths are tokens a row.
+    """A measured training set. Counts are of the usable rows before the split; lengths are tokens a row.
 
     `exact` is False while only a sample was measured and the counts are scaled up from it; `tokenizer` names whose
-    tokens they are.
+    tokens they are. Token counts and lengths are 0 where no tokenizer was at hand.
     """
 
     rows: int
@@ -34,6 +46,19 @@ class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     exact: bool = True
 
 
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as far as it can be known here.
+
+    `folder` holds tokenizer and perhaps weights, None where nothing is on this machine. `chosen` is False when `shape`
+    only stands for a size.
+    """
+
+    shape: ModelShape | None = None
+    folder: Path | None = None
+    chosen: bool = True
+    note: str = ""
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """`None` is "not known yet": `compose` decides what it can without it and says what waits.
 
@@ -46,3 +71,170 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     data: DataFacts | None = None
     lock: Lock | None = None
     problems: tuple[Problem, ...] = ()
+
+
+def relative_to(answers: Answers, folder: Path) -> Answers:
+    """Answers as typed in the current folder, with paths as a bundle in `folder` writes them."""
+    changed = {"data": _relative(answers.data, folder), "model": answers.model}
+    model = Path(answers.model).expanduser()
+    if answers.model and model.exists():
+        changed["model"] = str(model) if model.is_absolute() else _relative(answers.model, folder)
+    validation = _relative(answers.validation, folder) if answers.validation else answers.validation
+    return msgspec.structs.replace(answers, **changed, validation=validation)
+
+
+def gather(answers: Answers, folder: Path, *, progress: Callable[[str], None] | None = None) -> Facts:
+    """Look at everything that the answers name. `folder` is where their relative paths start.
+
+    Bad data becomes problems, so that a screen can go on; a device or model that cannot be is refused.
+
+    Raises:
+        UsageError: no such device or model.
+    """
+    tell = progress or (lambda text: None)
+    device = device_facts(answers.gpu)
+    model = model_facts(answers.model, answers.revision, folder) if answers.model else ModelFacts()
+    data: DataFacts | None = None
+    problems: tuple[Problem, ...] = ()
+    if answers.data:
+        tell(f"reading {answers.data}")
+        data, problems = data_facts(answers, folder, model.folder)
+    return Facts(
+        shape=model.shape,
+        model_chosen=model.chosen,
+        device=device,
+        data=data,
+        lock=_lock(answers, folder, model, device, data, tell) if data is not None else None,
+        problems=problems,
+    )
+
+
+def device_facts(gpu: str | None) -> Device:
+    """The card that was named, by name or GiB; this machine's device if none was.
+
+    Raises:
+        UsageError: no such card.
+    """
+    from tuiwiz.catalog.gpus import find_device
+    from tuiwiz.catalog.machine import this_device
+
+    return find_device(gpu) if gpu else this_device()
+
+
+def model_facts(source: str, revision: str | None, folder: Path) -> ModelFacts:
+    """Shape and place of a model; a size such as `8B` gives the shape of a usual model of that size.
+
+    Raises:
+        UsageError: nothing is known by that name, or no model has that size.
+    """
+    from tuiwiz.catalog.models import of_size
+    from tuiwiz.catalog.sources import locate
+
+    size = parse_size(source)
+    if size is not None and not (folder / source).exists():
+        near = of_size(size)
+        if not near:
+            raise UsageError(f"no known model has about {source} parameters", hint="`tuiwiz models list` shows them")
+        return ModelFacts(shape=near[0].shape, chosen=False, note=f"planned with the shape of {near[0].name}")
+    located = locate(source, revision, folder)
+    return ModelFacts(shape=located.shape, folder=located.folder, note=located.note)
+
+
+def data_facts(answers: Answers, folder: Path, tokenizer: Path | None) -> tuple[DataFacts | None, tuple[Problem, ...]]:
+    """Measure the training set, with the model's tokenizer where it is here, else with the default model's.
+
+    Returns None and the reasons where the data cannot be used.
+    """
+    from tuiwiz.data.check import check
+    from tuiwiz.data.load import Settings
+    from tuiwiz.data.render import Renderer
+
+    values = answers.sets
+    settings = Settings(
+        task=answers.task,
+        format=str(values.get("data.format") or "auto"),
+        mapping=values.get("data.mapping") or {},
+        system=values.get("data.system"),
+        train_on=str(values.get("data.train_on") or TRAIN_ON.get(answers.task, "assistant")),
+        max_length=NO_LIMIT,
+    )
+    chosen, name, notes = _tokenizer(tokenizer)
+    template = str(values.get("data.template") or default_of("data.template"))
+    template_file = folder / template
+    try:
+        renderer = Renderer(chosen, template=str(template_file) if template_file.is_file() else template)
+    except TuiwizError as error:
+        return None, error.problems
+    report = check(_at(folder, answers.data), settings, renderer, tokenizer=name)
+    problems = [*notes, *(problem for problem in report.problems if problem.severity != "info")]
+    rows = None
+    if answers.validation:
+        other = check(_at(folder, answers.validation), settings, renderer, tokenizer=name)
+        problems += [problem for problem in other.problems if problem.severity != "info"]
+        rows = other.usable_rows
+    return (facts_of(report, rows) if report.ok else None), tuple(problems)
+
+
+def facts_of(report: Report, validation_rows: int | None = None) -> DataFacts:
+    """The facts in a report of `data check`, whether made here or read from its JSON."""
+    lengths = report.lengths
+    return DataFacts(
+        rows=report.usable_rows,
+        tokens=report.tokens or 0,
+        supervised_tokens=report.supervised_tokens or 0,
+        p50=lengths.p50 if lengths is not None else 0,
+        p95=lengths.p95 if lengths is not None else 0,
+        longest=lengths.max if lengths is not None else 0,
+        format=report.format,
+        mapping=report.mapping,
+        validation_rows=validation_rows,
+        tokenizer=report.tokenizer,
+    )
+
+
+def _tokenizer(folder: Path | None) -> tuple[Path | None, str, list[Problem]]:
+    """The folder whose tokenizer counts, its name, and a note when it is not the chosen model's own."""
+    if folder is not None and (folder / "tokenizer.json").is_file():
+        return folder, folder.name, []
+    from tuiwiz.catalog import embedded
+
+    if embedded.is_ready():
+        message = "lengths are counted with the default model's tokenizer: the chosen model's is not on this machine"
+        return embedded.folder(), embedded.NAME, [Problem(severity="warning", message=message, key="data.max_length")]
+    message = "lengths are not counted: no tokenizer is on this machine"
+    hint = "`tuiwiz models get NAME` brings a model with its tokenizer"
+    return None, "", [Problem(severity="warning", message=message, key="data.max_length", hint=hint)]
+
+
+def _lock(
+    answers: Answers, folder: Path, model: ModelFacts, device: Device, data: DataFacts, tell: Callable[[str], None]
+) -> Lock:
+    from tuiwiz.wizard.locks import make_lock
+
+    files = {name: _at(folder, name) for name in (answers.data, answers.validation) if name}
+    rows = {answers.data: data.rows}
+    if answers.validation and data.validation_rows is not None:
+        rows[answers.validation] = data.validation_rows
+    return make_lock(
+        data={name: path for name, path in files.items() if path.is_file()},
+        rows=rows,
+        model_folder=model.folder,
+        revision=answers.revision or "",
+        hardware=device.name,
+        progress=lambda name: tell(f"hashing {name}"),
+    )
+
+
+def _at(folder: Path, name: str) -> Path:
+    """`folder / name` without its `..`: the folder of a new bundle need not exist yet."""
+    return Path(os.path.normpath(folder / name))
+
+
+def _relative(path: str, folder: Path) -> str:
+    if not path:
+        return path
+    try:
+        return Path(os.path.relpath(Path(path).expanduser().absolute(), folder)).as_posix()
+    except ValueError:
+        # Another drive: there is no relative path.
+        return str(Path(path).absolute())

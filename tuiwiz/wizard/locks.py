@@ -70,6 +70,7 @@ def _template(folder: Path | None) -> str:
     """SHA-256 of the chat template's text, wherever the tokenizer keeps it; empty where there is none."""
     if folder is None:
         return ""
+    text: object
     try:
         text = (folder / "chat_template.jinja").read_text(encoding="utf-8")
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -31,16 +32,20 @@ class HelpScreen(TuiwizScreen):
         self._field = clean(explain()) if callable(explain) else ""
 
     def compose_body(self) -> ComposeResult:
-        yield Static(Content.assemble((" tuiwiz", "bold"), ("  help", "$dim")), classes="title")
+        yield Static(Content.assemble((" tuiwiz", "bold"), ("  help", "$dim")))
         yield Line()
         with VerticalScroll(id="help-body"):
-            yield Static(self.text())
+            yield Static(id="help-text")
 
     def on_mount(self) -> None:
         self.query_one("#help-body").focus()
 
-    def text(self) -> Content:
-        """The whole help text."""
+    def on_resize(self) -> None:
+        super().on_resize()
+        self.query_one("#help-text", Static).update(self.text(max(30, self.size.width - 6)))
+
+    def text(self, width: int) -> Content:
+        """The whole help text, key descriptions wrapped beside their keys."""
         parts: list[Content] = []
         purpose = getattr(self._about, "PURPOSE", "")
         if purpose:
@@ -49,11 +54,12 @@ class HelpScreen(TuiwizScreen):
             parts += [Content.styled("This field", "bold"), Content(self._field), Content("")]
         declared = [key for key in getattr(self._about, "KEYS", ()) if key.keys]
         rows = [*declared, *(key for key in keys.APP if key.keys)]
-        width = max((len(key.all_shown) for key in rows), default=0)
+        column = max((len(key.all_shown) for key in rows), default=0) + 4
         parts.append(Content.styled("Keys", "bold"))
-        parts += [
-            Content.assemble(("  " + key.all_shown.ljust(width), "$accent"), f"  {key.description}") for key in rows
-        ]
+        for key in rows:
+            for at, piece in enumerate(textwrap.wrap(key.description, max(16, width - column))):
+                shown = "" if at else f"  {key.all_shown}"
+                parts.append(Content.assemble((shown.ljust(column), "$accent"), piece))
         return Content("\n").join(parts)
 
     def action_back(self) -> None:
@@ -61,7 +67,3 @@ class HelpScreen(TuiwizScreen):
 
     def small_line(self) -> str:
         return "help"
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        # Help about help would only stack screens.
-        return action != "help"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -68,7 +69,10 @@ class RunScreen(RunActions):
         self._writable = os.access(self.folder.path, os.W_OK)
         self._smooth = Smoothed()
         self._follower = Follower(self.folder, self._deliver, clock)
+        self.caught_up = asyncio.Event()
+        """Set once everything that was in the file has been folded and drawn."""
         self._drawn_at = 0.0
+        self._changed = False
         self._ended = False
 
     # Structure
@@ -114,11 +118,16 @@ class RunScreen(RunActions):
         if batch.state != self.state:
             self.state = batch.state
             self.refresh_bindings()
+        self._changed = self._changed or changed
         late = time.monotonic() - self._drawn_at
-        if (changed and not batch.more) or late >= (REDRAW_S if changed else 1.0):
+        if (self._changed and not batch.events) or late >= (REDRAW_S if self._changed else 1.0):
+            self._changed = False
             self.redraw()
-        if batch.more:
+        if batch.events:
+            # Once more at once: the state is told from what has been folded.
             self._follower.ask()
+        else:
+            self.caught_up.set()
 
     # Showing
 
@@ -137,6 +146,7 @@ class RunScreen(RunActions):
             search=self.search,
             level=self.level,
             missing=self.missing,
+            tall=self.has_class("-tall") and not self.has_class("-wide"),
         )
 
     def redraw(self) -> None:
@@ -194,7 +204,7 @@ class RunScreen(RunActions):
         if not pane.display or not pane.size.width:
             return
         at_end = self.pane == "log" and pane.is_vertical_scroll_end
-        text = PANES[self.pane][2](snapshot, pane.size.width, glyphs_of(self))
+        text = PANES[self.pane][2](snapshot, pane.content_size.width, glyphs_of(self))
         self.query_one("#pane-text", Static).update(text)
         if at_end:
             pane.scroll_end(animate=False)
@@ -204,7 +214,7 @@ class RunScreen(RunActions):
         if not side.display or not side.size.width:
             return
         glyphs = glyphs_of(self)
-        width = side.size.width
+        width = side.content_size.width
         parts = [("memory", memory), ("GPU and host", gpu), ("health", health)]
         if self.has_class("-wide"):
             parts.append(("samples", samples))

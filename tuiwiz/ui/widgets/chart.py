@@ -73,7 +73,7 @@ class Chart(Widget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.data = ChartData()
-        self.log = False
+        self.log_axis = False
         self.cross: float | None = None
         self._window: tuple[float, float] | None = None
         self._rows: list[list[Run]] = []
@@ -129,7 +129,7 @@ class Chart(Widget):
         self._changed()
 
     def toggle_log(self) -> None:
-        self.log = not self.log
+        self.log_axis = not self.log_axis
         self._changed()
 
     def toggle_cross(self) -> None:
@@ -209,7 +209,7 @@ class Chart(Widget):
             count = max(2, self._inner * across)
             raw = data.raw.curve("raw", x0, x1, count) if data.raw is not None else Curve("raw")
             smooth = data.smooth.curve("line", x0, x1, count) if data.smooth is not None else Curve("line")
-            scale = fit([*_values(smooth), *(y for _, y in evals), *_typical(_values(raw))], log=self.log)
+            scale = fit([*_values(smooth), *(y for _, y in evals), *_typical(_values(raw))], log=self.log_axis)
             before, self._inner = self._inner, inner_width(self.size.width, scale, self.size.height)
             if self._inner == before:
                 break
@@ -228,7 +228,7 @@ class Chart(Widget):
             runs += [(f"  {glyphs.best} ", "best"), ("best", "label")]
         if self.data.checkpoints:
             runs += [(f"  {glyphs.checkpoint} ", "mark"), ("checkpoint", "label")]
-        if self.log:
+        if self.log_axis:
             runs.append(("  log", "label"))
         return runs
 

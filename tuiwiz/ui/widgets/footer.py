@@ -50,7 +50,7 @@ class KeyFooter(Widget):
             return
         for start, key in self.fitting():
             if start <= offset.x < start + _length(key):
-                await self._node(key).run_action(key.action)
+                await self.app.run_action(key.action, self._node(key))
                 return
 
     def _node(self, key: Key) -> DOMNode:

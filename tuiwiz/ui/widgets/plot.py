@@ -56,7 +56,7 @@ class Picture:
 
 def gutter(scale: Scale, height: int) -> tuple[list[tuple[float, str]], int]:
     """Value ticks with labels and the width of the label column for a plot `height` rows high."""
-    values = ticks(scale, max(2, height // 2))
+    values = ticks(scale, max(3, height // 2))
     labels = tick_labels(values)
     return list(zip(values, labels, strict=True)), max((len(label) for label in labels), default=1)
 
@@ -116,7 +116,7 @@ class _Grid:
             for x in range(self.width):
                 char = canvas.char(x, y)
                 if char != " ":
-                    self.put(x, y, char, style)
+                    self.put(x, y, _merged(self.chars[y][x], char), style)
 
     def runs(self, y: int) -> list[Run]:
         """Runs of equal style. A blank continues its neighbour's style: it has no colour to lose."""
@@ -131,6 +131,13 @@ class _Grid:
                 text, style = char, name
         out.append((text, style or "axis"))
         return out
+
+
+def _merged(below: str, above: str) -> str:
+    """Two curves in one cell keep the dots of both."""
+    if "\u2800" <= below <= "\u28ff" and "\u2800" <= above <= "\u28ff":
+        return chr(ord(below) | ord(above))
+    return above
 
 
 def _row(scale: Scale, value: float, rows: int) -> int | None:

@@ -105,24 +105,22 @@ class RunList(Widget, can_focus=True):
 def row_content(row: RunRow, glyphs: Glyphs, width: int, *, selected: bool) -> Content:
     """One run in `width` cells. Narrow terminals lose the curve, then the age."""
     text = to_ascii if glyphs.ascii else str
-    name_width = min(34, max(18, width // 4))
+    name_width = min(28, max(18, width // 4))
     parts: list[tuple[str, str]] = [
         (f" {glyphs.select if selected else ' '} ", "$accent bold"),
         (_fit(text(row.name), name_width, glyphs), "bold" if selected else ""),
         ("  ", ""),
-        (_fit(text(row.state), 11, glyphs), row.tone),
-        (f" {text(row.progress):>13}", ""),
-        ("  ", ""),
-        (_fit(text(row.result), 24, glyphs), ""),
+        (_fit(text(row.state), 12, glyphs), row.tone),
+        (f" {text(row.progress):>13}  ", ""),
+        (_fit(text(row.result), 14, glyphs), ""),
     ]
-    used = sum(len(part) for part, _ in parts)
-    tail = [f" {text(row.time):>12}", f" {text(row.age):>12}"]
-    if width >= used + len(tail[0]) + len(tail[1]) + 18:
-        parts.append((f"  {row.spark:<16}", "$accent"))
-    for piece in tail:
-        if sum(len(part) for part, _ in parts) + len(piece) <= width:
-            parts.append((piece, "$dim"))
-    return Content.assemble(*parts)
+    room = width - sum(len(part) for part, _ in parts)
+    tail = [(f"  {text(row.time):>13}", "$dim"), (f"  {text(row.age):>10}", "$dim")]
+    curve = [(f"  {row.spark:<16}", "$dim")] if room >= 18 + 15 + 12 else []
+    if room < 15 + 12:
+        tail = tail[:1] if row.live else tail[1:]
+        tail = [(part.strip().rjust(13), style) for part, style in tail] if room >= 13 else []
+    return Content.assemble(*parts, *curve, *tail)
 
 
 def _fit(text: str, width: int, glyphs: Glyphs) -> str:

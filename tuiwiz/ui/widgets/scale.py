@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-
 
 TINY = 1e-30
 """Smaller values have no place on a logarithmic axis."""
@@ -94,7 +94,7 @@ def tick_labels(values: list[float]) -> list[str]:
     """Labels with as many decimals as the distance of neighbours needs."""
     if not values:
         return []
-    gap = min((b - a for a, b in zip(values, values[1:], strict=False)), default=abs(values[0]) or 1.0)
+    gap = min((b - a for a, b in itertools.pairwise(values)), default=abs(values[0]) or 1.0)
     largest = max(abs(value) for value in values)
     if largest and (largest >= 1e6 or largest < 1e-3):
         return [f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e") for value in values]

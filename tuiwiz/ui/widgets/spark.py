@@ -1,4 +1,4 @@
-"""One-row pictures: a sparkline and a bar, as text."""
+"""One-row pictures as text: a sparkline and a bar."""
 
 from __future__ import annotations
 
@@ -25,17 +25,6 @@ def spark(values: Sequence[float], width: int, glyphs: Glyphs = UNICODE) -> str:
         else:
             out.append(glyphs.spark[1 + round((value - low) / (high - low) * (levels - 1))])
     return "".join(out)
-
-
-def bar(share: float, width: int, glyphs: Glyphs = UNICODE) -> str:
-    """A bar filled to `share` (0..1) of `width` cells; eighths of a cell where the glyphs have them."""
-    if not math.isfinite(share):
-        return ""
-    parts = len(glyphs.bar_parts)
-    filled = round(min(1.0, max(0.0, share)) * width * parts)
-    whole, rest = divmod(filled, parts)
-    text = glyphs.bar * whole
-    return text + (glyphs.bar_parts[rest] if rest and whole < width else "")
 
 
 def progress(share: float, width: int, glyphs: Glyphs = UNICODE) -> tuple[str, str]:

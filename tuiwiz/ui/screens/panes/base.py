@@ -26,7 +26,14 @@ class Snapshot:
     search: str = ""
     level: str = "all"
     missing: bool = False
+    tall: bool = False
 
+
+Part = tuple[str, str]
+"""Text and style."""
+Group = tuple[int, list[Part]]
+"""Rank (1 stays longest) and the parts of one fact."""
+GAP = "   "
 
 PaneText = Callable[[Snapshot, int, Glyphs], Content]
 """Snapshot, width in cells, glyphs -> text."""
@@ -52,6 +59,40 @@ def lines(*parts: Content | str) -> Content:
 def row(label: str, *parts: tuple[str, str] | str, indent: int = 1, width: int = 12) -> Content:
     """A dim label in a column of its own, then the values."""
     return Content.assemble((" " * indent + label.ljust(width), "$dim"), *parts)
+
+
+def fit(groups: list[Group], width: int, *, lead: str = " ") -> Content:
+    """Facts on one line of `width` cells, three blanks apart. The least important ones go until the rest fits whole."""
+    kept = list(groups)
+    while len(kept) > 1 and _length(kept, lead) > width:
+        # Of equals the last one goes.
+        kept.remove(max(reversed(kept), key=lambda group: group[0]))
+    parts: list[Part] = [(lead, "$dim")]
+    for at, (_, group) in enumerate(kept):
+        parts += [(GAP, "")] if at else []
+        parts += group
+    return Content.assemble(*parts)
+
+
+def labelled(label: str, groups: list[Group], width: int) -> Content:
+    """`row` of facts that are left out where they do not fit."""
+    return fit(groups, width, lead=f" {label.ljust(12)}")
+
+
+def _length(groups: list[Group], lead: str) -> int:
+    return len(lead) + sum(len(text) for _, group in groups for text, _ in group) + len(GAP) * (len(groups) - 1)
+
+
+def paragraph(label: str, text: str, width: int, style: str = "", *, column: int = 12) -> Content:
+    """A labelled text (cleaned before) that wraps under itself, not under its label."""
+    room = max(12, width - column - 2)
+    pieces = [piece for line in text.split("\n") for piece in (_wrapped(line, room))]
+    return lines(*(row(label if not at else "", (piece, style), width=column) for at, piece in enumerate(pieces)))
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    content = Content(line)
+    return [piece.plain for piece in content.wrap(width)] if content.cell_length > width else [line]
 
 
 def quiet(text: str) -> Content:

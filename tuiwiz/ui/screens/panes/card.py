@@ -9,7 +9,7 @@ from textual.content import Content
 from tuiwiz.base.units import human_bytes, human_count
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.ui.glyphs import Glyphs
-from tuiwiz.ui.screens.panes.base import Snapshot, line_of, lines, row, text_of
+from tuiwiz.ui.screens.panes.base import Snapshot, line_of, lines, paragraph, row, text_of
 from tuiwiz.ui.screens.panes.samples import sample_lines
 from tuiwiz.ui.words import clock, number
 
@@ -27,7 +27,7 @@ def try_snippet(folder: RunFolder) -> str:
         kind, path, module = "AutoModelForCausalLM", folder.model, "transformers"
     else:
         kind, path, module = "AutoPeftModelForCausalLM", folder.adapter, "peft"
-    return f'from {module} import {kind}\nmodel = {kind}.from_pretrained("{path}")'
+    return f"from {module} import {kind}\nmodel = {kind}.from_pretrained(\n    {str(path)!r}\n)"
 
 
 def resume_command(folder: RunFolder) -> str:
@@ -49,9 +49,8 @@ def _finished(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
         out.append(row("kept", f"step {facts.best_step}", (f", the best of {rounds} evaluations", "$dim")))
     out += _costs(snapshot)
     where = folder.model if folder.model.is_dir() else folder.adapter
-    out.append(row("result", line_of(str(where), glyphs)))
-    for number_, line in enumerate(text_of(try_snippet(folder), glyphs).split("\n")):
-        out.append(row("try it" if not number_ else "", (line, "$accent")))
+    out.append(paragraph("result", line_of(str(where), glyphs), width))
+    out.append(paragraph("try it", text_of(try_snippet(folder), glyphs), width, "$accent"))
     samples = snapshot.view.samples
     step = samples[-1].step if samples else 0
     for sample in [item for item in samples if item.step == step][:3]:
@@ -86,24 +85,26 @@ def _broken(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     if not said:
         said = "as asked" if stopped else "the process ended without a word"
     at = f" at step {facts.step} of {facts.steps}" if facts.steps else ""
+    sentence = line_of(said, glyphs).rstrip(".")
     out = [
-        Content.assemble((f" {mark} {facts.state.capitalize()}{at}", tone), f": {line_of(said, glyphs, width * 2)}.")
+        Content.styled(f" {mark} {facts.state.capitalize()}{at}", tone),
+        paragraph("why", f"{sentence}.", width),
     ]
     if summary.get("hint"):
-        out.append(row("do", line_of(str(summary["hint"]), glyphs)))
+        out.append(paragraph("do", line_of(str(summary["hint"]), glyphs), width))
     alert = next((alert for alert in reversed(list(view.alerts)) if alert.severity == "error"), None)
     if alert is not None:
         shown = ", ".join(f"{name} {value}" for name, value in alert.evidence.items())
-        out.append(row("evidence", line_of(f"{alert.message}{': ' if shown else ''}{shown}", glyphs)))
+        out.append(paragraph("evidence", line_of(f"{alert.message}{': ' if shown else ''}{shown}", glyphs), width))
     if not stopped:
-        for entry in [entry for entry in view.log if entry.level == "error"][-2:]:
-            out.append(row("log", (line_of(entry.message, glyphs, width - 14), "$dim")))
+        for entry in [entry for entry in view.log if entry.level == "error" and entry.message != said][-2:]:
+            out.append(paragraph("log", line_of(entry.message, glyphs), width, "$dim"))
     if view.checkpoints:
         last = view.checkpoints[-1]
         out.append(row("safe", f"step {last.step}", (f", {human_bytes(last.bytes)} in {last.path}", "$dim")))
-        out.append(row("go on", (line_of(resume_command(folder), glyphs), "$accent")))
+        out.append(paragraph("go on", line_of(resume_command(folder), glyphs), width, "$accent"))
     else:
         out.append(row("safe", ("no checkpoint was written before it ended", "$dim")))
     out += _costs(snapshot)
-    out.append(row("log file", (line_of(str(folder.log), glyphs), "$dim")))
+    out.append(paragraph("log file", line_of(str(folder.log), glyphs), width, "$dim"))
     return lines(*out)

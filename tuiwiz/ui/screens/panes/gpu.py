@@ -8,7 +8,7 @@ from textual.content import Content
 
 from tuiwiz.base.units import human_bytes
 from tuiwiz.ui.glyphs import Glyphs
-from tuiwiz.ui.screens.panes.base import Snapshot, line_of, lines, quiet, row
+from tuiwiz.ui.screens.panes.base import Group, Snapshot, labelled, line_of, lines, quiet, row
 from tuiwiz.ui.widgets.spark import progress
 
 Value = str | int | float | bool | None
@@ -32,7 +32,7 @@ def gpu(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
 def _card(card: Mapping[str, Value], width: int, glyphs: Glyphs) -> list[Content]:
     name = line_of(f"{card.get('index', 0)} {card.get('name', 'GPU')}", glyphs, width - 3)
     out = [Content.styled(f" {name}", "bold")]
-    room = min(30, max(8, width - 44))
+    room = min(30, max(8, width - 40))
     use = _number(card, "utilization_percent")
     if use is not None:
         out.append(row("busy", *_bar(use / 100, room, glyphs), f"  {use:.0f}", (" %", "$dim")))
@@ -40,46 +40,43 @@ def _card(card: Mapping[str, Value], width: int, glyphs: Glyphs) -> list[Content
     if used is not None and total:
         text = f"  {human_bytes(used)}"
         out.append(row("memory", *_bar(used / total, room, glyphs), text, (f" of {human_bytes(total)}", "$dim")))
-    parts: list[tuple[str, str] | str] = []
+    groups: list[Group] = []
     power, limit = _number(card, "power_w"), _number(card, "power_limit_w")
     if power is not None:
-        parts += [f"{power:.0f}", (f" of {limit:.0f} W   " if limit else " W   ", "$dim")]
+        groups.append((1, [(f"{power:.0f}", ""), (f" of {limit:.0f} W" if limit else " W", "$dim")]))
     heat = _number(card, "temperature_c")
     if heat is not None:
-        parts += [
-            (f"{heat:.0f}", "$warn" if heat >= 84 else ""),
-            (f" {glyphs.degree}C   ".replace("  C", " C"), "$dim"),
-        ]
+        groups.append((2, [(f"{heat:.0f}", "$warn" if heat >= 84 else ""), (f" {glyphs.degree}C", "$dim")]))
+    throttle = card.get("throttle")
     speed = _number(card, "sm_clock_mhz")
     if speed is not None:
-        parts += [f"{speed:.0f}", (" MHz   ", "$dim")]
-    throttle = card.get("throttle")
+        groups.append((4, [(f"{speed:.0f}", ""), (" MHz", "$dim")]))
     if isinstance(throttle, str):
-        parts.append(
-            (f"throttled: {line_of(throttle, glyphs, 30)}", "$warn") if throttle else ("no throttling", "$dim")
-        )
-    if parts:
-        out.append(row("power", *parts))
+        said = (f"throttled: {line_of(throttle, glyphs, 30)}", "$warn") if throttle else ("no throttling", "$dim")
+        groups.append((1 if throttle else 5, [said]))
+    if groups:
+        out.append(labelled("power", groups, width))
     return out
 
 
 def _host(host: Mapping[str, float], width: int, glyphs: Glyphs) -> list[Content]:
     out = [Content.styled(" host", "bold")]
-    room = min(30, max(8, width - 44))
+    room = min(30, max(8, width - 40))
     total, free = host.get("total_bytes"), host.get("available_bytes")
     if total and free is not None:
         text = f"  {human_bytes(total - free)}"
         out.append(row("RAM", *_bar(1 - free / total, room, glyphs), text, (f" of {human_bytes(total)}", "$dim")))
-    parts: list[tuple[str, str] | str] = []
+    groups: list[Group] = []
     if "rss_bytes" in host:
-        parts += [human_bytes(host["rss_bytes"]), ("   ", "")]
+        groups.append((1, [(human_bytes(host["rss_bytes"]), "")]))
     if "cpu_percent" in host:
-        parts += [("CPU ", "$dim"), f"{host['cpu_percent']:.0f}", (" %   ", "$dim")]
+        groups.append((2, [("CPU ", "$dim"), (f"{host['cpu_percent']:.0f}", ""), (" %", "$dim")]))
     if "disk_free_bytes" in host:
         low = host["disk_free_bytes"] < 5 * 1024**3
-        parts += [("disk free ", "$dim"), (human_bytes(host["disk_free_bytes"]), "$warn" if low else "")]
-    if parts:
-        out.append(row("this run", *parts))
+        space = (human_bytes(host["disk_free_bytes"]), "$warn" if low else "")
+        groups.append((1 if low else 3, [("disk free ", "$dim"), space]))
+    if groups:
+        out.append(labelled("this run", groups, width))
     return out if len(out) > 1 else []
 
 

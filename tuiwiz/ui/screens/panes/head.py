@@ -7,16 +7,14 @@ from textual.content import Content
 from tuiwiz.base.units import GIB, human_bytes
 from tuiwiz.ui.facts import Facts
 from tuiwiz.ui.glyphs import Glyphs
-from tuiwiz.ui.screens.panes.base import line_of
+from tuiwiz.ui.screens.panes.base import Group, Part, fit, line_of
 from tuiwiz.ui.widgets.spark import progress
 from tuiwiz.ui.words import clock, number, symbol, tone
-
-Part = tuple[str, str]
 
 
 def head(facts: Facts, width: int, glyphs: Glyphs) -> Content:
     """Two lines within `width` cells. What matters less is left out first; nothing is ever cut in the middle."""
-    return Content("\n").join([_fit(_first(facts, glyphs, width), width), _fit(_second(facts, glyphs), width)])
+    return Content("\n").join([fit(_first(facts, glyphs, width), width), fit(_second(facts, glyphs), width)])
 
 
 def one_line(facts: Facts, glyphs: Glyphs) -> str:
@@ -29,10 +27,6 @@ def one_line(facts: Facts, glyphs: Glyphs) -> str:
     if facts.eta_s:
         parts.append(f"{clock(facts.eta_s)} left")
     return "  ".join(parts)
-
-
-Group = tuple[int, list[Part]]
-"""Rank (1 stays longest) and styled parts of one fact."""
 
 
 def _first(facts: Facts, glyphs: Glyphs, width: int) -> list[Group]:
@@ -87,19 +81,3 @@ def _memory(facts: Facts) -> list[Part]:
     size = GIB if unit == "GiB" else 1024**2
     tone = "$warn" if peak > predicted * 1.05 else ""
     return [(f"{peak / size:.1f}", tone), (f" of {predicted / size:.1f} {unit} predicted", "$dim")]
-
-
-def _fit(groups: list[Group], width: int) -> Content:
-    """Groups three blanks apart; the last of the highest rank goes until the line fits."""
-    kept = list(groups)
-    while len(kept) > 1 and _length(kept) > width:
-        kept.remove(max(kept, key=lambda group: group[0]))
-    parts: list[Part] = [(" ", "")]
-    for at, (_, group) in enumerate(kept):
-        parts += [("   ", "")] if at else []
-        parts += group
-    return Content.assemble(*parts)
-
-
-def _length(groups: list[Group]) -> int:
-    return 1 + sum(len(text) for _, group in groups for text, _ in group) + 3 * (len(groups) - 1)

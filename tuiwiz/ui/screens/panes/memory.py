@@ -6,8 +6,8 @@ from textual.content import Content
 
 from tuiwiz.base.units import GIB, human_bytes
 from tuiwiz.ui.glyphs import Glyphs
-from tuiwiz.ui.screens.panes.base import Snapshot, line_of, lines, quiet, row
-from tuiwiz.ui.widgets.spark import bar
+from tuiwiz.ui.screens.panes.base import Snapshot, labelled, line_of, lines, quiet, row
+from tuiwiz.ui.widgets.spark import progress
 
 
 def memory(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
@@ -17,36 +17,39 @@ def memory(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
         return quiet("measured after the second step")
     predicted, actual = sum(event.predicted.values()), sum(event.actual.values())
     unit, size = ("GiB", GIB) if max(predicted, actual) >= GIB else ("MiB", 1024**2)
-    out = [_verdict(snapshot, predicted)]
+    out = [_verdict(snapshot, predicted, width)]
     if event.limiting:
         out.append(row("limited by", line_of(event.limiting, glyphs, width - 14)))
     names = list(dict.fromkeys([*event.predicted, *event.actual]))
-    room = max(0, min(30, width - 56))
+    label = 23 if width >= 56 else 16
+    room = max(0, min(30, width - label - 32))
     top = max([*event.predicted.values(), *event.actual.values(), 1])
-    out.append(Content.styled(f" {'item':<24}{'predicted':>11}{'actual':>9} {unit}", "$dim"))
+    out.append(Content.styled(f" {f'item, {unit}'.ljust(label)}{'predicted':>10}{'actual':>9}", "$dim"))
     for name in sorted(names, key=lambda key: -event.predicted.get(key, event.actual.get(key, 0))):
         before, now = event.predicted.get(name), event.actual.get(name)
-        out.append(
-            Content.assemble(
-                (f" {line_of(name.replace('_', ' '), glyphs, 23):<24}", ""),
-                (f"{_cell(before, size):>11}", "$dim"),
-                f"{_cell(now, size):>9}",
-                (f" {_difference(before, now):>7} ", "$dim"),
-                (bar((now or before or 0) / top, room, glyphs), "$accent"),
-            )
-        )
-    out.append(Content.styled(f" {'total':<24}{_cell(predicted, size):>11}{_cell(actual, size):>9}", "bold"))
+        parts = [
+            (f" {line_of(name.replace('_', ' '), glyphs, label - 1).ljust(label)}", ""),
+            (f"{_cell(before, size):>10}", "$dim"),
+            (f"{_cell(now, size):>9}", ""),
+            (f" {_difference(before, now):>6}  ", "$dim"),
+        ]
+        if room >= 6:
+            parts.append((progress((now or before or 0) / top, room, glyphs)[0], "$accent"))
+        out.append(Content.assemble(*parts))
+    total = f" {'total'.ljust(label)}{_cell(predicted, size):>10}{_cell(actual, size):>9}"
+    out.append(Content.styled(total, "bold"))
     return lines(*out)
 
 
-def _verdict(snapshot: Snapshot, predicted: int) -> Content:
+def _verdict(snapshot: Snapshot, predicted: int, width: int) -> Content:
     peak = snapshot.facts.peak_bytes
     if not peak:
         return row("predicted", human_bytes(predicted))
     off = 100 * (peak - predicted) / predicted if predicted else 0.0
     tone = "$good" if off <= 2 else "$warn" if off <= 10 else "$bad"
-    word = "as predicted" if abs(off) < 2 else f"{abs(off):.0f} % {'more' if off > 0 else 'less'} than predicted"
-    return row("peak", (human_bytes(peak), "bold"), (" of ", "$dim"), human_bytes(predicted), ("   " + word, tone))
+    word = "as predicted" if abs(off) < 2 else f"{abs(off):.0f} % {'over' if off > 0 else 'under'}"
+    size = [(human_bytes(peak), "bold"), (" of ", "$dim"), (human_bytes(predicted), "")]
+    return labelled("peak", [(1, size), (2, [(word, tone)])], width)
 
 
 def _cell(value: int | None, size: int) -> str:

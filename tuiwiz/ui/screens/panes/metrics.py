@@ -26,13 +26,13 @@ def metrics(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
         values = [value for value in overview(series[name], room) if not math.isnan(value)]
         if not values:
             continue
-        cells = [number(value, 4)[:10] for value in (series[name].last(), min(values), max(values))]
+        cells = [number(value, 4)[:10] for value in (series[name].y[-1], min(values), max(values))]
         out.append(
             Content.assemble(
                 (f" {line_of(name, glyphs, label).ljust(label)}", "$dim"),
                 f" {cells[0]:>10}",
                 (f" {cells[1]:>10} {cells[2]:>10}  ", "$dim"),
-                (spark(values, room, glyphs), "$accent"),
+                (spark(values, room, glyphs), "$dim"),
             )
         )
     return lines(*out)

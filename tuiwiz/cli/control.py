@@ -1,0 +1,81 @@
+"""`tuiwiz stop|pause|resume|checkpoint RUN`: asks a running run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from tuiwiz.events.control import Kind
+    from tuiwiz.events.folder import RunFolder
+
+RUN = typer.Argument(None, help="A run folder, a name or the start of one; else the newest run.")
+AS_JSON = typer.Option(False, "--json", help="One JSON document.")
+
+
+def register(app: typer.Typer) -> None:
+    @app.command("stop")
+    def stop(run: str | None = RUN, as_json: bool = AS_JSON) -> None:
+        """Stop a run after its present step and save; `tuiwiz resume` goes on from there."""
+        _ask(run, "stop", as_json)
+
+    @app.command("pause")
+    def pause(run: str | None = RUN, as_json: bool = AS_JSON) -> None:
+        """Pause a run after its present step; it keeps its memory."""
+        _ask(run, "pause", as_json)
+
+    @app.command("checkpoint")
+    def checkpoint(run: str | None = RUN, as_json: bool = AS_JSON) -> None:
+        """Save a checkpoint after the present step."""
+        _ask(run, "checkpoint", as_json)
+
+    @app.command("resume")
+    def resume(run: str | None = RUN, as_json: bool = AS_JSON) -> None:
+        """Go on with a paused run, or continue a stopped or crashed one, detached."""
+        from tuiwiz.cli.output import emit_json, note, say
+        from tuiwiz.runs.folder import take_up
+        from tuiwiz.runs.launch import start
+        from tuiwiz.runs.registry import find
+
+        folder = find(run)
+        if _lives(folder):
+            _ask(run, "resume", as_json)
+            return
+        ready = take_up(folder)
+        if ready.note:
+            note(f"tuiwiz: {ready.note}")
+        if not ready.done:
+            start(ready.folder, detach=True)
+        if as_json:
+            emit_json({"ok": True, "run": str(ready.path), "name": ready.path.name, "done": ready.done})
+        else:
+            say(ready.path.name)
+
+
+def _ask(run: str | None, kind: Kind, as_json: bool) -> None:
+    from tuiwiz.base.errors import MachineLacksError, UsageError
+    from tuiwiz.cli.output import emit_json, say
+    from tuiwiz.events.control import request
+    from tuiwiz.runs.registry import find
+
+    folder = find(run)
+    if not _lives(folder):
+        raise UsageError(f"{folder.path.name} is not running", hint="`tuiwiz runs list` shows the state of all runs")
+    try:
+        request(folder, kind)
+    except OSError as error:
+        raise MachineLacksError(
+            f"{folder.control} cannot be written: {error.strerror}", hint="only who may write to a run can steer it"
+        ) from error
+    if as_json:
+        emit_json({"ok": True, "run": str(folder.path), "request": kind})
+    else:
+        say(f"{folder.path.name}: {kind} asked; it is answered after the present step")
+
+
+def _lives(folder: RunFolder) -> bool:
+    from tuiwiz.cli.follow import state_now
+    from tuiwiz.events.state import LIVE
+
+    return state_now(folder) in (*LIVE, "unknown")

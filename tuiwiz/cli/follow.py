@@ -1,0 +1,130 @@
+"""Follows a run to standard output: lines or JSON, as long as it lives or until a process ends."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tuiwiz.cli.lines import Lines
+from tuiwiz.cli.output import emit_json, say
+from tuiwiz.events import types
+from tuiwiz.events.fold import fold
+from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.process import read_exit
+from tuiwiz.events.reader import EventReader
+from tuiwiz.events.state import LIVE, state
+from tuiwiz.events.view import RunView
+
+POLL_S = 0.1
+PATIENCE_S = 5.0
+"""How long a run that looks dead is waited for: its supervisor may still be writing how it ended."""
+
+
+class Follower:
+    """Prints what is new, remembers the view."""
+
+    def __init__(self, folder: RunFolder, *, as_json: bool, live: bool = True, skip: int = 0) -> None:
+        """`skip`: events already in the file that are folded but not printed (earlier attempts of a resumed run)."""
+        self.folder = folder
+        self.view = RunView()
+        self._reader = EventReader(folder.events)
+        self._lines = Lines(live=live)
+        self._json = as_json
+        self._skip = skip
+
+    def print_new(self) -> bool:
+        """Print the events that came since; False when there were none."""
+        events = self._reader.read()
+        for event in events:
+            fold(self.view, [event])
+            if self._skip > 0:
+                self._skip -= 1
+            elif self._json:
+                sys.stdout.write(msgspec.json.encode(event).decode("utf-8") + "\n")
+            else:
+                for line in self._lines.of(event, self.view):
+                    say(line)
+        if events:
+            sys.stdout.flush()
+        return bool(events)
+
+    def until(self, ended: Callable[[], bool]) -> None:
+        """Print until `ended` and nothing is left to print."""
+        while True:
+            over = ended()
+            while self.print_new():
+                pass
+            if over:
+                return
+            time.sleep(POLL_S)
+
+    def close(self) -> None:
+        """Print a closing `failed` where the executor could not write one itself."""
+        if self.view.closing is not None:
+            return
+        summary = died_summary(self.folder, self.view)
+        event = types.Failed(seq=self.view.events, t=time.time(), summary=summary)
+        if self._json:
+            emit_json(event)
+        else:
+            for line in self._lines.of(event, self.view):
+                say(line)
+
+
+def died_summary(folder: RunFolder, view: RunView) -> dict[str, Any]:
+    """The summary of a run whose executor ended without a word."""
+    ended = read_exit(folder.exit)
+    message = "the executor ended without a word"
+    hint = f"{folder.log} has its output"
+    tail: tuple[str, ...] = ()
+    code = 6
+    if ended is not None:
+        message = f"the executor was {ended.message}" if ended.signal else f"the executor ended with {ended.message}"
+        tail = ended.log_tail[-5:]
+        code = 4 if ended.out_of_memory else ended.code or 6
+        if ended.out_of_memory:
+            hint = "choose a smaller setting: `tuiwiz plan` shows what fits"
+        elif tail:
+            hint = f"last words: {tail[-1]}"
+    if any(folder.checkpoints.glob("step-*")):
+        hint += f"; `tuiwiz resume {folder.path.name}` goes on from the last checkpoint"
+    return {
+        "message": message,
+        "hint": hint,
+        "exit_code": code,
+        "step": view.step,
+        "steps": view.steps,
+        "log": list(tail),
+    }
+
+
+def follow_run(folder: RunFolder, *, as_json: bool) -> RunView:
+    """Print a run's whole history and go on until it ends; a run that is over is printed and left."""
+    over = state_now(folder) not in (*LIVE, "unknown")
+    follower = Follower(folder, as_json=as_json, live=not over)
+    gone_since: list[float] = []
+
+    def ended() -> bool:
+        now = state(follower.view, folder, time.time())
+        if now == "crashed":
+            gone_since.append(time.monotonic())
+            return time.monotonic() - gone_since[0] > PATIENCE_S or read_exit(folder.exit) is not None
+        gone_since.clear()
+        if now == "unknown" and follower.view.events:
+            return True
+        return now not in LIVE and now != "unknown"
+
+    follower.until(ended)
+    if state(follower.view, folder, time.time()) == "crashed":
+        follower.close()
+    return follower.view
+
+
+def state_now(folder: RunFolder) -> str:
+    from tuiwiz.runs.registry import view_of
+
+    return state(view_of(folder), folder, time.time())

@@ -1,0 +1,106 @@
+"""`tuiwiz run BUNDLE`: trains, in a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from tuiwiz.runs.folder import Ready
+
+
+def register(app: typer.Typer) -> None:
+    @app.command("run")
+    def run(
+        bundle: Path | None = typer.Argument(None, help="The bundle; may be left out with --resume."),
+        out: Path | None = typer.Option(None, "--out", metavar="DIR", help="The run folder; else one in the run root."),
+        detach: bool = typer.Option(False, "--detach", help="Return at once; the run survives the terminal."),
+        sets: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a value, e.g. adapter.rank=8."),
+        resume: bool = typer.Option(False, "--resume", help="Continue the run in DIR from its newest checkpoint."),
+        plain: bool = typer.Option(False, "--plain", help="Lines in place of the live screen."),
+        as_json: bool = typer.Option(False, "--json", help="Events, one JSON object a line."),
+    ) -> None:
+        """Train a bundle. On a terminal the live screen opens; leaving it asks whether the run goes on."""
+        from tuiwiz.base.errors import UsageError
+        from tuiwiz.cli.output import emit_json, note, say
+        from tuiwiz.runs.folder import prepare
+
+        if bundle is None and not resume:
+            raise UsageError("no bundle named", hint="tuiwiz run BUNDLE; `tuiwiz new` writes one")
+        ready = prepare(bundle, out=out, sets=sets, resume=resume)
+        if ready.note:
+            note(f"tuiwiz: {ready.note}")
+        if ready.done:
+            if as_json:
+                print_history(ready)
+            return
+        if detach:
+            start_detached(ready)
+            if as_json:
+                emit_json({"ok": True, "run": str(ready.path), "name": ready.path.name})
+            else:
+                say(ready.path.name)
+            return
+        if plain or as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise typer.Exit(run_as_child(ready, as_json=as_json))
+        start_detached(ready)
+        from tuiwiz.ui.app import run_app
+
+        raise typer.Exit(run_app(screen="run", run=ready.path, started_here=True))
+
+
+def start_detached(ready: Ready) -> None:
+    """Start the run so that it survives this process, and wait until its supervisor is in charge."""
+    from tuiwiz.runs.launch import start
+
+    start(ready.folder, detach=True)
+
+
+def run_as_child(ready: Ready, *, as_json: bool) -> int:
+    """Run to the end as a child, printing what happens; the run ends when this process does.
+
+    The first Ctrl-C stops after the step and saves; the second ends at once.
+    """
+    import signal
+    from types import FrameType
+
+    from tuiwiz.base.errors import ExitCode
+    from tuiwiz.cli.follow import Follower
+    from tuiwiz.cli.output import note
+    from tuiwiz.events.folder import RunFolder
+    from tuiwiz.runs.launch import exit_code, start
+    from tuiwiz.runs.registry import view_of
+
+    folder: RunFolder = ready.folder
+    follower = Follower(folder, as_json=as_json, skip=view_of(folder).events)
+    if not as_json:
+        note(f"tuiwiz: run folder {folder.path}")
+    asked: list[int] = []
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        if len(asked) == 1:
+            note("tuiwiz: stopping after this step and saving; once more ends it at once")
+        child.terminate()
+
+    child = start(folder, detach=False)
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        follower.until(lambda: child.poll() is not None)
+        follower.close()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if child.poll() is None:
+            child.terminate()
+    code = exit_code(folder)
+    return int(ExitCode.INTERRUPTED_TWICE) if len(asked) > 1 and code not in (0, 7) else code
+
+
+def print_history(ready: Ready) -> None:
+    from tuiwiz.cli.follow import follow_run
+
+    follow_run(ready.folder, as_json=True)

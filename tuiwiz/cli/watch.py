@@ -1,0 +1,28 @@
+"""`tuiwiz watch [RUN]`: any run, running or finished, from any terminal."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    @app.command("watch")
+    def watch(
+        run: str | None = typer.Argument(None, help="A run folder, a name or the start of one; else the newest run."),
+        plain: bool = typer.Option(False, "--plain", help="Lines in place of the live screen."),
+        as_json: bool = typer.Option(False, "--json", help="Events, one JSON object a line."),
+    ) -> None:
+        """Watch a run. Looking never touches it; a finished run is printed and left."""
+        from tuiwiz.runs.registry import find
+
+        folder = find(run)
+        if plain or as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            from tuiwiz.cli.follow import follow_run
+
+            follow_run(folder, as_json=as_json)
+            return
+        from tuiwiz.ui.app import run_app
+
+        raise typer.Exit(run_app(screen="run", run=folder.path))
