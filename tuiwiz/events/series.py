@@ -9,9 +9,6 @@ from bisect import bisect_left
 FAN = 8
 """Points of one level that one entry of the level above covers."""
 
-Column = tuple[float, float] | None
-"""Smallest and largest finite value in one column, None where there is none."""
-
 
 class Series:
     """Append-only points with rising `x`; not-a-number values leave gaps."""
@@ -62,10 +59,10 @@ class Series:
         for point in points:
             self.append(*point)
 
-    def columns(self, x0: float, x1: float, n: int) -> list[Column]:
-        """Smallest and largest value in each of `n` equal columns of [x0, x1]; O(n log points).
+    def columns(self, x0: float, x1: float, n: int) -> tuple[list[float], list[float]]:
+        """Smallest and largest finite values in each of `n` equal columns of [x0, x1], nan where there is none.
 
-        The last column includes `x1`.
+        O(n log points); the last column includes `x1`.
         """
         edges = [x0 + (x1 - x0) * i / n for i in range(n)]
         cuts = [bisect_left(self.x, edge) for edge in edges]
@@ -73,10 +70,11 @@ class Series:
         while end < len(self.x) and self.x[end] <= x1:
             end += 1
         cuts.append(end)
-        return [self.span(cuts[i], cuts[i + 1]) for i in range(n)]
+        spans = [self.span(cuts[i], cuts[i + 1]) for i in range(n)]
+        return [low for low, _ in spans], [high for _, high in spans]
 
-    def span(self, start: int, stop: int) -> Column:
-        """Smallest and largest finite value of the points with index in [start, stop)."""
+    def span(self, start: int, stop: int) -> tuple[float, float]:
+        """Smallest and largest finite value of the points with index in [start, stop), nan where there is none."""
         low, high = math.inf, -math.inf
         while start < stop:
             level, size = -1, 1
@@ -90,7 +88,7 @@ class Series:
                 low = min(low, self._low[level][start // size])
                 high = max(high, self._high[level][start // size])
             start += size
-        return (low, high) if low <= high else None
+        return (low, high) if low <= high else (math.nan, math.nan)
 
     def _grow(self, level: int) -> None:
         """Start a level above the present top, filled from it."""

@@ -1,8 +1,8 @@
 """Checkpoints that hold everything a run needs to go on as if nothing had happened.
 
 `checkpoints/step-N/` holds the trained weights in fp32, the optimizer's state, every random stream and the loop's own
-counters, with the SHA-256 of each file in `manifest.json`. It is written aside, flushed to disk and renamed once, so it is whole
-or not there; the newest whose hashes are right is used. Safetensors and JSON only: nothing is unpickled.
+counters, with the SHA-256 of each file in `manifest.json`. It is written aside, flushed to disk and renamed once: it is
+whole or not there. The newest whose hashes are right is used. Safetensors and JSON only: nothing is unpickled.
 """
 
 from __future__ import annotations

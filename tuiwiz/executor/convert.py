@@ -36,7 +36,7 @@ def convert(gguf: Path, out: Path) -> dict[str, Any]:
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise InvalidError(f"{gguf} cannot be converted: {error}") from error
-        # What was read from a GGUF is marked as quantised, and transformers refuses to save it: a fresh model takes over.
+        # What was read from a GGUF is marked as quantised and cannot be saved: a fresh model takes over.
         fresh = _plain_copy(model, torch.bfloat16)
         temporary.mkdir(parents=True)
         fresh.save_pretrained(temporary, safe_serialization=True)

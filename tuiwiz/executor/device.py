@@ -20,13 +20,13 @@ from tuiwiz.spec.bundle import Bundle
 class Device:
     """`compute` is the type of matrix products, `masters` that of trained weights (always fp32)."""
 
-    torch: torch.device
+    where: torch.device
     name: str
     compute: torch.dtype
 
     @property
     def is_cuda(self) -> bool:
-        return self.torch.type == "cuda"
+        return self.where.type == "cuda"
 
     @property
     def compute_name(self) -> str:
@@ -35,12 +35,12 @@ class Device:
     def synchronize(self) -> None:
         """Wait for the device, so that a clock read next means something."""
         if self.is_cuda:
-            torch.cuda.synchronize(self.torch)
+            torch.cuda.synchronize(self.where)
 
     def memory(self) -> tuple[int, int]:
         """Bytes allocated now and at the peak: the allocator's on CUDA, the process's resident set on CPU."""
         if self.is_cuda:
-            return torch.cuda.memory_allocated(self.torch), torch.cuda.max_memory_allocated(self.torch)
+            return torch.cuda.memory_allocated(self.where), torch.cuda.max_memory_allocated(self.where)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         return psutil.Process().memory_info().rss, peak
 

@@ -41,7 +41,7 @@ def dropout_off(model: nn.Module) -> Iterator[None]:
         for module in modules:
             module.train()
         for owner, share in shares:
-            owner.attention_dropout = share  # type: ignore[assignment]
+            owner.attention_dropout = share
 
 
 def evaluate(
@@ -60,7 +60,7 @@ def evaluate(
     supervised = exact = done = 0
     with torch.inference_mode(), dropout_off(model), autocast():
         for batch in _batches(lengths):
-            micro = collate(rows, [[index] for index in batch], device.torch)
+            micro = collate(rows, [[index] for index in batch], device.where)
             loss = objective(micro)
             total += loss.total.double().cpu()
             supervised += micro.supervised

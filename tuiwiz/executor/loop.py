@@ -104,12 +104,12 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     progress, device = run.progress, run.device
     clock = Clock(device)
     layout = lay_out(run.train_rows, indexes, run.micro, packing=run.bundle.data.packing)
-    batches = [collate(run.train_rows, sequences, device.torch) for sequences in layout]
+    batches = [collate(run.train_rows, sequences, device.where) for sequences in layout]
     supervised = sum(batch.supervised for batch in batches)
     tokens = sum(batch.tokens for batch in batches)
     clock.lap("data")
 
-    total = torch.zeros((), device=device.torch)
+    total = torch.zeros((), device=device.where)
     for batch in batches:
         with run.autocast():
             loss = run.objective(batch).total / max(1, supervised)

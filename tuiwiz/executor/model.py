@@ -36,7 +36,7 @@ def load_base(folder: Path, bundle: Bundle, device: Device) -> Any:
     }
     if method == "qlora":
         options["quantization_config"] = _four_bit(bundle, device)
-        options["device_map"] = {"": device.torch}
+        options["device_map"] = {"": device.where}
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, **options)
     except (OSError, ValueError, ImportError, KeyError) as error:
@@ -45,7 +45,7 @@ def load_base(folder: Path, bundle: Bundle, device: Device) -> Any:
             hint="it needs config.json and *.safetensors of an architecture that transformers knows",
         ) from error
     if method != "qlora":
-        model = model.to(device.torch)
+        model = model.to(device.where)
     model.config.use_cache = False
     keep_quantized_weights(model)
     model.train()

@@ -99,7 +99,7 @@ def _train(
         enable_checkpointing(model)
     trained = trainable(model)
     optimizer = make_optimizer(trained.items(), bundle, device)
-    scaler = torch.amp.GradScaler(device.torch.type) if device.compute == torch.float16 else None
+    scaler = torch.amp.GradScaler(device.where.type) if device.compute == torch.float16 else None
 
     rows, effective = len(prepared.train), bundle.batch.effective
     total = total_steps(rows, effective, bundle.schedule.epochs, bundle.schedule.steps)
@@ -156,7 +156,7 @@ def _train(
     folder.resolved.write_text(resolved, encoding="utf-8")
 
     autocast = (
-        (lambda: torch.autocast(device.torch.type, dtype=device.compute)) if _mixed(full, device) else nullcontext
+        (lambda: torch.autocast(device.where.type, dtype=device.compute)) if _mixed(full, device) else nullcontext
     )
     trainer = Trainer(
         bundle=bundle,
