@@ -27,8 +27,17 @@ PATIENCE_S = 5.0
 class Follower:
     """Prints what is new, remembers the view."""
 
-    def __init__(self, folder: RunFolder, *, as_json: bool, live: bool = True, skip: int = 0) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        *,
+        as_json: bool,
+        live: bool = True,
+        skip: int = 0,
+        out: Callable[[str], None] = say,
+    ) -> None:
         """`skip`: events already in the file that are folded but not printed (earlier attempts of a resumed run)."""
+        self._out = out
         self.folder = folder
         self.view = RunView()
         self._reader = EventReader(folder.events)
@@ -47,7 +56,7 @@ class Follower:
                 sys.stdout.write(msgspec.json.encode(event).decode("utf-8") + "\n")
             else:
                 for line in self._lines.of(event, self.view):
-                    say(line)
+                    self._out(line)
         if events:
             sys.stdout.flush()
         return bool(events)
@@ -72,7 +81,7 @@ class Follower:
             emit_json(event)
         else:
             for line in self._lines.of(event, self.view):
-                say(line)
+                self._out(line)
 
 
 def died_summary(folder: RunFolder, view: RunView) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,8 @@ def start_detached(ready: Ready) -> None:
     start(ready.folder, detach=True)
 
 
-def run_as_child(ready: Ready, *, as_json: bool) -> int:
-    """Run to the end as a child, printing what happens; the run ends when this process does.
+def run_as_child(ready: Ready, *, as_json: bool, out: Callable[[str], None] | None = None) -> int:
+    """Run to the end as a child, printing what happens (lines through `out`); the run ends when this process does.
 
     The first Ctrl-C stops after the step and saves; the second ends at once.
     """
@@ -69,13 +70,13 @@ def run_as_child(ready: Ready, *, as_json: bool) -> int:
 
     from tuiwiz.base.errors import ExitCode
     from tuiwiz.cli.follow import Follower
-    from tuiwiz.cli.output import note
+    from tuiwiz.cli.output import note, say
     from tuiwiz.events.folder import RunFolder
     from tuiwiz.runs.launch import exit_code, start
     from tuiwiz.runs.registry import view_of
 
     folder: RunFolder = ready.folder
-    follower = Follower(folder, as_json=as_json, skip=view_of(folder).events)
+    follower = Follower(folder, as_json=as_json, skip=view_of(folder).events, out=out or say)
     if not as_json:
         note(f"tuiwiz: run folder {folder.path}")
     asked: list[int] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,10 @@ def exit_code(folder: RunFolder) -> int:
     return ended.code if ended.code is not None else int(ExitCode.RUN_FAILED)
 
 
-def run_job(job: str, folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Run a job that is no training run to its end and return its result.
+def run_job(
+    job: str, folder: Path, arguments: dict[str, Any], *, tick: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Run a job that is no training run to its end and return its result; `tick` is called a few times a second.
 
     Raises:
         TuiwizError: the job failed; message, hint and exit code are those that it left.
@@ -98,7 +101,12 @@ def run_job(job: str, folder: Path, arguments: dict[str, Any]) -> dict[str, Any]
             env={**executor_environment(), "TUIWIZ_PARENT": str(os.getpid())},
         )
         try:
-            code = child.wait()
+            while True:
+                try:
+                    code = child.wait(timeout=0.3)
+                    break
+                except subprocess.TimeoutExpired:
+                    tick()
         except BaseException:
             child.terminate()
             child.wait()
