@@ -123,6 +123,7 @@ class Loader:
 
     def _fitting(self, rows: Iterator[Counted]) -> Iterator[Counted]:
         limit, tally = self.settings.max_length, self.tally
+        drops = self.settings.overlong == "drop"
         for count, found in enumerate(rows):
             tokens = found.tokens
             if not count:
@@ -135,14 +136,13 @@ class Loader:
                 supervised = tokens.trained.count(1)
                 kept = tokens.trained.count(1, 0, limit) if self.settings.overlong == "truncate" else 0
                 tally.lost_tokens += supervised - kept
-                if not kept:
+                if not kept and (drops or found.example.label is None):
                     tally.dropped += 1
                     continue
                 found.tokens = TokenRow(tokens.row, tokens.ids[:limit], tokens.trained[:limit])
                 length = limit
             tally.tokens += len(found.tokens.ids) + (len(found.other.ids) if found.other is not None else 0)
-            if found.example.text is None or self.format == "text":
-                tally.supervised += found.tokens.trained.count(1)
+            tally.supervised += found.tokens.trained.count(1)
             if found.other is not None:
                 tally.supervised += found.other.trained.count(1)
             tally.lengths.append(length)
