@@ -105,13 +105,13 @@ class RunList(Widget, can_focus=True):
 def row_content(row: RunRow, glyphs: Glyphs, width: int, *, selected: bool) -> Content:
     """One run in `width` cells. Narrow terminals lose the curve, then the age."""
     text = to_ascii if glyphs.ascii else str
-    name_width = min(28, max(18, width // 4))
+    name_width = 28 if width >= 112 else max(12, width // 5)
     parts: list[tuple[str, str]] = [
         (f" {glyphs.select if selected else ' '} ", "$accent bold"),
         (_fit(text(row.name), name_width, glyphs), "bold" if selected else ""),
         ("  ", ""),
         (_fit(text(row.state), 12, glyphs), row.tone),
-        (f" {text(row.progress):>13}  ", ""),
+        (f" {text(row.progress):>16}  ", ""),
         (_fit(text(row.result), 14, glyphs), ""),
     ]
     room = width - sum(len(part) for part, _ in parts)
