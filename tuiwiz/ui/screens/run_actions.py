@@ -183,6 +183,8 @@ class RunActions(TuiwizScreen):
         line = self.query_one("#read-out", Static)
         self.query_one(PaneTabs).display = not values
         line.display = bool(values)
+        if not values:
+            return
         parts: list[tuple[str, str]] = []
         for name, value in values:
             shown = f"{value:.0f}" if name == "step" else number(value, 4)
