@@ -162,6 +162,27 @@ async def test_leaving_an_own_run_asks_detach_or_stop(tmp_path: Path) -> None:
     assert not requests(run.control)
 
 
+async def test_the_screen_that_started_a_run_ends_with_its_exit_code(tmp_path: Path) -> None:
+    for maker, code in ((streams.finished_run, 0), (streams.failed_run, 6)):
+        run = maker(tmp_path / maker.__name__)
+        app = TuiwizApp("run", run=run, started_here=True, clock=lambda: streams.T0 + 760)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await settle(pilot)
+            await pilot.press("q")
+            await pilot.pause()
+        assert app.return_value == code
+
+
+async def test_stopping_on_the_way_out_leaves_with_the_code_of_a_stop(tmp_path: Path) -> None:
+    run = streams.training_run(tmp_path / "mine")
+    app = TuiwizApp("run", run=run, started_here=True, clock=lambda: streams.T0 + 760)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("q", "s")
+        await pilot.pause()
+    assert app.return_value == 7 and [name for name in requests(run.control) if "stop" in name]
+
+
 async def test_leaving_as_a_watcher_asks_nothing(tmp_path: Path) -> None:
     app = run_app_for("run", tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:

@@ -65,6 +65,15 @@ def open_screen(app: App[Any], name: str, *, replace: bool = False, **kw: Any) -
         app.push_screen(made)
 
 
+def go_back(app: App[Any], code: int = 0) -> None:
+    """Leave the current screen; from the first one leave the app with exit code `code`."""
+    # Below the first screen of ours lies Textual's own empty one.
+    if len(app.screen_stack) > 2:
+        app.pop_screen()
+    else:
+        app.exit(code)
+
+
 class TuiwizApp(App[int]):
     """The one application; its result is the exit code. Screens are pushed with `open_screen(app, name, **kw)`."""
 
@@ -103,13 +112,6 @@ class TuiwizApp(App[int]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Help about help would only stack screens."""
         return action != "help" or getattr(self.screen, "KEYS", ()) is not keys.HELP
-
-    def go_back(self) -> None:
-        """Leave the current screen; leave the app from the first one."""
-        if len(self.screen_stack) > 2:
-            self.pop_screen()
-        else:
-            self.exit(0)
 
     def action_command_palette(self) -> None:
         """Find a command by name. Only the wording differs from Textual's own."""

@@ -26,7 +26,6 @@ class Glyphs:
     cross: str = "┼"
     up: str = "▴"
     down: str = "▾"
-    same: str = "·"
     bullet: str = "·"
     select: str = "▸"
     on: str = "●"
@@ -60,7 +59,6 @@ ASCII = Glyphs(
     cross="+",
     up="^",
     down="v",
-    same="=",
     bullet="-",
     select=">",
     on="*",

@@ -17,13 +17,13 @@ from tuiwiz.ui.follow import CHUNK
 from tuiwiz.ui.glyphs import Glyphs
 from tuiwiz.ui.widgets.runlist import RunRow
 from tuiwiz.ui.widgets.spark import spark
-from tuiwiz.ui.words import LIVE, age, clock, number, symbol, tone
+from tuiwiz.ui.words import LIVE, age, clock, number, rough, symbol, tone
 
 SHOWN = 10
 """How many ended runs the home screen lists."""
 LARGEST_BYTES = 16 * 1024**2
 """Longer event files are told by their head and tail alone: the list must not take seconds."""
-SPARK_CELLS = 16
+SPARK_CELLS = 14
 
 
 def run_rows(folders: Iterable[RunFolder], now: float, glyphs: Glyphs) -> list[RunRow]:
@@ -60,7 +60,7 @@ def run_row(folder: RunFolder, now: float, glyphs: Glyphs) -> RunRow | None:
         progress=f"{facts.step}/{facts.steps} {100 * facts.share:>3.0f} %" if facts.steps else "",
         result=_result(facts, glyphs),
         spark=spark(overview(series, SPARK_CELLS), SPARK_CELLS, glyphs) if series is not None else "",
-        time=f"{clock(facts.eta_s)} left" if facts.eta_s else clock(facts.elapsed_s),
+        time=f"{rough(facts.eta_s)} left" if facts.eta_s else clock(facts.elapsed_s),
         age="" if word in LIVE else age(now - view.last_t),
     )
 

@@ -70,6 +70,14 @@ def age(seconds: float) -> str:
     return f"{int(seconds // (86400 * 365))} y ago"
 
 
+def rough(seconds: float) -> str:
+    """A duration in one unit: `40 s`, `5 min`, `3 h`, `2 d`."""
+    for limit, size, unit in ((60, 1, "s"), (3600, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{max(0, round(seconds / size))} {unit}"
+    return f"{round(seconds / 86400)} d"
+
+
 def clock(seconds: float) -> str:
     """A duration in at most seven characters: `8 s`, `6:40`, `3:05 h`, `2.2 d`."""
     if not math.isfinite(seconds):

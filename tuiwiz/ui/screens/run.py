@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.content import Content
+from textual.content import Content, Span
 from textual.widgets import Static
 
 from tuiwiz.events.fold import fold
@@ -35,8 +35,8 @@ from tuiwiz.ui.widgets.line import Line, glyphs_of
 from tuiwiz.ui.widgets.tabs import PaneTabs, Tab
 from tuiwiz.ui.words import ENDED
 
-REDRAW_S = 0.25
-"""Shortest time between two redraws while a long history comes in."""
+REDRAW_S = 0.5
+"""Shortest time between two redraws: what a slow line and a busy machine can bear."""
 MOST_BORDERS = 12
 """Epoch borders that a chart shows; more would only hide the curve."""
 
@@ -75,6 +75,7 @@ class RunScreen(RunActions):
         self.caught_up = asyncio.Event()
         """Set once everything that was in the file has been folded and drawn."""
         self._drawn_at = 0.0
+        self._shown: dict[str, tuple[str, Sequence[Span]]] = {}
         self._changed = False
         self._ended = False
 
@@ -112,7 +113,7 @@ class RunScreen(RunActions):
             self.app.call_from_thread(self.take, batch)
 
     def take(self, batch: Batch) -> None:
-        """Fold one piece of the file and show it, at most four times a second."""
+        """Fold one piece of the file and show it, at most twice a second."""
         changed = bool(batch.events) or batch.state != self.state or batch.missing != self.missing
         if batch.restarted:
             self.view = RunView()
@@ -120,12 +121,13 @@ class RunScreen(RunActions):
             self.view = fold(self.view, batch.events)
             self._follower.view = self.view
         self.missing = batch.missing
+        urgent = batch.state != self.state or not (self.caught_up.is_set() or batch.events)
         if batch.state != self.state:
             self.state = batch.state
             self.refresh_bindings()
         self._changed = self._changed or changed
-        late = time.monotonic() - self._drawn_at
-        if (self._changed and not batch.events) or late >= (REDRAW_S if self._changed else 1.0):
+        # Without news the clocks in the header still go on.
+        if urgent or time.monotonic() - self._drawn_at >= (REDRAW_S if self._changed else 1.0):
             self._changed = False
             self.redraw()
         if batch.events:
@@ -167,12 +169,19 @@ class RunScreen(RunActions):
             self.set_class(ended, "-ended")
             self.pane = "result" if ended else "loss"
         with self.app.batch_update():
-            self.query_one("#head", Static).update(head(snapshot.facts, self.size.width, glyphs_of(self)))
+            self._put("#head", head(snapshot.facts, self.size.width, glyphs_of(self)))
             self.query_one(Chart).set_data(self._chart_data(snapshot))
             self._draw_tabs(snapshot)
             self._draw_pane(snapshot)
             self._draw_side(snapshot)
         self.refresh_small()
+
+    def _put(self, selector: str, content: Content) -> None:
+        """Show `content`, and send nothing to the terminal where it is what is there already."""
+        shown = (content.plain, content.spans)
+        if self._shown.get(selector) != shown:
+            self._shown[selector] = shown
+            self.query_one(selector, Static).update(content)
 
     def _chart_data(self, snapshot: Snapshot) -> ChartData:
         view, facts = snapshot.view, snapshot.facts
@@ -213,7 +222,7 @@ class RunScreen(RunActions):
             return
         at_end = self.pane == "log" and pane.is_vertical_scroll_end
         text = PANES[self.pane][2](snapshot, label.size.width, glyphs_of(self))
-        label.update(text)
+        self._put("#pane-text", text)
         if at_end:
             pane.scroll_end(animate=False)
 
@@ -229,7 +238,7 @@ class RunScreen(RunActions):
         blocks: list[Content] = []
         for title, pane in parts:
             blocks += [Content.styled(f" {title}", "$accent"), pane(snapshot, width, glyphs), Content("")]
-        label.update(Content("\n").join(blocks))
+        self._put("#side-text", Content("\n").join(blocks))
 
     def small_line(self) -> str:
         return one_line(self.snapshot().facts, glyphs_of(self))

@@ -11,6 +11,8 @@ from textual.widgets import Input, Static
 
 from tuiwiz.events import control
 from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.view import RunView
+from tuiwiz.ui.app import go_back
 from tuiwiz.ui.curves import Smoothed
 from tuiwiz.ui.screen import TuiwizScreen
 from tuiwiz.ui.screens.panes import PANES
@@ -24,13 +26,14 @@ from tuiwiz.ui.words import ENDED, number
 
 STOP_DETAIL = "After the current step it writes a checkpoint and ends. It can be continued later."
 EXIT_CODES = {"failed": 6, "crashed": 6, "stopped": 7}
-"""Exit code of the screen that started a run, by how the run ended."""
+"""Exit code of the screen that started a run, by how the run ended, where the run itself told none."""
 
 
 class RunActions(TuiwizScreen):
     """The acting half of the run screen; `RunScreen` composes and draws."""
 
     folder: RunFolder
+    view: RunView
     state: str
     started_here: bool
     pane: str
@@ -114,15 +117,14 @@ class RunActions(TuiwizScreen):
     def _leave_answered(self, answer: str | None) -> None:
         if answer == "stop":
             self._request("stop", "Stops after the current step.")
-        if answer:
+            go_back(self.app, EXIT_CODES["stopped"])
+        elif answer == "detach":
             self._leave()
 
     def _leave(self) -> None:
-        code = EXIT_CODES.get(self.state, 0) if self.started_here else 0
-        if len(self.app.screen_stack) > 2:
-            self.app.pop_screen()
-        else:
-            self.app.exit(code)
+        told = (self.view.summary or {}).get("exit_code")
+        code = told if isinstance(told, int) else EXIT_CODES.get(self.state, 0)
+        go_back(self.app, code if self.started_here else 0)
 
     def action_back(self) -> None:
         chart = self.query_one(Chart)
@@ -183,6 +185,8 @@ class RunActions(TuiwizScreen):
         line = self.query_one("#read-out", Static)
         self.query_one(PaneTabs).display = not values
         line.display = bool(values)
+        if not values:
+            return
         parts: list[tuple[str, str]] = []
         for name, value in values:
             shown = f"{value:.0f}" if name == "step" else number(value, 4)

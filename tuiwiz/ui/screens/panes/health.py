@@ -39,10 +39,5 @@ def health(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     return lines(*out)
 
 
-def has_trouble(snapshot: Snapshot) -> bool:
-    """Whether an alert needs attention."""
-    return any(alert.severity != "info" for alert in snapshot.view.alerts)
-
-
 def _value(value: object) -> str:
     return number(value) if isinstance(value, float) else str(value)

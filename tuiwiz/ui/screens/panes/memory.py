@@ -56,7 +56,7 @@ def total_of(items: Mapping[str, int]) -> int:
 def _verdict(snapshot: Snapshot, predicted: int, width: int) -> Content:
     peak = snapshot.facts.peak_bytes
     if not predicted:
-        return row("peak", (human_bytes(peak or 0), "bold"), ("   nothing was predicted", "$dim"))
+        return labelled("peak", [(1, [(human_bytes(peak or 0), "bold")]), (2, [("not predicted", "$dim")])], width)
     if not peak:
         return row("predicted", human_bytes(predicted))
     off = 100 * (peak - predicted) / predicted if predicted else 0.0

@@ -58,7 +58,7 @@ def matches(sample: Sample) -> bool:
 def wrap(text: str, width: int) -> list[str]:
     """Lines of at most `width` cells, broken at spaces where there are any."""
     out: list[str] = []
-    for line in text.strip("\n").split("\n"):
+    for line in (text.strip() or "(nothing)").split("\n"):
         content = Content(line)
         out += [piece.plain for piece in content.wrap(max(8, width))] if content.cell_length > width else [line]
     return out
