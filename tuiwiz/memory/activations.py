@@ -101,7 +101,9 @@ def _inputs_kept(shape: ModelShape, setting: Setting, stream: int, *, attention_
     """
     compute = setting.compute_bytes
     readers = [
-        one for one in shape.projections if _half(one) == attention_half and not one.name.endswith(("o_proj", "down_proj"))
+        one
+        for one in shape.projections
+        if _half(one) == attention_half and not one.name.endswith(("o_proj", "down_proj"))
     ]
     cast = stream != compute and setting.autocast
     times = sum(_uses(shape, one) for one in readers) if cast else 1

@@ -87,9 +87,7 @@ def plan(
     )
 
 
-def _choices(
-    bundle: Bundle, shape: ModelShape, device: Device, setting: Setting, longest: int | None
-) -> list[Choice]:
+def _choices(bundle: Bundle, shape: ModelShape, device: Device, setting: Setting, longest: int | None) -> list[Choice]:
     limits = {"effective": bundle.batch.effective, "max_length": bundle.data.max_length, "longest": longest}
     found = choices(shape, setting, device, **limits)  # type: ignore[arg-type]
     for method in METHODS:
