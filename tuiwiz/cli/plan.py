@@ -132,7 +132,8 @@ def _show(plan: Plan) -> None:
         speed = f"{choice.tokens_per_second:,.0f}" if choice.tokens_per_second else "-"
         batch = f"{choice.micro_batch} x {choice.accumulation}"
         on = "on" if choice.gradient_checkpointing else "off"
-        line = f"  {choice.method:<8}{choice.max_length:>7,}  {batch:>13}  {on:<4} {gib(choice.total_bytes):>10} {speed:>9}"
+        head = f"  {choice.method:<8}{choice.max_length:>7,}  {batch:>13}  {on:<4}"
+        line = f"{head} {gib(choice.total_bytes):>10} {speed:>9}"
         say(line if choice.fits else f"{line}  no")
     if plan.next_step:
         say()

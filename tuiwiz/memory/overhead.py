@@ -21,7 +21,7 @@ CPU_GAPS_LEAST = 100 * MIB
 
 
 def context_bytes(shape: ModelShape, setting: Setting, device: Device) -> float:
-    """Libraries; on a processor also the pages of the weights file, which stay mapped as long as a tensor lies there."""
+    """What the libraries themselves hold."""
     if device.kind == "cuda":
         return CUDA_CONTEXT
     return PYTHON_AND_LIBRARIES

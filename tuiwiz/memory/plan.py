@@ -55,7 +55,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def plan(
     bundle: Bundle, shape: ModelShape, device: Device, lengths: Mapping[str, int] | None, rows: int | None
 ) -> Plan:
-    """Plan a bundle. `lengths` are token lengths of the rows as `p50`, `p95`, `max`; `rows` those that are trained on."""
+    """Plan a bundle. `lengths`: `p50`, `p95` and `max` tokens of a row; `rows`: those that are trained on."""
     longest = lengths["max"] if lengths and lengths.get("max") else None
     setting = setting_of(bundle, device, longest)
     found = estimate(shape, setting, device)

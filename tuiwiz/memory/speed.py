@@ -51,8 +51,8 @@ def speed(shape: ModelShape, setting: Setting, device: Device) -> Speed:
 
 
 def _traffic(shape: ModelShape, setting: Setting, passes: float) -> float:
-    """Bytes to and from memory in one forward and backward pass: weights once a pass, dequantised first, activations."""
-    weight = setting.compute_bytes if setting.method != "full" else 4
+    """Bytes to and from memory in one forward and backward pass: weights once a pass, dequantised, and activations."""
+    weight: float = setting.compute_bytes if setting.method != "full" else 4
     if setting.method == "qlora":
         weight = 0.5 + 2 * setting.compute_bytes
     weights = shape.linear_parameters * weight * passes
