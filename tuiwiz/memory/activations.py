@@ -32,14 +32,15 @@ def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
     tokens, compute = setting.tokens, setting.compute_bytes
     full = setting.method == "full"
     # fp32 norms lift the residual stream to fp32, and so do fp32 embeddings under autocast.
+    autocast = stack.autocast(setting)
     wide = (full and stack.masters_bytes == 4) or (stack.wide_norms and not full)
     stream = 4 if wide else compute
     linear_out = 4 if stack.wide_norms and setting.method == "qlora" else compute
     attention = _norms(shape, full, stream) / 2 + _attention(shape, setting, linear_out)
     mlp = _norms(shape, full, stream) / 2 + linear_out * (3 if shape.family.gated else 2) * _width(shape)
     if full:
-        attention += _inputs_kept(shape, setting, stream, attention_half=True)
-        mlp += _inputs_kept(shape, setting, stream, attention_half=False)
+        attention += _inputs_kept(shape, setting, autocast, attention_half=True)
+        mlp += _inputs_kept(shape, setting, autocast, attention_half=False)
     else:
         attention += _adapter(shape, setting, stack, attention_half=True)
         mlp += _adapter(shape, setting, stack, attention_half=False)
@@ -60,7 +61,7 @@ def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
         working=max(mlp_work, attention_work),
         working_of_mlp=max(mlp_work, backward_scores - kept_scores),
         # Autocast keeps the copies of the forward pass until it ends, and the graph keeps those it needs.
-        compute_copies=shape.linear_parameters * compute if setting.autocast else 0.0,
+        compute_copies=shape.linear_parameters * compute if autocast else 0.0,
     )
 
 
@@ -93,7 +94,7 @@ def _uses(shape: ModelShape, one: Projection) -> int:
     return shape.active_experts if one.copies > 1 else 1
 
 
-def _inputs_kept(shape: ModelShape, setting: Setting, stream: int, *, attention_half: bool) -> float:
+def _inputs_kept(shape: ModelShape, setting: Setting, autocast: bool, *, attention_half: bool) -> float:
     """Bytes a token of inputs that trained matrices keep for their gradient.
 
     Under autocast each matrix that reads the fp32 stream casts it for itself; else they share one input. The input of
@@ -105,8 +106,7 @@ def _inputs_kept(shape: ModelShape, setting: Setting, stream: int, *, attention_
         for one in shape.projections
         if _half(one) == attention_half and not one.name.endswith(("o_proj", "down_proj"))
     ]
-    cast = stream != compute and setting.autocast
-    times = sum(_uses(shape, one) for one in readers) if cast else 1
+    times = sum(_uses(shape, one) for one in readers) if autocast else 1
     down = 0 if attention_half else compute * _width(shape)
     return compute * shape.hidden * times + down
 

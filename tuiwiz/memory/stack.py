@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from tuiwiz.memory.setting import Setting
+
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
     """`loss`: `chunked` runs the head on supervised positions only, a chunk at a time; `padded` and `shifted` build all
@@ -25,6 +27,10 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     wide_norms: bool = False
     keeps_logits: bool = False
     foreach: bool = False
+
+    def autocast(self, setting: Setting) -> bool:
+        """Whether fp32 weights are trained while products are computed in 16 bits."""
+        return setting.method == "full" and self.masters_bytes == 4 and setting.compute != "fp32"
 
 
 CHUNK = 256
