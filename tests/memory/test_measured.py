@@ -41,7 +41,9 @@ def predicted_gib(row: dict[str, str]) -> float:
     )
     # Windows builds of torch have no fused attention for grouped heads: they build the scores, as eager does.
     windows = row["id"].startswith("cif")
-    attention = "flash" if row["attn"] == "fa2" else "sdpa" if row["attn"].startswith("sdpa") and not windows else "eager"
+    attention = (
+        "flash" if row["attn"] == "fa2" else "sdpa" if row["attn"].startswith("sdpa") and not windows else "eager"
+    )
     method = row["method"]
     setting = Setting(
         method="qlora" if method == "qlora" else "full" if method == "full" else "lora",

@@ -158,7 +158,7 @@ def _moments(
         }
     if full:
         moments[FIRST_LAYER] = {
-            "activations": (kept.checkpoint / shape.layers if setting.checkpointing else 0.0) + kept.layer,
+            "activations": kept.checkpoint / shape.layers + kept.layer,
             "temporary": kept.working,
             "gradients": held.gradients,
         }
