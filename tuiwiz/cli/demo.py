@@ -182,7 +182,7 @@ def _print(document: dict[str, Any], samples: list[dict[str, str]]) -> None:
     say(f"before                  {before['loss']:6.3f}        {100 * before['exact_match']:5.1f} %")
     say(f"before, with examples        -        {100 * shown['exact_match']:5.1f} %")
     say(
-        f"after                   {after['loss']:6.3f}        {100 * after['exact_match']:5.1f} %   adapter reloaded from disk"
+        f"after                   {after['loss']:6.3f}        {100 * after['exact_match']:5.1f} %   (adapter reloaded)"
     )
     for sample in samples[:3]:
         say()

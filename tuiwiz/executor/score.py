@@ -42,24 +42,18 @@ def _score(folder: Path, source: RunFolder, rows: Path, examples: Path) -> dict[
     from tuiwiz.data.tokens import Tokens
     from tuiwiz.executor.device import choose_device, set_threads
     from tuiwiz.executor.evaluate import evaluate
-    from tuiwiz.executor.generate import generate
+    from tuiwiz.executor.generate import generate, stop_ids, until_stop
     from tuiwiz.executor.model import load_base
     from tuiwiz.executor.objectives.causal import CausalObjective
-    from tuiwiz.spec.data import Validation
-
     bundle = read_bundle(source.resolved)
     model_folder = Path(bundle.model.source)
     set_threads()
     device = choose_device(bundle)
-    judged = msgspec.structs.replace(
-        bundle,
-        data=msgspec.structs.replace(bundle.data, train=str(rows)),
-        validation=Validation(path=str(rows)),
-    )
-    held_out = prepare(judged, rows.parent, model_folder).train
+    judged = msgspec.structs.replace(bundle, data=msgspec.structs.replace(bundle.data, train=str(rows)))
+    held_out = prepare(judged, rows.parent, model_folder, hold_out=False).train
     tokens, renderer = Tokens(model_folder), Renderer(model_folder)
-    expected = [tokens.decode(row.answer_ids[:-1]) for row in held_out]
-    stop = {row.answer_ids[-1] for row in held_out}
+    stop = stop_ids(model_folder, tokens)
+    expected = [tokens.decode(until_stop(row.answer_ids, stop)) for row in held_out]
     budget = max(len(row.answer_ids) for row in held_out) + 8
     total = 0
 
