@@ -53,10 +53,21 @@ def register(app: typer.Typer) -> None:
 
 
 def start_detached(ready: Ready) -> None:
-    """Start the run so that it survives this process, and wait until its supervisor is in charge."""
-    from tuiwiz.runs.launch import start
+    """Start the run so that it survives this process, and wait until its executor is in charge.
 
-    start(ready.folder, detach=True)
+    Raises:
+        RunFailedError: it ended before that.
+    """
+    from tuiwiz.base.errors import RunFailedError
+    from tuiwiz.cli.follow import died_summary
+    from tuiwiz.runs.launch import start
+    from tuiwiz.runs.registry import view_of
+
+    supervisor = start(ready.folder, detach=True)
+    view = view_of(ready.folder)
+    if supervisor.poll() and view.closing is None:
+        died = died_summary(ready.folder, view)
+        raise RunFailedError(died["message"], hint=died["hint"])
 
 
 def run_as_child(ready: Ready, *, as_json: bool) -> int:
@@ -87,6 +98,7 @@ def run_as_child(ready: Ready, *, as_json: bool) -> int:
         child.terminate()
 
     child = start(folder, detach=False)
+    # A signal before this line ends this process, and the run with it: its supervisor dies with its parent.
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         follower.until(lambda: child.poll() is not None)
@@ -96,7 +108,7 @@ def run_as_child(ready: Ready, *, as_json: bool) -> int:
             signal.signal(number, handler)
         if child.poll() is None:
             child.terminate()
-    code = exit_code(folder)
+    code = exit_code(folder, child.returncode)
     return int(ExitCode.INTERRUPTED_TWICE) if len(asked) > 1 and code not in (0, 7) else code
 
 
