@@ -12,7 +12,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.support import streams
-from tests.support.screenshot import run_app_for, settle
+from tests.support.screenshot import README_PICTURE, main, run_app_for, settle
 from tuiwiz.runs import registry
 from tuiwiz.ui.app import TuiwizApp
 from tuiwiz.ui.screens.home import HomeScreen
@@ -48,6 +48,13 @@ def test_panes(snap_compare: Compare, pane: str) -> None:
         await settle(pilot)
 
     assert snap_compare(run_app_for("run", Path("runs")), terminal_size=(80, 24), run_before=before)
+
+
+def test_the_picture_in_the_readme_is_of_today(tmp_path: Path) -> None:
+    """`python -m tests.support.screenshot` writes it anew."""
+    made = tmp_path / "run.svg"
+    main("run", str(made))
+    assert made.read_text(encoding="utf-8") == README_PICTURE.read_text(encoding="utf-8")
 
 
 def test_wide(snap_compare: Compare) -> None:
@@ -86,7 +93,7 @@ def test_home(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, full: bool
             streams.finished_run(Path("runs/yesterday")),
             streams.failed_run(Path("runs/before")),
         ]
-    monkeypatch.setattr(registry, "list_runs", lambda: runs)
+    monkeypatch.setattr(registry, "folders", lambda: runs)
 
     async def before(pilot: Pilot[int]) -> None:
         screen = pilot.app.screen

@@ -1,4 +1,4 @@
-"""Pictures of screens, made from recorded runs: `python -m tests.support.screenshot run out.svg [80x24]`."""
+"""Pictures of screens, made from recorded runs: `python -m tests.support.screenshot [KIND OUT.svg 80x24 KEY...]`."""
 
 from __future__ import annotations
 
@@ -45,13 +45,22 @@ def run_app_for(kind: str, folder: Path, *, ascii: bool = False) -> TuiwizApp:
     """The run screen on a recorded run under the recorder's clock."""
     run = MAKERS[kind](folder / "gsm8k-qwen3-8b")
     ascii = ascii or os.environ.get("TUIWIZ_ASCII", "") == "1"
-    return TuiwizApp("run", ascii=ascii, folder=run, clock=lambda: streams.T0 + 760.0)
+    return TuiwizApp("run", ascii=ascii, run=run, clock=lambda: streams.T0 + 760.0)
 
 
-def main(kind: str = "run", out: str = "run.svg", size: str = "100x30", *keys: str) -> None:
+README_PICTURE = Path(__file__).parent.parent / "pictures" / "run.svg"
+"""The picture that README.md shows: `python -m tests.support.screenshot` writes it anew."""
+
+
+def main(kind: str = "run", out: str = str(README_PICTURE), size: str = "120x40", *keys: str) -> None:
+    """Write one picture. The time zone and colours do not follow the machine."""
+    os.environ["TZ"] = "UTC"
+    for name in ("NO_COLOR", "TUIWIZ_THEME"):
+        os.environ.pop(name, None)
     width, _, height = size.partition("x")
     with tempfile.TemporaryDirectory() as folder:
         svg = asyncio.run(picture(run_app_for(kind, Path(folder)), (int(width), int(height)), keys))
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
     Path(out).write_text(svg, encoding="utf-8")
 
 

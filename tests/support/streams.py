@@ -12,6 +12,7 @@ import msgspec
 
 from tuiwiz.events import types as ev
 from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.process import write_process
 
 T0 = 1_760_000_000.0
 """Start of every recorded run, in seconds since the epoch."""
@@ -122,10 +123,12 @@ def training(
 
 
 def training_run(folder: Path, **kw: Any) -> RunFolder:
-    """A folder with a run in the middle of training, as an observer on another machine sees it."""
+    """A folder with a run in the middle of training; the calling process stands for its executor."""
     recorder = Recorder()
     training(recorder, **kw)
-    return write(folder, recorder)
+    run = write(folder, recorder)
+    write_process(run.pid)
+    return run
 
 
 def finished_run(folder: Path, *, steps: int = 267) -> RunFolder:

@@ -41,7 +41,7 @@ def three_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[RunFolde
         streams.training_run(tmp_path / "two"),
         streams.failed_run(tmp_path / "three"),
     ]
-    monkeypatch.setattr(registry, "list_runs", lambda: runs)
+    monkeypatch.setattr(registry, "folders", lambda: runs)
     return runs
 
 
@@ -86,7 +86,7 @@ async def test_a_click_opens_a_run(three_runs: Sequence[RunFolder]) -> None:
 
 
 async def test_the_empty_state_says_how_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "list_runs", list)
+    monkeypatch.setattr(registry, "folders", list)
     app = home()
     async with app.run_test(size=(80, 24)) as pilot:
         await loaded(pilot)
@@ -99,7 +99,7 @@ async def test_the_empty_state_says_how_to_begin(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_a_key_without_a_screen_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "list_runs", list)
+    monkeypatch.setattr(registry, "folders", list)
     monkeypatch.setitem(app_room.SCREENS, "wizard", "tuiwiz.ui.screens.no_such:Thing")
     app = home()
     async with app.run_test(size=(80, 24)) as pilot:

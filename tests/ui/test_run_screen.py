@@ -148,7 +148,7 @@ async def test_an_ended_run_takes_no_requests(tmp_path: Path) -> None:
 
 async def test_leaving_an_own_run_asks_detach_or_stop(tmp_path: Path) -> None:
     run = streams.training_run(tmp_path / "mine")
-    app = TuiwizApp("run", folder=run, owned=True, clock=lambda: streams.T0 + 760)
+    app = TuiwizApp("run", run=run, started_here=True, clock=lambda: streams.T0 + 760)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await pilot.press("q")
@@ -207,7 +207,7 @@ async def test_new_events_arrive_without_a_key(tmp_path: Path) -> None:
     recorder = streams.Recorder()
     streams.training(recorder, until=10)
     run = streams.write(tmp_path / "growing", recorder)
-    app = TuiwizApp("run", folder=run, clock=lambda: streams.T0 + 100)
+    app = TuiwizApp("run", run=run, clock=lambda: streams.T0 + 100)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         assert "10/267" in screen_text(app)
@@ -247,7 +247,7 @@ async def test_text_from_outside_cannot_draw(tmp_path: Path) -> None:
     recorder.add(ev.Alert, rule="r", severity="error", message=nasty, evidence={nasty: nasty})
     run = streams.write(tmp_path / "nasty", recorder)
     run.bundle.write_text(nasty, encoding="utf-8")
-    app = TuiwizApp("run", folder=run, clock=lambda: streams.T0)
+    app = TuiwizApp("run", run=run, clock=lambda: streams.T0)
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         for key in "5678":
@@ -269,7 +269,7 @@ async def test_ascii_draws_nothing_else(tmp_path: Path) -> None:
 
 
 async def test_a_folder_without_events_says_so(tmp_path: Path) -> None:
-    app = TuiwizApp("run", folder=tmp_path / "nothing")
+    app = TuiwizApp("run", run=tmp_path / "nothing")
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         assert "no events" in screen_text(app)

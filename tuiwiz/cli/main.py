@@ -63,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: list[str]) -> int:
     word = next((arg for arg in args if not arg.startswith("-")), None)
-    if word is None and not args:
-        return _home()
+    if args in ([], ["--ascii"]):
+        return _home(ascii=True if args else None)
     import typer
 
     wanted = [COMMANDS[word]] if word in COMMANDS else list(dict.fromkeys(COMMANDS.values()))
@@ -103,14 +103,14 @@ def _usage_error(error: Exception, args: list[str]) -> int:
     return int(ExitCode.USAGE)
 
 
-def _home() -> int:
+def _home(*, ascii: bool | None) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         from tuiwiz.base.errors import UsageError
 
         raise UsageError("the screen needs a terminal", hint="use a command: tuiwiz --help lists them")
     from tuiwiz.ui.app import run_app
 
-    return run_app()
+    return run_app(ascii=ascii)
 
 
 def _internal_error(*, as_json: bool) -> int:

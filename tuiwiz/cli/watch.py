@@ -13,6 +13,7 @@ def register(app: typer.Typer) -> None:
         run: str | None = typer.Argument(None, help="A run folder, a name or the start of one; else the newest run."),
         plain: bool = typer.Option(False, "--plain", help="Lines in place of the live screen."),
         as_json: bool = typer.Option(False, "--json", help="Events, one JSON object a line."),
+        ascii: bool = typer.Option(False, "--ascii", help="Draw with ASCII alone (also TUIWIZ_ASCII=1)."),
     ) -> None:
         """Watch a run. Looking never touches it; a finished run is printed and left."""
         from tuiwiz.runs.registry import find
@@ -25,4 +26,4 @@ def register(app: typer.Typer) -> None:
             return
         from tuiwiz.ui.app import run_app
 
-        raise typer.Exit(run_app(screen="run", run=folder.path))
+        raise typer.Exit(run_app(screen="run", ascii=True if ascii else None, run=folder.path))

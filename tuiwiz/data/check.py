@@ -40,13 +40,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def check(
     path: Path,
     settings: Settings,
-    renderer: Renderer,
+    renderer: Renderer | None = None,
     *,
     validation: Path | None = None,
     tokenizer: str = "",
     progress: Progress | None = None,
 ) -> Report:
-    """Read all of `path` and judge it. Bad data is reported, never raised."""
+    """Read all of `path` and judge it. Bad data is reported, never raised. Without a renderer tokens are estimated."""
+    renderer = renderer or Renderer(None)
     loader: Loader | None = None
     try:
         loader = Loader(path, settings, renderer, progress=progress)

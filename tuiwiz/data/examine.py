@@ -33,6 +33,7 @@ class Finding(msgspec.Struct):
     severity: Severity = "warning"
     count: int = 0
     row: int = 0
+    last_row: int = 0
     line: int = 0
     example: str = ""
 
@@ -147,9 +148,13 @@ class Examination:
         """Count an oddity; the first row with it is named."""
         finding = self._findings.get(kind)
         if finding is None:
-            finding = Finding(message, hint, severity, 0, example.row, example.line, clean_line(shown, 40))
+            finding = Finding(
+                message, hint, severity, row=example.row, line=example.line, example=clean_line(shown, 40)
+            )
             self._findings[kind] = finding
-        finding.count += 1
+        if finding.last_row != example.row:  # a row counts once, however many of its turns are odd
+            finding.count += 1
+            finding.last_row = example.row
 
     def problems(self, *, refused: bool = False) -> list[Problem]:
         """Bad rows one by one (errors when the set is refused, else warnings: they are left out), then oddities."""

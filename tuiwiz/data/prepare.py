@@ -103,18 +103,18 @@ def prepare(
 
 
 def _collect(loader: Loader) -> tuple[Rows, list[int]]:
-    rows, keys = Rows(), []
+    rows = Rows()
+    keys: list[int] = []
     for found in loader.rows():
         rows.append(found.tokens.row, found.tokens.ids, found.tokens.trained)
-        keys.append(prompt_key(found.example, found.tokens.row, loader.source.container == "text"))
+        # Blocks of running text are all unlike, also where several begin in the same piece of the file.
+        keys.append(len(keys) if loader.source.container == "text" else prompt_key(found.example))
     return rows, keys
 
 
-def prompt_key(example: Example, row: int, unique: bool = False) -> int:
+def prompt_key(example: Example) -> int:
     """Equal for rows that must not straddle training and validation: the same document, or the same turns up to the
     last answer, whatever the answer."""
-    if unique:
-        return row
     if example.text is not None:
         return hash(example.text)
     return hash(tuple(str(turn["content"]).strip() for turn in example.messages[:-1] if turn["role"] != "system"))

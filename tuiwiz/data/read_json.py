@@ -147,12 +147,14 @@ class Values:
                 raise streams.refuse(self._path, f"line {self._line} {NESTED_TOO_DEEP}", line=self._line) from None
             except json.JSONDecodeError as error:
                 near_end = error.pos > len(self._text) - 16 or error.msg.startswith("Unterminated string")
-                if near_end and not self._ended and self._more():
+                if near_end and not self._ended:
+                    self._more()
                     continue
                 raise self.error(error.msg, error.pos) from None
             except ValueError as error:
                 raise self.error(str(error), self._at) from None
-            if end == len(self._text) and not self._ended and self._more():
+            if end == len(self._text) and not self._ended:
+                self._more()
                 continue  # a number may go on in the next piece
             self._advance(end)
             return value

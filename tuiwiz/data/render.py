@@ -184,7 +184,7 @@ class Renderer:
     def verify(self, rendered: Sequence[Rendered], encoded: Sequence[TokenRow]) -> list[str | None]:
         """For each row None, or how its mask disagrees with its answer."""
         assert self.tokens is not None
-        return disagreement(self.tokens, rendered, encoded)
+        return disagreement(self.tokens, rendered, encoded, self.template.text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids, control tokens spelled out. Needs a tokenizer."""

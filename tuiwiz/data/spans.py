@@ -13,7 +13,7 @@ Span = tuple[int, int]
 
 # Unicode noncharacters: no text holds them, no template touches them, and they are no white space to be trimmed.
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
-_LONGEST_CONTROL_TOKEN = 64
+_REASONING_END = "</think>"
 _MARKS = re.compile(f"[{_OPEN}{_CLOSE}]")
 
 
@@ -24,8 +24,8 @@ def answer_spans(
     turns: Sequence[int],
     special: re.Pattern[str],
 ) -> list[Span]:
-    """For each assistant turn in `turns`: from the first character after the generation prompt to the end of its
-    end-of-turn token (of its text, where the template ends turns without a control token).
+    """For each assistant turn in `turns`: everything that the turn adds after the generation prompt, its end-of-turn
+    token and the separator behind it included (as in TRL's completion masks).
 
     The generation prompt is found by rendering the turns before the answer: what the model will be given when it is
     used is then exactly what it was not trained on. Templates that render earlier turns differently once later ones
@@ -34,30 +34,42 @@ def answer_spans(
     Raises:
         RowError: neither way shows where an answer lies.
     """
-    found: list[Span | None] = []
-    for turn in turns:
-        last = turn == len(messages) - 1
-        span = None
-        try:
-            before = render(messages[:turn], True) if turn else ""
-            after = full if last else render(messages[: turn + 1], False)
-        except RowError:
-            before = after = _OPEN
-        if turn and full.startswith(before):
-            if full.startswith(after):
-                span = (len(before), _end_of_turn(full, len(before), len(after), special))
-            elif full.startswith(after.rstrip()):
-                span = (len(before), _end_of_turn(full, len(before), len(after.rstrip()), special))
-        found.append(span)
-    if None in found:
-        marked = content_spans(
-            render, messages, full, [t for t, span in zip(turns, found, strict=True) if span is None]
-        )
-        if marked is None:
-            raise RowError("the chat template does not show where the answer lies", hint="choose another data.template")
-        rest = iter(marked)
-        found = [_with_end(full, next(rest), special) if span is None else span for span in found]
-    return [span for span in found if span is not None]
+    found = [_by_prefix(render, messages, full, turn, special) for turn in turns]
+    if None not in found:
+        return [span for span in found if span is not None]
+    marked = content_spans(render, messages, full, [t for t, span in zip(turns, found, strict=True) if span is None])
+    if marked is None:
+        raise RowError("the chat template does not show where the answer lies", hint="choose another data.template")
+    rest = iter(marked)
+    return [_with_end(full, next(rest), special) if span is None else span for span in found]
+
+
+def _by_prefix(
+    render: Callable[[Sequence[Message], bool], str],
+    messages: Sequence[Message],
+    full: str,
+    turn: int,
+    special: re.Pattern[str],
+) -> Span | None:
+    if turn == 0:
+        return None  # templates do not render an empty chat
+    try:
+        before = render(messages[:turn], True)
+        after = full if turn == len(messages) - 1 else render(messages[: turn + 1], False)
+    except RowError:
+        return None
+    if not full.startswith(before):
+        return None
+    if full.startswith(after):
+        return len(before), len(after)
+    # The template closes a chat differently from a turn in its midst: the turn ends with its last control token
+    # before the two part ways.
+    shortest = min(len(after), len(full))
+    common = next((i for i in range(len(before), shortest) if after[i] != full[i]), shortest)
+    ends = [match.end() for match in special.finditer(full, len(before), common)]
+    if not ends or messages[turn]["content"].strip() not in full[len(before) : ends[-1]]:
+        return None
+    return len(before), min(_past_space(full, ends[-1]), common)
 
 
 def content_spans(
@@ -92,26 +104,25 @@ def content_spans(
 
 
 def _mark(content: str) -> str:
-    """Marks inside the outer white space, so that a template's trimming finds that white space as ever."""
-    inner = content.strip()
+    """Marks inside the outer white space, so that a template's trimming finds that white space as ever, and behind
+    any reasoning, which templates cut off and move."""
+    head = content[: content.rfind(_REASONING_END) + len(_REASONING_END)] if _REASONING_END in content else ""
+    tail = content[len(head) :]
+    inner = tail.strip()
     if not inner:
-        return f"{_OPEN}{content}{_CLOSE}"
-    lead = content.index(inner)
-    return f"{content[:lead]}{_OPEN}{inner}{_CLOSE}{content[lead + len(inner) :]}"
-
-
-def _end_of_turn(full: str, start: int, end: int, special: re.Pattern[str]) -> int:
-    """The end of a turn without the separator that follows its end-of-turn token."""
-    text = full[start:end]
-    bare = text.rstrip()
-    ends = [match.end() for match in special.finditer(bare, max(0, len(bare) - _LONGEST_CONTROL_TOKEN))]
-    return start + len(bare) if ends and ends[-1] == len(bare) else end
+        return f"{head}{_OPEN}{_CLOSE}{tail}"
+    lead = tail.index(inner)
+    return f"{head}{tail[:lead]}{_OPEN}{inner}{_CLOSE}{tail[lead + len(inner) :]}"
 
 
 def _with_end(full: str, span: Span, special: re.Pattern[str]) -> Span:
-    """The span stretched over the end-of-turn token, when one follows with at most white space between."""
-    at = span[1]
-    while at < len(full) and full[at].isspace():
+    """The span stretched over the end-of-turn token and the separator behind it, when a control token follows with at
+    most white space between."""
+    match = special.match(full, _past_space(full, span[1]))
+    return (span[0], _past_space(full, match.end())) if match else span
+
+
+def _past_space(text: str, at: int) -> int:
+    while at < len(text) and text[at].isspace():
         at += 1
-    match = special.match(full, at)
-    return (span[0], match.end()) if match else span
+    return at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from tuiwiz.data.encode import Counted
 from tuiwiz.data.render import TokenRow
@@ -10,6 +11,7 @@ from tuiwiz.data.tokens import Tokens
 from tuiwiz.data.types import Example
 
 _PIECE_CHARACTERS = 1 << 16
+_PIECES_AT_ONCE = 16
 
 
 def blocks(tokens: Tokens, lines: Iterable[Example], length: int) -> Iterator[Counted]:
@@ -18,17 +20,15 @@ def blocks(tokens: Tokens, lines: Iterable[Example], length: int) -> Iterator[Co
     `row` of a block is the line in whose piece of text (about 64,000 characters) the block begins.
     """
     held: list[int] = []
-    for first, text in _pieces(lines):
-        # As mere text: a file that spells control tokens must not end a turn.
-        ids = (
-            tokens.encode_literal(text).ids
-            if tokens.special_pattern.search(text)
-            else tokens.encode_fast([text])[0].ids
-        )
-        held += ids
-        while len(held) >= length:
-            yield _block(first, held[:length])
-            del held[:length]
+    pieces = _pieces(lines)
+    while batch := list(islice(pieces, _PIECES_AT_ONCE)):
+        for (first, text), encoding in zip(batch, tokens.encode_fast([text for _, text in batch]), strict=True):
+            # As mere text: a file that spells control tokens must not end a turn.
+            spelled = tokens.special_pattern.search(text)
+            held += tokens.encode_literal(text).ids if spelled else encoding.ids
+            while len(held) >= length:
+                yield _block(first, held[:length])
+                del held[:length]
     if held:
         yield _block(first, held)
 

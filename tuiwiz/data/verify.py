@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from tuiwiz.data.render import Rendered, TokenRow
 
 
-def disagreement(tokens: Tokens, rendered: Sequence[Rendered], encoded: Sequence[TokenRow]) -> list[str | None]:
+def disagreement(
+    tokens: Tokens, rendered: Sequence[Rendered], encoded: Sequence[TokenRow], template: str
+) -> list[str | None]:
     """For each row None when decoding its trained stretches gives the answers (and nothing but control tokens and
     white space around them), else a sentence on what differs.
 
     Uses neither the template's spans nor the tokenizer's offsets: only token ids, their spelling, and the source row.
     """
+    template = _loose(template)
     stretches: list[list[int]] = []
     owner: list[tuple[int, int]] = []
     found: list[str | None] = [None] * len(encoded)
@@ -36,9 +39,9 @@ def disagreement(tokens: Tokens, rendered: Sequence[Rendered], encoded: Sequence
         row = rendered[i]
         answer = row.answers[k]
         # Almost every row ends here: the answer and one control token. The rest is looked at more slowly.
-        if answer and spelled.startswith(answer) and tokens.special_pattern.fullmatch(spelled, len(answer)):
+        if answer and spelled.startswith(answer) and tokens.special_pattern.fullmatch(spelled[len(answer) :].rstrip()):
             continue
-        problem = _compare(tokens, answer, spelled, row.text[slice(*row.spans[k])], bool(row.literal))
+        problem = _compare(tokens, answer, spelled, row.text[slice(*row.spans[k])], bool(row.literal), template)
         if problem:
             found[i] = problem
     return found
@@ -56,26 +59,27 @@ def _runs(trained: bytearray) -> list[tuple[int, int]]:
     return runs
 
 
-def _compare(tokens: Tokens, answer: str, spelled: str, expected: str, literal: bool) -> str | None:
+def _compare(tokens: Tokens, answer: str, spelled: str, expected: str, literal: bool, template: str) -> str | None:
     want, have = _loose(expected), _loose(spelled)
     if want != have:
         return f"the trained tokens spell {clean_line(repr(spelled), 60)} instead of {clean_line(repr(expected), 60)}"
     if not answer:
         return None  # tool calls: the template decides how they are spelled
-    inside, around = _loose(answer), have
-    if inside in around:
-        if literal:
-            return None
-        left = tokens.special_pattern.sub("", around.replace(inside, "", 1))
-        return (
-            None
-            if not left.strip() or "think" in left
-            else f"beside the answer also {clean_line(repr(left), 60)} is trained"
-        )
-    tail = inside.rsplit("</think>", 1)[-1]
-    if tail and tail in around:
-        return None  # the template drops or moves the reasoning of earlier turns
-    return f"the answer {clean_line(repr(answer), 60)} is not among the trained tokens"
+    inside = _loose(answer)
+    if inside not in have:
+        tail = _loose(answer.rsplit("</think>", 1)[-1])
+        if tail and tail in have and tail != inside:
+            return None  # the template drops or moves the reasoning of earlier turns
+        return f"the answer {clean_line(repr(answer), 60)} is not among the trained tokens"
+    if literal:
+        return None
+    # Beside the answer only words of the template itself may be trained, such as the name of an output channel.
+    bare = _loose(tokens.special_pattern.sub("", spelled))
+    left = bare.replace(_loose(tokens.special_pattern.sub("", answer)), "", 1)
+    left = left.replace("<think>", "").replace("</think>", "")  # an empty reasoning that the template puts in
+    if left and left not in template:
+        return f"beside the answer also {clean_line(repr(left), 60)} is trained"
+    return None
 
 
 def _loose(text: str) -> str:

@@ -67,6 +67,7 @@ class Smoothed:
         self._out = Series()
         self._mean = 0.0
         self._weight = 0.0
+        self._taken = (0.0, "")
 
     @property
     def label(self) -> str:
@@ -80,7 +81,8 @@ class Smoothed:
 
     def take(self, series: Series) -> None:
         """Take in the points that came since; all of them when the series is another one or has been cut."""
-        if series is not self._source or len(series) < len(self._out):
+        done = len(self._out)
+        if series is not self._source or len(series) < done or (done and self._taken != _point(series, done - 1)):
             self._source = series
             self._start()
         done, factor = len(self._out), self._factor
@@ -91,6 +93,8 @@ class Smoothed:
                 self._out.append(x, self._mean / self._weight)
             else:
                 self._out.append(x, math.nan)
+        if len(series):
+            self._taken = _point(series, len(series) - 1)
 
     def curve(self) -> SeriesCurve | None:
         return SeriesCurve(self._out) if self._factor else None
@@ -98,6 +102,11 @@ class Smoothed:
     def last(self, count: int) -> Sequence[float]:
         """The newest smoothed values, oldest first."""
         return self._out.y[-count:]
+
+
+def _point(series: Series, index: int) -> tuple[float, str]:
+    """A point that can be compared, not-a-number included."""
+    return series.x[index], repr(series.y[index])
 
 
 def last_values(view: RunView, name: str, count: int) -> Sequence[float]:

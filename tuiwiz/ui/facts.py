@@ -38,16 +38,16 @@ class Facts:
     predicted_bytes: float | None
 
 
-def derive(view: RunView, state: str, smooth_last: Sequence[float], now: float) -> Facts:
-    """Facts of `view` in `state`; `smooth_last` are the latest smoothed losses, oldest first."""
-    started = view.started
-    steps = started.steps if started is not None else 0
+def derive(view: RunView, name: str, state: str, smooth_last: Sequence[float], now: float) -> Facts:
+    """Facts of the run `name` in `state`; `smooth_last` are the latest smoothed losses, oldest first."""
+    steps = view.steps
     seconds = last_values(view, "step_seconds", WINDOW)
     eta, band = eta_of(steps - view.step, seconds) if state in ("training", "evaluating", "saving") else (None, 0.0)
-    best = best_eval(view)
+    best = view.best_eval
     held_out = [event.metrics["loss"] for event in view.evals if "loss" in event.metrics]
     summary = view.summary or {}
     end = view.last_t if view.summary is not None or state in ("crashed", "unknown") else now
+    peaks = [value for value in (_last(last_values(view, "peak_bytes", 1)), summary.get("peak_bytes")) if value]
     smooth = [value for value in smooth_last if math.isfinite(value)]
     memory = view.memory
     stage = view.stage
@@ -56,7 +56,7 @@ def derive(view: RunView, state: str, smooth_last: Sequence[float], now: float) 
         of = f" {100 * stage.done // stage.total} %" if stage.total else ""
         detail = f"{stage.name}{of} {stage.note}".strip()
     return Facts(
-        name=started.name if started is not None and started.name else "run",
+        name=name,
         state=state,
         detail=detail,
         step=view.step,
@@ -69,12 +69,12 @@ def derive(view: RunView, state: str, smooth_last: Sequence[float], now: float) 
         loss=smooth[-1] if smooth else None,
         loss_change=smooth[-1] - smooth[0] if len(smooth) > 1 else None,
         held_out=held_out[-1] if held_out else None,
-        best_loss=best[1] if best else None,
-        best_step=best[0] if best else None,
+        best_loss=best.metrics["loss"] if best is not None else None,
+        best_step=best.step if best is not None else None,
         first_loss=held_out[0] if held_out else None,
         tokens_per_second=_middle(last_values(view, "tokens_per_second", WINDOW)),
-        peak_bytes=_last(last_values(view, "peak_bytes", 1)) or summary.get("peak_bytes"),
-        predicted_bytes=float(sum(memory.predicted.values())) if memory is not None else None,
+        peak_bytes=max(peaks, default=None),
+        predicted_bytes=float(sum(memory.predicted.values())) or None if memory is not None else None,
     )
 
 
@@ -94,16 +94,6 @@ def eta_of(remaining: int, seconds: Sequence[float]) -> tuple[float | None, floa
     spread = math.sqrt(variance * (remaining + remaining**2 / len(kept)))
     # Steps also drift (other load, heat): a hundredth at least.
     return remaining * mean, 1.645 * spread + 0.01 * remaining * mean
-
-
-def best_eval(view: RunView, metric: str = "loss") -> tuple[int, float] | None:
-    """Step and value of the lowest evaluation."""
-    found = [(event.metrics[metric], event.step) for event in view.evals if metric in event.metrics]
-    found = [pair for pair in found if math.isfinite(pair[0])]
-    if not found:
-        return None
-    value, step = min(found)
-    return step, value
 
 
 def _last(values: Sequence[float]) -> float | None:

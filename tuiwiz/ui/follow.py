@@ -31,6 +31,8 @@ class Batch:
     more: bool
     state: str
     missing: bool = False
+    restarted: bool = False
+    """The file was cut and begins anew: what was folded so far is void."""
 
 
 class Follower:
@@ -74,4 +76,5 @@ class Follower:
             more=len(events) >= CHUNK,
             state=state(self.view, self._folder, self._clock()),
             missing=not self._folder.events.exists(),
+            restarted=self._reader.restarted,
         )

@@ -49,7 +49,7 @@ def run_row(folder: RunFolder, now: float, glyphs: Glyphs) -> RunRow | None:
     if view.started is None:
         return None
     word = state(view, folder, now)
-    facts = derive(view, word, last_values(view, "loss", 50), now)
+    facts = derive(view, view.name or folder.path.name, word, last_values(view, "loss", 50), now)
     series = view.series.get("loss")
     return RunRow(
         path=folder.path,

@@ -59,10 +59,10 @@ class HomeScreen(TuiwizScreen):
 
     def _read(self) -> None:
         """In a thread."""
-        from tuiwiz.runs.registry import list_runs
+        from tuiwiz.runs.registry import folders
         from tuiwiz.ui.rows import run_rows
 
-        rows = run_rows(list_runs(), self.clock(), glyphs_of(self))
+        rows = run_rows(folders(), self.clock(), glyphs_of(self))
         if self.is_running:
             self.app.call_from_thread(self.show_rows, rows)
 
@@ -117,7 +117,7 @@ class HomeScreen(TuiwizScreen):
         self._open(event.row)
 
     def _open(self, row: RunRow) -> None:
-        open_screen(self.app, "run", folder=row.path, clock=self.clock)
+        open_screen(self.app, "run", run=row.path, clock=self.clock)
 
     def action_new_run(self) -> None:
         open_screen(self.app, "wizard")

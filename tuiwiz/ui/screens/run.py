@@ -29,17 +29,20 @@ from tuiwiz.ui.screens.panes.health import health
 from tuiwiz.ui.screens.panes.memory import memory
 from tuiwiz.ui.screens.panes.samples import samples
 from tuiwiz.ui.screens.run_actions import RunActions
-from tuiwiz.ui.widgets.chart import Chart, ChartData
+from tuiwiz.ui.widgets.chart import Chart
+from tuiwiz.ui.widgets.chart_data import ChartData
 from tuiwiz.ui.widgets.line import Line, glyphs_of
 from tuiwiz.ui.widgets.tabs import PaneTabs, Tab
 from tuiwiz.ui.words import ENDED
 
 REDRAW_S = 0.25
 """Shortest time between two redraws while a long history comes in."""
+MOST_BORDERS = 12
+"""Epoch borders that a chart shows; more would only hide the curve."""
 
 
 class RunScreen(RunActions):
-    """`folder`: the run's folder. `owned`: this process started the run, so leaving asks "detach or stop".
+    """`run`: the run's folder. `started_here`: leaving asks "detach or stop", and the exit code is the run's.
 
     Args:
         clock: the time in seconds since the epoch; tests hold it still.
@@ -53,11 +56,11 @@ class RunScreen(RunActions):
     )
 
     def __init__(
-        self, folder: Path | RunFolder, *, owned: bool = False, clock: Callable[[], float] = time.time
+        self, run: Path | RunFolder, *, started_here: bool = False, clock: Callable[[], float] = time.time
     ) -> None:
         super().__init__()
-        self.folder = folder if isinstance(folder, RunFolder) else RunFolder(Path(folder))
-        self.owned = owned
+        self.folder = run if isinstance(run, RunFolder) else RunFolder(run)
+        self.started_here = started_here
         self.clock = clock
         self.view = RunView()
         self.state = "unknown"
@@ -111,6 +114,8 @@ class RunScreen(RunActions):
     def take(self, batch: Batch) -> None:
         """Fold one piece of the file and show it, at most four times a second."""
         changed = bool(batch.events) or batch.state != self.state or batch.missing != self.missing
+        if batch.restarted:
+            self.view = RunView()
         if batch.events:
             self.view = fold(self.view, batch.events)
             self._follower.view = self.view
@@ -136,7 +141,8 @@ class RunScreen(RunActions):
         series = self.view.series.get("loss")
         if series is not None:
             self._smooth.take(series)
-        facts = fact_room.derive(self.view, self.state, self._smooth.last(fact_room.WINDOW), self.clock())
+        name = self.view.name or self.folder.path.name
+        facts = fact_room.derive(self.view, name, self.state, self._smooth.last(fact_room.WINDOW), self.clock())
         return Snapshot(
             view=self.view,
             facts=facts,
@@ -172,7 +178,7 @@ class RunScreen(RunActions):
         view, facts = snapshot.view, snapshot.facts
         series = view.series.get("loss")
         per_epoch = view.started.steps_per_epoch if view.started is not None else 0
-        epochs = range(per_epoch, facts.step + 1, per_epoch) if 0 < per_epoch * 40 > facts.steps else ()
+        borders = range(per_epoch, facts.step + 1, per_epoch) if per_epoch > 0 else ()
         smooth = self._smooth.curve() if series is not None else None
         return ChartData(
             raw=SeriesCurve(series) if series is not None else None,
@@ -180,9 +186,10 @@ class RunScreen(RunActions):
             evals=[(float(event.step), event.metrics["loss"]) for event in view.evals if "loss" in event.metrics],
             best=facts.best_step,
             checkpoints=[float(event.step) for event in view.checkpoints],
-            epochs=epochs,
+            epochs=borders if len(borders) <= MOST_BORDERS else (),
             end=float(facts.steps) if self.state not in ENDED else 0.0,
             smooth_name=self._smooth.label if smooth is not None else "",
+            note="" if self.state in ENDED else "the curve begins with the first step",
         )
 
     def _draw_tabs(self, snapshot: Snapshot) -> None:
@@ -201,27 +208,28 @@ class RunScreen(RunActions):
 
     def _draw_pane(self, snapshot: Snapshot) -> None:
         pane = self.query_one("#pane", VerticalScroll)
-        if not pane.display or not pane.size.width:
+        label = self.query_one("#pane-text", Static)
+        if not pane.display or not label.size.width:
             return
         at_end = self.pane == "log" and pane.is_vertical_scroll_end
-        text = PANES[self.pane][2](snapshot, pane.content_size.width, glyphs_of(self))
-        self.query_one("#pane-text", Static).update(text)
+        text = PANES[self.pane][2](snapshot, label.size.width, glyphs_of(self))
+        label.update(text)
         if at_end:
             pane.scroll_end(animate=False)
 
     def _draw_side(self, snapshot: Snapshot) -> None:
-        side = self.query_one("#side", VerticalScroll)
-        if not side.display or not side.size.width:
+        label = self.query_one("#side-text", Static)
+        if not label.size.width:
             return
         glyphs = glyphs_of(self)
-        width = side.content_size.width
+        width = label.size.width
         parts = [("memory", memory), ("GPU and host", gpu), ("health", health)]
         if self.has_class("-wide"):
             parts.append(("samples", samples))
         blocks: list[Content] = []
         for title, pane in parts:
             blocks += [Content.styled(f" {title}", "$accent"), pane(snapshot, width, glyphs), Content("")]
-        self.query_one("#side-text", Static).update(Content("\n").join(blocks))
+        label.update(Content("\n").join(blocks))
 
     def small_line(self) -> str:
         return one_line(self.snapshot().facts, glyphs_of(self))

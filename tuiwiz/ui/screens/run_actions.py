@@ -32,7 +32,7 @@ class RunActions(TuiwizScreen):
 
     folder: RunFolder
     state: str
-    owned: bool
+    started_here: bool
     pane: str
     search: str
     level: str
@@ -60,7 +60,7 @@ class RunActions(TuiwizScreen):
 
     # Requests to the run
 
-    def _request(self, kind: str, said: str) -> None:
+    def _request(self, kind: control.Kind, said: str) -> None:
         try:
             control.request(self.folder, kind)
         except OSError as error:
@@ -98,7 +98,7 @@ class RunActions(TuiwizScreen):
 
     def ask_before_leaving(self) -> bool:
         """Ask "detach or stop" where this screen started the run; False where there is nothing to ask."""
-        if not self.owned or self.state in ENDED or not self._writable:
+        if not self.started_here or self.state in ENDED or not self._writable:
             return False
         answers = (
             Answer("d", "detach, the run goes on", "detach"),
@@ -118,7 +118,7 @@ class RunActions(TuiwizScreen):
             self._leave()
 
     def _leave(self) -> None:
-        code = EXIT_CODES.get(self.state, 0) if self.owned else 0
+        code = EXIT_CODES.get(self.state, 0) if self.started_here else 0
         if len(self.app.screen_stack) > 2:
             self.app.pop_screen()
         else:

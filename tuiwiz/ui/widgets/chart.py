@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -19,31 +18,10 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tuiwiz.ui.curves import CurveSource
+from tuiwiz.ui.widgets.chart_data import ChartData, typical, values_of
 from tuiwiz.ui.widgets.line import glyphs_of
 from tuiwiz.ui.widgets.plot import Curve, Marker, Picture, Run, draw, inner_width
 from tuiwiz.ui.widgets.scale import Scale, fit
-
-
-@dataclass(frozen=True, slots=True)
-class ChartData:
-    """What is to be seen. `raw` and `smooth` are drawn as lines, `evals` as diamonds, the rest on the axis.
-
-    Attributes:
-        end: last x that the axis shows while following (0: the last point).
-        epochs: x of epoch borders.
-    """
-
-    raw: CurveSource | None = None
-    smooth: CurveSource | None = None
-    evals: Sequence[tuple[float, float]] = ()
-    best: float | None = None
-    checkpoints: Sequence[float] = ()
-    epochs: Sequence[float] = ()
-    end: float = 0.0
-    raw_name: str = "train"
-    smooth_name: str = ""
-    eval_name: str = "val"
 
 
 class Chart(Widget):
@@ -209,7 +187,7 @@ class Chart(Widget):
             count = max(2, self._inner * across)
             raw = data.raw.curve("raw", x0, x1, count) if data.raw is not None else Curve("raw")
             smooth = data.smooth.curve("line", x0, x1, count) if data.smooth is not None else Curve("line")
-            scale = fit([*_values(smooth), *(y for _, y in evals), *_typical(_values(raw))], log=self.log_axis)
+            scale = fit([*values_of(smooth), *(y for _, y in evals), *typical(values_of(raw))], log=self.log_axis)
             before, self._inner = self._inner, inner_width(self.size.width, scale, self.size.height)
             if self._inner == before:
                 break
@@ -236,13 +214,20 @@ class Chart(Widget):
         if not self.is_mounted or not self.size:
             return
         old = self._rows
-        self._rows = draw(self.picture(), self.size.width, self.size.height)
+        self._rows = self._drawn()
         if len(old) != len(self._rows):
             self.refresh()
             return
         changed = [y for y, (a, b) in enumerate(zip(old, self._rows, strict=True)) if a != b]
         if changed:
             self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
+
+    def _drawn(self) -> list[list[Run]]:
+        width, height = self.size
+        if self.data.raw is not None or self.data.evals:
+            return draw(self.picture(), width, height)
+        note = self.data.note[:width].center(width)
+        return [[(note if y == height // 2 else " " * width, "label")] for y in range(height)]
 
     def on_resize(self) -> None:
         self._rows = []
@@ -280,14 +265,3 @@ class Chart(Widget):
         inner = self._inner
         share = (column - (self.size.width - inner)) / max(1, inner - 1)
         return x0 + min(1.0, max(0.0, share)) * (x1 - x0)
-
-
-def _values(curve: Curve) -> list[float]:
-    return [y for _, y in curve.points] or [*curve.low, *curve.high]
-
-
-def _typical(values: Sequence[float]) -> list[float]:
-    """`values` without the outermost hundredth at either end: a single spike must not flatten everything else."""
-    kept = sorted(value for value in values if math.isfinite(value))
-    cut = len(kept) // 100
-    return kept[cut : len(kept) - cut] if cut else kept

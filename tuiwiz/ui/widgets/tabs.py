@@ -25,7 +25,7 @@ class Tab:
 class PaneTabs(Widget):
     """Labels shrink to their keys from the right when the row is too narrow; the current one stays whole."""
 
-    DEFAULT_CSS = "PaneTabs { height: 1; padding: 0 1; }"
+    DEFAULT_CSS = "PaneTabs { height: 1; padding: 0 0 0 1; }"
 
     class Chosen(Message):
         def __init__(self, name: str) -> None:

@@ -8,10 +8,14 @@ from textual.content import Content
 
 from tuiwiz.base.units import human_bytes, human_count
 from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.process import read_exit
 from tuiwiz.ui.glyphs import Glyphs
 from tuiwiz.ui.screens.panes.base import Snapshot, line_of, lines, paragraph, row, text_of
 from tuiwiz.ui.screens.panes.samples import sample_lines
 from tuiwiz.ui.words import clock, number
+
+SHARES = frozenset({"exact_match", "accuracy"})
+"""Measures between 0 and 1 that people read in percent."""
 
 
 def card(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
@@ -39,14 +43,13 @@ def _finished(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     facts, folder = snapshot.facts, snapshot.folder
     head: list[tuple[str, str] | str] = [(f" {glyphs.good} Done", "$good bold"), f" in {clock(facts.elapsed_s)}."]
     if facts.first_loss is not None and facts.best_loss is not None:
-        head += [" Held-out loss ", number(facts.first_loss), (" to ", "$dim"), (number(facts.best_loss), "bold")]
+        arrow = (f" {glyphs.arrow} ", "$dim")
+        head += [" Held-out loss ", number(facts.first_loss), arrow, (number(facts.best_loss), "bold")]
         if facts.first_loss > 0:
             change = 100 * (facts.best_loss - facts.first_loss) / facts.first_loss
             head.append((f"  ({change:+.0f} %)", "$good" if change < 0 else "$warn"))
     out = [Content.assemble(*head)]
-    if facts.best_step is not None:
-        rounds = len(snapshot.view.evals)
-        out.append(row("kept", f"step {facts.best_step}", (f", the best of {rounds} evaluations", "$dim")))
+    out += _judged(snapshot, glyphs)
     out += _costs(snapshot)
     where = folder.model if folder.model.is_dir() else folder.adapter
     out.append(paragraph("result", line_of(str(where), glyphs), width))
@@ -56,6 +59,21 @@ def _finished(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     for sample in [item for item in samples if item.step == step][:3]:
         out += [Content(""), *sample_lines(sample, width, glyphs, most=5)]
     return lines(*out)
+
+
+def _judged(snapshot: Snapshot, glyphs: Glyphs) -> list[Content]:
+    """What was kept, and every other measure at step 0 against there."""
+    best, evals = snapshot.view.best_eval, snapshot.view.evals
+    if best is None:
+        return []
+    out = [row("kept", f"step {best.step}", (f", the best of {len(evals)} evaluations", "$dim"))]
+    before = evals[0].metrics if evals[0].step == 0 else {}
+    for name, value in best.metrics.items():
+        if name in before and name != "loss":
+            share = name in SHARES
+            old, new = (f"{100 * one:.1f} %" if share else number(one) for one in (before[name], value))
+            out.append(row(name.replace("_", " "), old, (f" {glyphs.arrow} ", "$dim"), (new, "bold")))
+    return out
 
 
 def _costs(snapshot: Snapshot) -> list[Content]:
@@ -82,8 +100,11 @@ def _broken(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     tone = "$warn bold" if stopped else "$bad bold"
     mark = glyphs.off if stopped else glyphs.bad
     said = str(summary.get("message") or summary.get("reason") or "")
+    ended = read_exit(folder.exit) if facts.state == "crashed" else None
+    if ended is not None:
+        said = ended.message
     if not said:
-        said = "as asked" if stopped else "the process ended without a word"
+        said = "as asked" if stopped else "the process is gone without a word"
     at = f" at step {facts.step} of {facts.steps}" if facts.steps else ""
     sentence = line_of(said, glyphs).rstrip(".")
     out = [
@@ -92,6 +113,8 @@ def _broken(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     ]
     if summary.get("hint"):
         out.append(paragraph("do", line_of(str(summary["hint"]), glyphs), width))
+    if ended is not None and ended.evidence:
+        out.append(paragraph("evidence", line_of(ended.evidence, glyphs), width))
     alert = next((alert for alert in reversed(list(view.alerts)) if alert.severity == "error"), None)
     if alert is not None:
         shown = ", ".join(f"{name} {value}" for name, value in alert.evidence.items())
@@ -99,6 +122,9 @@ def _broken(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     if not stopped:
         for entry in [entry for entry in view.log if entry.level == "error" and entry.message != said][-2:]:
             out.append(paragraph("log", line_of(entry.message, glyphs), width, "$dim"))
+    if ended is not None:
+        tail = [line_of(line, glyphs) for line in ended.log_tail[-3:] if line.strip()]
+        out += [paragraph("log" if not at else "", line, width, "$dim") for at, line in enumerate(tail)]
     if view.checkpoints:
         last = view.checkpoints[-1]
         out.append(row("safe", f"step {last.step}", (f", {human_bytes(last.bytes)} in {last.path}", "$dim")))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from textual.content import Content
 
 from tuiwiz.base.units import GIB, human_bytes
@@ -9,26 +11,31 @@ from tuiwiz.ui.glyphs import Glyphs
 from tuiwiz.ui.screens.panes.base import Snapshot, labelled, line_of, lines, quiet, row
 from tuiwiz.ui.widgets.spark import progress
 
+SHORT = {"quantization_constants": "quant constants"}
+"""Names of items that are too long for a narrow column."""
+
 
 def memory(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     """The verdict in words, then one line an item: predicted, actual, difference, bar of the actual."""
     event = snapshot.view.memory
     if event is None:
         return quiet("measured after the second step")
-    predicted, actual = sum(event.predicted.values()), sum(event.actual.values())
+    predicted, actual = total_of(event.predicted), total_of(event.actual)
     unit, size = ("GiB", GIB) if max(predicted, actual) >= GIB else ("MiB", 1024**2)
     out = [_verdict(snapshot, predicted, width)]
     if event.limiting:
         out.append(row("limited by", line_of(event.limiting, glyphs, width - 14)))
-    names = list(dict.fromkeys([*event.predicted, *event.actual]))
+    names = [name for name in dict.fromkeys([*event.predicted, *event.actual]) if name != "total"]
     label = 23 if width >= 56 else 16
     room = max(0, min(30, width - label - 32))
     top = max([*event.predicted.values(), *event.actual.values(), 1])
     out.append(Content.styled(f" {f'item, {unit}'.ljust(label)}{'predicted':>10}{'actual':>9}", "$dim"))
     for name in sorted(names, key=lambda key: -event.predicted.get(key, event.actual.get(key, 0))):
         before, now = event.predicted.get(name), event.actual.get(name)
+        if not before and not now:
+            continue
         parts = [
-            (f" {line_of(name.replace('_', ' '), glyphs, label - 1).ljust(label)}", ""),
+            (f" {line_of(SHORT.get(name, name).replace('_', ' '), glyphs, label - 1).ljust(label)}", ""),
             (f"{_cell(before, size):>10}", "$dim"),
             (f"{_cell(now, size):>9}", ""),
             (f" {_difference(before, now):>6}  ", "$dim"),
@@ -36,13 +43,20 @@ def memory(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
         if room >= 6:
             parts.append((progress((now or before or 0) / top, room, glyphs)[0], "$accent"))
         out.append(Content.assemble(*parts))
-    total = f" {'total'.ljust(label)}{_cell(predicted, size):>10}{_cell(actual, size):>9}"
+    total = f" {'total'.ljust(label)}{_cell(predicted or None, size):>10}{_cell(actual or None, size):>9}"
     out.append(Content.styled(total, "bold"))
     return lines(*out)
 
 
+def total_of(items: Mapping[str, int]) -> int:
+    """Bytes of all items; `total` stands for them where it is given."""
+    return items.get("total") or sum(items.values())
+
+
 def _verdict(snapshot: Snapshot, predicted: int, width: int) -> Content:
     peak = snapshot.facts.peak_bytes
+    if not predicted:
+        return row("peak", (human_bytes(peak or 0), "bold"), ("   nothing was predicted", "$dim"))
     if not peak:
         return row("predicted", human_bytes(predicted))
     off = 100 * (peak - predicted) / predicted if predicted else 0.0

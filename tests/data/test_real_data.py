@@ -1,0 +1,97 @@
+"""Every real and every broken file, with the reaction that its description asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tuiwiz.data.check import Report, check
+from tuiwiz.data.load import Settings
+from tuiwiz.data.render import Renderer
+
+pytestmark = pytest.mark.real_data
+
+
+def report(folder: Path, name: str, tokenizer: Path) -> Report:
+    return check(folder / name, Settings(), Renderer(tokenizer))
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "rows"),
+    [
+        ("alpaca-en/alpaca_en_demo.json", "alpaca", 999),
+        ("banking77/train.csv", "classification", 10_003),
+        ("banking77/test.csv", "classification", 3_080),
+        ("chat-openai/conversations.jsonl", "openai", 128),
+        ("clinc150-small/data_small.json", "classification", 7_500),
+        ("gsm8k/train.jsonl", "prompt-completion", 1_500),
+        ("gsm8k/test.jsonl", "prompt-completion", 300),
+        ("humaneval/HumanEval.jsonl.gz", "prompt-completion", 164),
+        ("identity/identity.json", "alpaca", 91),
+        ("kto-en/kto_en_demo.json", "kto", 300),
+        ("preference-en/dpo_en_demo.json", "preference", 300),
+        ("preference-flat/train.jsonl", "preference", 114),
+        ("sharegpt-en/dummy_conversation.json", "sharegpt", 500),
+        ("tinyshakespeare/input.txt", "text", 40_000),
+        ("toolcall-en/glaive_toolcall_en_demo.json", "sharegpt", 300),
+        ("web-text/c4_demo.jsonl", "text", 293),
+    ],
+)
+def test_real_sets(real_data: Path, tiny_tokenizer: Path, name: str, format: str, rows: int) -> None:
+    found = report(real_data, name, tiny_tokenizer)
+    assert (found.ok, found.format, found.rows, found.usable_rows) == (True, format, rows, rows)
+    assert found.tokens > 0
+
+
+def test_an_unknown_nested_format_is_refused_with_a_reason(real_data: Path, tiny_tokenizer: Path) -> None:
+    found = report(real_data, "seed-tasks/seed_tasks.jsonl", tiny_tokenizer)
+    assert (found.ok, found.format, found.rows) == (False, "none", 175)
+    assert "instances" in found.problems[0].message
+    assert "instances.0.output" in found.problems[0].hint
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "usable", "bad_lines"),
+    [
+        ("blank-lines-between.jsonl", 3, 3, []),
+        ("broken-line.jsonl", 3, 2, [2]),
+        ("missing-output.jsonl", 10, 8, [3, 6]),
+        ("empty-output.jsonl", 10, 8, [2, 5]),
+        ("null-and-number.jsonl", 10, 8, [1, 4]),
+        ("duplicate-rows.jsonl", 12, 12, []),
+        ("ragged.csv", 4, 2, [3, 4]),
+        ("same-chosen-rejected.jsonl", 6, 4, [1, 2]),
+    ],
+)
+def test_broken_rows_are_left_out(
+    real_data: Path, tiny_tokenizer: Path, name: str, rows: int, usable: int, bad_lines: list[int]
+) -> None:
+    found = report(real_data, f"malformed/{name}", tiny_tokenizer)
+    assert (found.ok, found.rows, found.usable_rows) == (True, rows, usable)
+    assert [problem.line for problem in found.problems if "is left out" in problem.message] == bad_lines
+    if name.startswith("duplicate"):
+        assert any(problem.message.startswith("7 rows repeat") for problem in found.problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("empty.jsonl", "no rows"),
+        ("only-blank-lines.jsonl", "no rows"),
+        ("trailing-comma.json", "line 5 column 1"),
+        ("not-json.jsonl", "line 1 is not JSON"),
+        ("rows-are-strings.jsonl", "rows are not objects"),
+        ("mixed-schema.jsonl", "only 1 of 3 rows"),
+        ("no-assistant.jsonl", "nothing to learn from"),
+        ("unknown-role.jsonl", "unknown role 'bot'"),
+        ("header-only.csv", "no rows"),
+        ("no-header.csv", "header line is missing"),
+        ("one-class.csv", "at least two classes"),
+        ("latin1.txt", "offset 3"),
+    ],
+)
+def test_refused_files(real_data: Path, tiny_tokenizer: Path, name: str, words: str) -> None:
+    found = report(real_data, f"malformed/{name}", tiny_tokenizer)
+    assert not found.ok
+    assert words in found.problems[0].message

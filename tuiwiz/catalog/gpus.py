@@ -1,0 +1,165 @@
+"""Devices to train on: a table of cards, and finding one by name or size."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from tuiwiz.base.errors import UsageError
+from tuiwiz.base.problems import nearest
+from tuiwiz.base.text import clean_line
+from tuiwiz.base.units import GIB, gib, parse_bytes
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """One device: `flops` dense 16-bit products a second, `bandwidth` bytes a second to its memory.
+
+    `usable_bytes` is what a run may take: less than all, and on this machine what is free now. `others` names
+    processes that hold memory on it.
+    """
+
+    name: str
+    kind: Literal["cuda", "cpu"]
+    total_bytes: int
+    usable_bytes: int
+    flops: float
+    bandwidth: float
+    bf16: bool = True
+    here: bool = False
+    """Whether it is this machine's own, measured now."""
+    others: tuple[str, ...] = ()
+
+
+DRIVER_SHARE = 0.017
+"""What driver and error correction keep of a card: 24 GiB cards show 23.6."""
+
+
+def card(name: str, memory_gib: float, bandwidth_gb: float, tflops: float, *, bf16: bool = True) -> Device:
+    total = int(memory_gib * GIB)
+    return Device(
+        name=name,
+        kind="cuda",
+        total_bytes=total,
+        usable_bytes=int(total * (1 - DRIVER_SHARE)),
+        flops=tflops * 1e12,
+        bandwidth=bandwidth_gb * 1e9,
+        bf16=bf16,
+    )
+
+
+# Memory GiB, bandwidth GB/s, dense fp16/bf16 TFLOPS with fp32 accumulation, from the makers' data sheets.
+CARDS: tuple[Device, ...] = (
+    card("T4", 16, 320, 65, bf16=False),
+    card("P100", 16, 732, 18.7, bf16=False),
+    card("V100 16GB", 16, 900, 125, bf16=False),
+    card("V100 32GB", 32, 900, 125, bf16=False),
+    card("Quadro RTX 8000", 48, 672, 130, bf16=False),
+    card("RTX 2060", 6, 336, 25.8, bf16=False),
+    card("RTX 2070", 8, 448, 29.9, bf16=False),
+    card("RTX 2080", 8, 448, 40.3, bf16=False),
+    card("RTX 2080 Ti", 11, 616, 53.8, bf16=False),
+    card("RTX 3060", 12, 360, 25.6),
+    card("RTX 3060 Ti", 8, 448, 32.4),
+    card("RTX 3070", 8, 448, 40.6),
+    card("RTX 3080", 10, 760, 59.5),
+    card("RTX 3080 Ti", 12, 912, 68.2),
+    card("RTX 3090", 24, 936, 71),
+    card("RTX 3090 Ti", 24, 1008, 80),
+    card("RTX A4000", 16, 448, 76.7),
+    card("RTX A5000", 24, 768, 111),
+    card("RTX A6000", 48, 768, 155),
+    card("RTX 4060", 8, 272, 30.2),
+    card("RTX 4060 Ti 16GB", 16, 288, 44.1),
+    card("RTX 4070", 12, 504, 58.3),
+    card("RTX 4070 Ti", 12, 504, 80.2),
+    card("RTX 4080", 16, 717, 97.5),
+    card("RTX 4090", 24, 1008, 165.2),
+    card("RTX 5060 Ti 16GB", 16, 448, 47.4),
+    card("RTX 5070", 12, 672, 61.7),
+    card("RTX 5070 Ti", 16, 896, 87.9),
+    card("RTX 5080", 16, 960, 112.6),
+    card("RTX 5090", 32, 1792, 209.5),
+    card("RTX 6000 Ada", 48, 960, 182),
+    card("RTX PRO 6000 Blackwell", 96, 1792, 252),
+    card("A10", 24, 600, 125),
+    card("A10G", 24, 600, 70),
+    card("A30", 24, 933, 165),
+    card("A40", 48, 696, 149.7),
+    card("A100 40GB", 40, 1555, 312),
+    card("A100 80GB", 80, 2039, 312),
+    card("L4", 24, 300, 60.5),
+    card("L40", 48, 864, 181),
+    card("L40S", 48, 864, 181),
+    card("H100 PCIe", 80, 2000, 756),
+    card("H100 SXM", 80, 3350, 989),
+    card("H100 NVL", 94, 3900, 835),
+    card("H200", 141, 4800, 989),
+    card("B200", 180, 8000, 2250),
+)
+
+_PARTS = re.compile(r"[0-9]+|[a-z]+")
+_CORE = re.compile(r"[a-z]?[0-9]{2,4}")
+_NOISE = frozenset({"nvidia", "geforce", "rtx", "quadro", "tesla", "gb", "gib", "g", "graphics", "gpu", "generation"})
+
+
+def find_device(text: str) -> Device:
+    """A card by name (`RTX 4090`, `4090`, `a100-80g`), or a nameless one by size (`24`, `24GiB`).
+
+    Where a name fits several cards, the one with the least memory is meant.
+
+    Raises:
+        UsageError: no card is called that; the nearest name is hinted at.
+    """
+    text = clean_line(text).strip()
+    found = known_card(text)
+    if found is not None:
+        return found
+    size = parse_bytes(text)
+    if size is not None:
+        if not GIB <= size <= 1024 * GIB:
+            raise UsageError(f"no card has {text} of memory", hint="give GiB, such as 24, or a name such as RTX 4090")
+        return _sized(size)
+    near = nearest(text.lower(), [card.name.lower() for card in CARDS])
+    close = next((card.name for card in CARDS if card.name.lower() == near), None)
+    hint = f"did you mean {close}? A size in GiB works for any card" if close else "give its memory in GiB, such as 24"
+    raise UsageError(f"no card called {text!r} is known", hint=hint)
+
+
+def known_card(text: str) -> Device | None:
+    """The card of the table whose name has all the words of `text`, in any writing; None if there is none."""
+    wanted = _words(text)
+    if not wanted:
+        return None
+    fitting = [card for card in CARDS if wanted <= _words(card.name) or _joined(text) == _joined(card.name)]
+    exact = [card for card in fitting if wanted == _words(card.name)]
+    if not fitting:
+        # Drivers add more words, as in `NVIDIA A100-SXM4-80GB` or `NVIDIA H100 80GB HBM3`.
+        fitting = [card for card in CARDS if _words(card.name) <= wanted]
+        exact = sorted(fitting, key=lambda card: -len(_words(card.name)))[:1]
+        core = _CORE.search(text.lower())
+        if not fitting and core is not None:
+            fitting = [card for card in CARDS if _joined(card.name).removeprefix("rtx").startswith(core[0])]
+    return min(exact or fitting, key=lambda card: (len(_words(card.name)), card.total_bytes), default=None)
+
+
+def _sized(size: int) -> Device:
+    """A card of that memory: as fast as the nearest of the table that is no larger than it, so as not to promise."""
+    like = min(CARDS, key=lambda card: (abs(card.total_bytes - size), card.flops))
+    return msgspec.structs.replace(
+        like,
+        name=f"{gib(size, 0)} card" if size % GIB == 0 else f"{gib(size)} card",
+        total_bytes=size,
+        usable_bytes=int(size * (1 - DRIVER_SHARE)),
+    )
+
+
+def _words(text: str) -> frozenset[str]:
+    words = frozenset(_PARTS.findall(text.lower())) - _NOISE
+    # A bare size such as `24` is no name; `4090` and `a100` are.
+    return words if any(not word.isdigit() or len(word) > 3 for word in words) else frozenset()
+
+
+def _joined(text: str) -> str:
+    return "".join(_PARTS.findall(text.lower()))

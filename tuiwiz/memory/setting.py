@@ -1,0 +1,83 @@
+"""What a run's memory depends on besides model and device."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from tuiwiz.catalog.gpus import Device
+from tuiwiz.spec.bundle import Bundle
+
+Compute = Literal["bf16", "fp16", "fp32"]
+COMPUTE_BYTES: dict[str, int] = {"bf16": 2, "fp16": 2, "fp32": 4}
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to run. `length` is the longest row in tokens, padding included; `micro` rows share a forward pass.
+
+    `supervised`: the largest share of a row's tokens that go through the head.
+    """
+
+    method: Literal["qlora", "lora", "full"] = "qlora"
+    length: int = 2048
+    micro: int = 1
+    accumulation: int = 1
+    rank: int = 16
+    targets: str | tuple[str, ...] = "all-linear"
+    dropout: float = 0.0
+    double_quantised: bool = True
+    compute: Compute = "bf16"
+    checkpointing: bool = False
+    fused_loss: bool = True
+    optimizer: str = "adamw"
+    momentum: bool = False
+    attention: Literal["sdpa", "flash", "eager"] = "sdpa"
+    supervised: float = 1.0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of one forward pass."""
+        return self.micro * self.length
+
+    @property
+    def compute_bytes(self) -> int:
+        return COMPUTE_BYTES[self.compute]
+
+    @property
+    def autocast(self) -> bool:
+        """Whether fp32 weights are trained while products are computed in 16 bits."""
+        return self.method == "full" and self.compute != "fp32"
+
+
+def setting_of(bundle: Bundle, device: Device, longest: int | None = None) -> Setting:
+    """The setting that a bundle asks for on a device; rows are no longer than `longest` tokens, if that is known."""
+    method = bundle.adapter.method if bundle.adapter.method in ("qlora", "lora") else "full"
+    length = int(bundle.data.max_length)
+    micro = bundle.batch.micro or min(bundle.batch.effective, 8)
+    return Setting(
+        method="qlora" if method == "qlora" else "lora" if method == "lora" else "full",
+        length=min(length, longest) if longest else length,
+        micro=micro,
+        accumulation=-(-bundle.batch.effective // micro),
+        rank=bundle.adapter.rank,
+        targets=bundle.adapter.targets,
+        dropout=bundle.adapter.dropout,
+        double_quantised=bundle.quantization.double,
+        compute=_compute(bundle, device),
+        checkpointing=bundle.memory.gradient_checkpointing,
+        fused_loss=bundle.memory.fused_loss,
+        optimizer=bundle.optimizer.name,
+        momentum=bool(bundle.optimizer.momentum),
+        attention="eager" if bundle.model.attention == "eager" else "flash" if device.kind == "cuda" else "sdpa",
+    )
+
+
+def _compute(bundle: Bundle, device: Device) -> Compute:
+    """The type of products, by the executor's rule: bf16 where the device has it."""
+    wanted = bundle.model.dtype
+    if bundle.adapter.method == "qlora" and bundle.quantization.compute_dtype != "auto":
+        wanted = bundle.quantization.compute_dtype
+    if wanted == "auto":
+        return "bf16" if device.bf16 else "fp32"
+    return wanted
