@@ -91,7 +91,9 @@ def executor_of(folder: Path) -> Process:
         process = read_process(RunFolder(folder).pid)
         return process if process is not None and is_alive(process) else None
 
-    return eventually(living)
+    process = eventually(living)
+    assert process is not None
+    return process
 
 
 def gone(process: Process) -> bool:

@@ -119,7 +119,9 @@ def on_this_machine(known: Known) -> bool:
 
 
 def _dense(row: tuple[str, str, int, int, int, int, int, int, int, bool, str, bool, int]) -> Known:
-    hub, architecture, hidden, intermediate, layers, heads, kv_heads, head_dim, vocab, tied, licence, gated, stated = row
+    hub, architecture, hidden, intermediate, layers, heads, kv_heads, head_dim, vocab, tied, licence, gated, stated = (
+        row
+    )
     name = hub.partition("/")[2].lower()
     shape = ModelShape(
         name=name,
@@ -137,7 +139,22 @@ def _dense(row: tuple[str, str, int, int, int, int, int, int, int, bool, str, bo
 
 
 def _experts(row: tuple[str, str, int, int, int, int, int, int, int, int, int, str, bool, int]) -> Known:
-    hub, architecture, hidden, layers, heads, kv_heads, head_dim, experts, active, width, vocab, licence, gated, stated = row
+    (
+        hub,
+        architecture,
+        hidden,
+        layers,
+        heads,
+        kv_heads,
+        head_dim,
+        experts,
+        active,
+        width,
+        vocab,
+        licence,
+        gated,
+        stated,
+    ) = row
     name = hub.partition("/")[2].lower()
     shape = ModelShape(
         name=name,

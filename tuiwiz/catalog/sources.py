@@ -135,7 +135,13 @@ def _hub(hub: str, revision: str | None, known: models.Known | None) -> Located:
         ready = has_weights(folder)
         note = "" if ready else "its configuration is here, its weights are not"
         return Located(
-            kind="cached", name=name, folder=folder, shape=shape, has_weights=ready, hub=hub, note=note,
+            kind="cached",
+            name=name,
+            folder=folder,
+            shape=shape,
+            has_weights=ready,
+            hub=hub,
+            note=note,
             revision=revision or "",
         )
     if known is not None:

@@ -35,10 +35,10 @@ def register(app: typer.Typer) -> None:
         from tuiwiz.base.errors import UsageError
         from tuiwiz.cli.follow import state_now
         from tuiwiz.cli.output import emit_json, note, say
+        from tuiwiz.cli.run import start_detached
         from tuiwiz.events.process import read_process
         from tuiwiz.events.state import LIVE
         from tuiwiz.runs.folder import take_up
-        from tuiwiz.runs.launch import start
         from tuiwiz.runs.registry import find
 
         folder = find(run)
@@ -56,7 +56,7 @@ def register(app: typer.Typer) -> None:
         if ready.note:
             note(f"tuiwiz: {ready.note}")
         if not ready.done:
-            start(ready.folder, detach=True)
+            start_detached(ready)
         if as_json:
             emit_json({"ok": True, "run": str(ready.path), "name": ready.path.name, "done": ready.done})
         else:

@@ -73,8 +73,14 @@ class Follower:
         printed, does not count)."""
         if self._closed:
             return
-        summary = died_summary(self.folder, self.view)
-        event = types.Failed(seq=self.view.events, t=time.time(), summary=summary)
+        ended = read_exit(self.folder.exit)
+        event: types.Stopped | types.Failed
+        if ended is not None and ended.signal == "SIGTERM":
+            summary = {"step": self.view.step, "reason": "asked before it began"}
+            event = types.Stopped(seq=self.view.events, t=time.time(), summary=summary)
+        else:
+            summary = died_summary(self.folder, self.view)
+            event = types.Failed(seq=self.view.events, t=time.time(), summary=summary)
         if self._json:
             emit_json(event)
         else:
@@ -129,7 +135,7 @@ def follow_run(folder: RunFolder, *, as_json: bool) -> RunView:
 
     follower.until(ended)
     last = state(follower.view, folder, time.time())
-    if last == "crashed":
+    if last in ("crashed", "stopped"):
         follower.close()
     elif last == "unknown":
         note(f"tuiwiz: {unknown_words(folder, follower.view)}")

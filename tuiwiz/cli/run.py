@@ -60,13 +60,13 @@ def start_detached(ready: Ready) -> None:
     """
     from tuiwiz.base.errors import RunFailedError
     from tuiwiz.cli.follow import died_summary
+    from tuiwiz.events.process import read_process
     from tuiwiz.runs.launch import start
     from tuiwiz.runs.registry import view_of
 
     supervisor = start(ready.folder, detach=True)
-    view = view_of(ready.folder)
-    if supervisor.poll() and view.closing is None:
-        died = died_summary(ready.folder, view)
+    if supervisor.poll() is not None and read_process(ready.folder.pid) is None:
+        died = died_summary(ready.folder, view_of(ready.folder))
         raise RunFailedError(died["message"], hint=died["hint"])
 
 

@@ -46,11 +46,12 @@ def state(view: RunView, folder: RunFolder, now: float) -> State:
             return "stopped"
         case types.Failed():
             return "failed"
-    ended = read_exit(folder.exit) is not None
+    ended = read_exit(folder.exit)
     process = read_process(folder.pid)
     alive = is_alive(process) if process is not None else None
-    if alive is False or (process is None and ended):
-        return "crashed"
+    if alive is False or (process is None and ended is not None):
+        # The executor answers SIGTERM but for its first instants.
+        return "stopped" if ended is not None and ended.signal == "SIGTERM" else "crashed"
     if alive is None:
         # Between a start and the executor's first word, the start itself is the last that was heard.
         heard = view.last_t if process is not None else max(view.last_t, _asked(folder))

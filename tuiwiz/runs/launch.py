@@ -92,6 +92,8 @@ def exit_code(folder: RunFolder, supervisor: int | None = None) -> int:
         return supervisor if supervisor is not None and 0 < supervisor < 128 else int(ExitCode.RUN_FAILED)
     if ended.out_of_memory:
         return int(ExitCode.DOES_NOT_FIT)
+    if ended.signal == "SIGTERM":
+        return int(ExitCode.STOPPED)
     return ended.code if ended.code is not None else int(ExitCode.RUN_FAILED)
 
 
