@@ -39,8 +39,9 @@ class EventReader:
         events: list[Event] = []
         while len(events) < max_events:
             if not self._lines:
+                before = self.restarted
                 more = self._fill()
-                if self.restarted:
+                if self.restarted and not before:
                     events.clear()
                 if not more:
                     break

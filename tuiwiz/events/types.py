@@ -22,8 +22,8 @@ else:
     Metrics = dict[str, float | None]
 
 
-class Base(msgspec.Struct, kw_only=True, tag_field="kind", omit_defaults=True, frozen=True):
-    """What every event carries."""
+class Base(msgspec.Struct, kw_only=True, tag_field="kind", frozen=True):
+    """What every event carries. Every field is written, also where it has its default: others rely on the keys."""
 
     v: int = VERSION
     seq: int
