@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+
+import pytest
 
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.process import Process, is_alive, read_process
@@ -19,8 +23,8 @@ from tuiwiz.runs.launch import EXECUTOR
 
 ROOT = Path(__file__).parents[2]
 FAKE = Path(__file__).with_name("fake_executor.py")
-NOBODY = 65534
-"""A user who may write nowhere, for tests that run as root."""
+PLAIN_USER = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+"""Prefix of a command that heeds permissions: root passes them by unless it gives that up."""
 
 _T = TypeVar("_T")
 
@@ -47,10 +51,14 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), **more}
 
 
-def tuiwiz(*words: str | Path, env: dict[str, str] | None = None, **kw: Any) -> subprocess.CompletedProcess[str]:
+def tuiwiz(
+    *words: str | Path, env: dict[str, str] | None = None, prefix: Sequence[str] = (), **kw: Any
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, without a terminal."""
+    if prefix and shutil.which(prefix[0]) is None:
+        pytest.skip(f"needs {prefix[0]}")
     return subprocess.run(
-        command(*words),
+        [*prefix, *command(*words)],
         env=environment(**(env or {})),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -98,6 +106,19 @@ def executor_of(folder: Path) -> Process:
 
 def gone(process: Process) -> bool:
     return is_alive(process) is False
+
+
+@contextmanager
+def read_only(*folders: Path) -> Iterator[None]:
+    """Folders, with what is in them, that may be read but not written."""
+    changed = [path for folder in folders for path in [folder, *folder.rglob("*")] if path.is_dir()]
+    for path in changed:
+        path.chmod(0o555)
+    try:
+        yield
+    finally:
+        for path in changed:
+            path.chmod(0o755)
 
 
 def write_bundle(folder: Path, model: Path | str = "model", *, rows: int = 60, **values: str) -> Path:
