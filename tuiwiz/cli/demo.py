@@ -181,9 +181,7 @@ def _print(document: dict[str, Any], samples: list[dict[str, str]]) -> None:
     say("                          loss    exact match")
     say(f"before                  {before['loss']:6.3f}        {100 * before['exact_match']:5.1f} %")
     say(f"before, with examples        -        {100 * shown['exact_match']:5.1f} %")
-    say(
-        f"after                   {after['loss']:6.3f}        {100 * after['exact_match']:5.1f} %   (adapter reloaded)"
-    )
+    say(f"after                   {after['loss']:6.3f}        {100 * after['exact_match']:5.1f} %   (adapter reloaded)")
     for sample in samples[:3]:
         say()
         say(f"  request   {sample['request']}")

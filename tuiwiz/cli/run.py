@@ -54,10 +54,21 @@ def register(app: typer.Typer) -> None:
 
 
 def start_detached(ready: Ready) -> None:
-    """Start the run so that it survives this process, and wait until its supervisor is in charge."""
-    from tuiwiz.runs.launch import start
+    """Start the run so that it survives this process, and wait until its executor is in charge.
 
-    start(ready.folder, detach=True)
+    Raises:
+        RunFailedError: it ended before that.
+    """
+    from tuiwiz.base.errors import RunFailedError
+    from tuiwiz.cli.follow import died_summary
+    from tuiwiz.events.process import read_process
+    from tuiwiz.runs.launch import start
+    from tuiwiz.runs.registry import view_of
+
+    supervisor = start(ready.folder, detach=True)
+    if supervisor.poll() is not None and read_process(ready.folder.pid) is None:
+        died = died_summary(ready.folder, view_of(ready.folder))
+        raise RunFailedError(died["message"], hint=died["hint"])
 
 
 def run_as_child(ready: Ready, *, as_json: bool, out: Callable[[str], None] | None = None) -> int:
@@ -88,6 +99,7 @@ def run_as_child(ready: Ready, *, as_json: bool, out: Callable[[str], None] | No
         child.terminate()
 
     child = start(folder, detach=False)
+    # A signal before this line ends this process, and the run with it: its supervisor dies with its parent.
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         follower.until(lambda: child.poll() is not None)
@@ -97,7 +109,7 @@ def run_as_child(ready: Ready, *, as_json: bool, out: Callable[[str], None] | No
             signal.signal(number, handler)
         if child.poll() is None:
             child.terminate()
-    code = exit_code(folder)
+    code = exit_code(folder, child.returncode)
     return int(ExitCode.INTERRUPTED_TWICE) if len(asked) > 1 and code not in (0, 7) else code
 
 

@@ -45,6 +45,7 @@ def _score(folder: Path, source: RunFolder, rows: Path, examples: Path) -> dict[
     from tuiwiz.executor.generate import generate, stop_ids, until_stop
     from tuiwiz.executor.model import load_base
     from tuiwiz.executor.objectives.causal import CausalObjective
+
     bundle = read_bundle(source.resolved)
     model_folder = Path(bundle.model.source)
     set_threads()
