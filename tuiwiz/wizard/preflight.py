@@ -1,4 +1,4 @@
-"""Everything that can be known to be wrong with a bundle before a run: its model, its data, its memory, this machine."""
+"""Everything that can be known to be wrong with a bundle before a run: model, data, memory, this machine."""
 
 from __future__ import annotations
 
