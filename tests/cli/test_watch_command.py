@@ -54,18 +54,15 @@ def running(tmp_path: Path) -> Iterator[Path]:
         eventually(lambda: gone(process))
 
 
-def test_two_watchers_see_the_same_whole_history_and_the_end(running: Path) -> None:
+def test_two_watchers_see_the_same_whole_history_and_the_end(running: Path, tmp_path: Path) -> None:
     eventually(lambda: steps(running) > 3)
-    watchers = [begin("watch", running, "--json") for _ in range(2)]
-    for watcher in watchers:
-        assert watcher.stdout is not None
-        watcher.stdout.readline()
+    outs = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    watchers = [begin("watch", running, "--json", out=out) for out in outs]
+    eventually(lambda: all(out.stat().st_size for out in outs))
     assert tuiwiz("stop", running).returncode == 0
-    told = [watcher.communicate(timeout=60)[0] for watcher in watchers]
-    assert [watcher.returncode for watcher in watchers] == [0, 0]
-    # The first line was read off above.
-    written = RunFolder(running).events.read_text().splitlines()[1:]
-    assert [one["seq"] for one in documents(told[0])] == [json.loads(line)["seq"] for line in written]
+    assert [watcher.wait(60) for watcher in watchers] == [0, 0]
+    told = [out.read_text() for out in outs]
+    assert documents(told[0]) == documents(RunFolder(running).events.read_text())
     assert told[0] == told[1] and documents(told[0])[-1]["kind"] == "stopped"
 
 
@@ -84,15 +81,15 @@ def test_looking_never_touches_the_run(running: Path) -> None:
     assert info(RunFolder(running)).state == "training"
 
 
-def test_a_watcher_is_told_when_the_executor_is_killed(running: Path) -> None:
-    watcher = begin("watch", running, "--json")
-    assert watcher.stdout is not None
-    watcher.stdout.readline()
+def test_a_watcher_is_told_when_the_executor_is_killed(running: Path, tmp_path: Path) -> None:
+    out = tmp_path / "told.jsonl"
+    watcher = begin("watch", running, "--json", out=out)
+    eventually(lambda: out.stat().st_size)
     process = executor_of(running)
     os.kill(process.pid, signal.SIGKILL)
-    told, _ = watcher.communicate(timeout=60)
-    last = documents(told)[-1]
-    assert watcher.returncode == 0 and last["kind"] == "failed" and "SIGKILL" in last["summary"]["message"]
+    assert watcher.wait(60) == 0
+    last = documents(out.read_text())[-1]
+    assert last["kind"] == "failed" and "SIGKILL" in last["summary"]["message"]
     assert info(RunFolder(running)).state == "crashed"
 
 

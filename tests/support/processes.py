@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,17 +69,17 @@ def tuiwiz(
     )
 
 
-def begin(*words: str | Path, env: dict[str, str] | None = None, **kw: Any) -> subprocess.Popen[str]:
-    """Start a command without a terminal."""
-    return subprocess.Popen(
-        command(*words),
-        env=environment(**(env or {})),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **kw,
-    )
+def begin(*words: str | Path, env: dict[str, str] | None = None, out: Path | None = None) -> subprocess.Popen[str]:
+    """Start a command without a terminal; standard output goes into the file `out`, else into a pipe."""
+    with out.open("wb") if out is not None else nullcontext(subprocess.PIPE) as stdout:
+        return subprocess.Popen(
+            command(*words),
+            env=environment(**(env or {})),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
 
 def events(folder: Path) -> list[Event]:
