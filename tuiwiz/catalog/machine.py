@@ -95,7 +95,7 @@ def _process_words(process: object) -> str:
 
 
 # Products a second that one core reaches in training: bf16 with AMX, bf16 with AVX-512, fp32 with AVX-512, fp32.
-_CORE_FLOPS = (("amx_bf16", 4.0e11), ("avx512_bf16", 1.6e11), ("avx512f", 7.0e10), ("", 3.5e10))
+_CORE_FLOPS = (("amx_bf16", 4.0e11), ("avx512_bf16", 2.4e11), ("avx512f", 7.0e10), ("", 3.5e10))
 _CPU_BANDWIDTH = 2.0e10
 
 

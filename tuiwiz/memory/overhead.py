@@ -17,7 +17,7 @@ MOVING = ("activations", "logits", "temporary")
 """Items that come and go in every step, and so leave gaps."""
 CUDA_GAPS = 0.10
 CPU_GAPS = {"qlora": 1.05, "lora": 1.05, "full": 0.42}
-"""Of a C library's heap, as a share of what moves, measured: short-lived fp32 copies between kept blocks leave holes."""
+"""Of a C library's heap, as a share of what moves, measured: short-lived copies between kept blocks leave holes."""
 
 
 def context_bytes(shape: ModelShape, setting: Setting, device: Device) -> float:

@@ -62,7 +62,8 @@ def setting_of(bundle: Bundle, device: Device, longest: int | None = None) -> Se
         compute=_compute(bundle, device),
         checkpointing=bundle.memory.gradient_checkpointing,
         fused_loss=bundle.memory.fused_loss,
-        optimizer=bundle.optimizer.name,
+        # On a processor there is nowhere to page to: the states stay.
+        optimizer=bundle.optimizer.name.removeprefix("paged_" if device.kind == "cpu" else ""),
         momentum=bool(bundle.optimizer.momentum),
         attention="eager" if bundle.model.attention == "eager" else "flash" if device.kind == "cuda" else "sdpa",
     )

@@ -8,9 +8,9 @@ from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.setting import Setting
 
-BUSY = {"cuda": 0.42, "cpu": 0.80}
+BUSY = {"cuda": 0.58, "cpu": 0.80}
 """Share of the device's dense rate that long inputs reach. A processor's rate in the catalogue is itself measured."""
-HALF_SPEED_TOKENS = {"cuda": 700, "cpu": 60}
+HALF_SPEED_TOKENS = {"cuda": 500, "cpu": 60}
 """Tokens of a forward pass at which half of that share is reached."""
 BAND = 0.35
 """Share by which a prediction may be off, either way."""
