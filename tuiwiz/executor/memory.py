@@ -61,15 +61,13 @@ def actual_items(run: Trainer, predicted: dict[str, int]) -> dict[str, int]:
         "optimizer": _bytes_of(run.optimizer.state),
     }
     peak, context = run.device.held()
-    # A processor's libraries are pages like all others: what they hold is taken as predicted.
-    found["context"] = context if run.device.is_cuda else min(peak, predicted.get("context", 0))
     rest = peak - sum(found.values())
+    # A processor's libraries are pages like all others: what they hold is taken as predicted.
+    found["context"] = context if run.device.is_cuda else max(0, min(rest, predicted.get("context", 0)))
+    rest = max(0, rest - found["context"])
     moving = {name: predicted.get(name, 0) for name in MOVING}
     if not predicted or rest < sum(moving.values()):
-        found["activations"] = max(0, rest)
-        if rest < 0:
-            # The peak came before all of these were there together.
-            found["gradients"] = max(0, found["gradients"] + rest)
+        found["activations"] = rest
     else:
         found |= moving
         found["reserve"] = rest - sum(moving.values())
