@@ -115,3 +115,11 @@ def test_activations_of_the_executor_to_the_byte() -> None:
     shape = known_shape("smollm2-135m-instruct")
     found = estimate(shape, Setting(method="lora", length=128, micro=4, attention="flash"), CPU)
     assert found.items["activations"] / (30 * 512) == pytest.approx(37_396, rel=0.01)
+
+
+def test_experts_are_neither_quantised_nor_adapted() -> None:
+    """As bitsandbytes and PEFT do with experts that are one tensor a layer."""
+    shape = known_shape("qwen3-30b-a3b")
+    found = estimate(shape, Setting(method="qlora"), GPU)
+    assert found.items["weights"] > 2 * shape.expert_parameters > 50e9
+    assert found.items["adapter"] < 4 * 16 * shape.parameters_per_rank() / 50

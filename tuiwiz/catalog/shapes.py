@@ -103,6 +103,11 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.layers * sum(one.parameters for one in self.projections)
 
     @cached_property
+    def expert_parameters(self) -> int:
+        """Elements of all experts, which libraries keep as one tensor a layer and not as linear layers."""
+        return self.layers * sum(one.parameters for one in self.projections if one.copies > 1)
+
+    @cached_property
     def active_parameters(self) -> int:
         """Elements of the linear layers that one token passes through."""
         used = sum(
@@ -140,6 +145,7 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             targets = (targets,)
         return tuple(one for one in self.projections if any(one.name.endswith(name) for name in targets))
 
-    def parameters_per_rank(self, targets: str | Collection[str] = "all-linear") -> int:
-        """LoRA parameters of one unit of rank: inputs + outputs of every targeted matrix, experts included."""
-        return self.layers * sum((one.inputs + one.outputs) * one.copies for one in self.targeted(targets))
+    def parameters_per_rank(self, targets: str | Collection[str] = "all-linear", *, experts: bool = True) -> int:
+        """LoRA parameters of one unit of rank: inputs + outputs of every targeted matrix, with or without experts."""
+        matrices = [one for one in self.targeted(targets) if experts or one.copies == 1]
+        return self.layers * sum((one.inputs + one.outputs) * one.copies for one in matrices)

@@ -97,16 +97,18 @@ def static(shape: ModelShape, setting: Setting, stack: Stack) -> Static:
     base = stack.masters_bytes if full else setting.compute_bytes
     wide = 4 if stack.wide_norms and setting.method == "qlora" else base
     quantised = setting.method == "qlora"
-    linear = shape.linear_parameters * (0.5 if quantised else base)
+    # bitsandbytes and PEFT see linear layers only: experts stay as they are and get no adapter.
+    small = shape.linear_parameters - shape.expert_parameters if quantised else 0
+    linear = 0.5 * small + base * (shape.linear_parameters - small)
     # One fp32 scale for 64 weights; quantised again, one byte for 64 and an fp32 for 256 of those.
     scale = (1 / 64 + 4 / (64 * 256)) if setting.double_quantised else 4 / 64
     norms = 4 if stack.wide_norms and not full else base
     weights = linear + shape.embedding_parameters * wide + shape.small_parameters * norms
-    trained = shape.parameters if full else setting.rank * shape.parameters_per_rank(setting.targets)
+    trained = shape.parameters if full else setting.rank * shape.parameters_per_rank(setting.targets, experts=False)
     size = stack.masters_bytes if full else stack.adapter_bytes
     return Static(
         weights=weights,
-        constants=shape.linear_parameters * scale if quantised else 0.0,
+        constants=small * scale,
         adapter=0.0 if full else trained * size,
         optimizer=trained * _state_bytes(setting, size),
         gradients=trained * size,

@@ -27,7 +27,7 @@ def context_bytes(shape: ModelShape, setting: Setting, device: Device) -> float:
     """
     if device.kind == "cuda":
         return CUDA_CONTEXT
-    mapped = 2 * shape.linear_parameters if setting.method == "qlora" else 0
+    mapped = 2 * (shape.linear_parameters - shape.expert_parameters) if setting.method == "qlora" else 0
     return PYTHON_AND_LIBRARIES + mapped
 
 

@@ -143,6 +143,8 @@ def _notes(shape: ModelShape, setting: Setting, device: Device) -> list[str]:
         notes.append(f"the architecture {shape.architecture} is not known: its tensors are guessed, the band is wide")
     if shape.experts:
         notes.append("a mixture of experts: not yet checked against measurements")
+        if setting.method != "full":
+            notes.append("experts stay in 16 bits and are not trained: adapters go to the other linear layers")
     if not device.bf16 and setting.compute == "fp32" and device.kind == "cuda":
         notes.append('this card has no bf16: model.dtype = "fp16" halves activations')
     if setting.length > shape.context > 0:

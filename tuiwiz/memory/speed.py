@@ -37,7 +37,7 @@ def speed(shape: ModelShape, setting: Setting, device: Device) -> Speed:
     per_token = 2 * (shape.active_parameters + head) * passes
     per_token += 2 * shape.layers * shape.query * setting.length * (passes + 0.5)
     if setting.method != "full":
-        per_token += 6 * setting.rank * shape.parameters_per_rank(setting.targets) / max(1, shape.experts)
+        per_token += 6 * setting.rank * shape.parameters_per_rank(setting.targets, experts=False)
     rate = device.flops * BUSY[device.kind] * setting.tokens / (setting.tokens + HALF_SPEED_TOKENS[device.kind])
     if setting.compute == "fp32" and device.bf16:
         rate *= FP32_SLOWDOWN[device.kind]
