@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -45,7 +46,8 @@ def test_choices_keep_the_effective_batch_and_come_fastest_first() -> None:
     fitting = [choice for choice in found.choices if choice.fits]
     assert found.choices[: len(fitting)] == tuple(fitting)
     speeds = [choice.tokens_per_second or 0 for choice in fitting]
-    assert speeds == sorted(speeds, reverse=True) and speeds[-1] > 0
+    # Within eight per cent the one that needs less comes first.
+    assert all(later <= earlier / 0.92 for earlier, later in pairwise(speeds)) and speeds[-1] > 0
     assert all(choice.tokens_per_second is None for choice in found.choices if not choice.fits)
 
 
@@ -98,3 +100,12 @@ def test_precision_follows_the_executor() -> None:
     assert any("bf16" in note for note in old.notes)
     half = planned("llama-3.2-1b-instruct", "T4", model__dtype="fp16")
     assert half.total_bytes < old.total_bytes
+
+
+def test_gibibytes_are_not_spent_on_a_few_per_cent_of_speed() -> None:
+    found = plan(bundle(data__max_length=512), known_shape("smollm2-135m-instruct"), CPU, LENGTHS, 100)
+    own = [choice for choice in found.choices if choice.method == "qlora" and choice.fits]
+    rivals = [
+        one for one in own if (one.tokens_per_second or 0) >= 0.92 * max(two.tokens_per_second or 0 for two in own)
+    ]
+    assert own[0].total_bytes == min(one.total_bytes for one in rivals)

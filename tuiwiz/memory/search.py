@@ -17,6 +17,8 @@ MOST_MICRO = 64
 LEAST_LENGTH = 128
 LENGTHS = 4
 """How often the length is halved in search of one that fits."""
+AS_FAST = 0.08
+"""Share of the speed below which two settings count as equally fast."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,14 +68,19 @@ def micro_batches(effective: int) -> list[int]:
 
 
 def ordered(found: Iterable[Choice]) -> list[Choice]:
-    return sorted(
-        found,
-        key=lambda choice: (
-            not choice.fits,
-            -(choice.tokens_per_second or 0.0),
-            choice.total_bytes,
-        ),
-    )
+    """Fitting ones first, by speed; of those that are about as fast, the one that needs least. Then the others by size.
+
+    A predicted speed is not so exact that a few per cent of it are worth gibibytes.
+    """
+    found = list(found)
+    fitting = sorted((one for one in found if one.fits), key=lambda one: -(one.tokens_per_second or 0.0))
+    result: list[Choice] = []
+    while fitting:
+        top = (fitting[0].tokens_per_second or 0.0) * (1 - AS_FAST)
+        alike = [one for one in fitting if (one.tokens_per_second or 0.0) >= top]
+        result += sorted(alike, key=lambda one: one.total_bytes)
+        fitting = fitting[len(alike) :]
+    return result + sorted((one for one in found if not one.fits), key=lambda one: one.total_bytes)
 
 
 def _choice(shape: ModelShape, setting: Setting, device: Device, max_length: int) -> Choice:

@@ -15,6 +15,8 @@ HALF_SPEED_TOKENS = {"cuda": 500, "cpu": 60}
 BAND = 0.35
 """Share by which a prediction may be off, either way."""
 FP32_SLOWDOWN = {"cuda": 0.25, "cpu": 0.45}
+PADDING = 0.15
+"""Padding, as a share of the tokens, of a pass that holds all rows of a step: little, as lengths are often alike."""
 STEP_S = {"cuda": 0.01, "cpu": 0.05}
 """Seconds a step that do not depend on its size."""
 
@@ -44,8 +46,8 @@ def speed(shape: ModelShape, setting: Setting, device: Device) -> Speed:
     products_s = setting.tokens * per_token / rate
     traffic_s = _traffic(shape, setting, passes) / device.bandwidth
     pass_s = max(products_s, traffic_s) + 0.3 * min(products_s, traffic_s)
-    # Longer batches of rows of unlike length hold more padding; sorting by length leaves little of it.
-    padding = 1 + 0.02 * (setting.micro - 1) / max(1, setting.micro)
+    # A step's rows are sorted by length, so that padding grows with the share of them that one pass holds.
+    padding = 1 + PADDING * (setting.micro - 1) / (setting.micro * setting.accumulation)
     step_s = pass_s * padding * setting.accumulation + STEP_S[device.kind]
     return Speed(setting.tokens * setting.accumulation / step_s, step_s)
 
