@@ -217,3 +217,11 @@ def test_rows_stay_compact_and_behave_like_a_sequence() -> None:
     assert (rows.tokens, rows.supervised, list(rows.lengths)) == (5, 3, [4, 1])
     with pytest.raises(ValueError, match="4 tokens but 1 marks"):
         rows.append(1, [1, 2, 3, 4], b"\x00")
+
+
+def test_answers_without_an_end_are_warned_about(tmp_path: Path, tiny_tokenizer: Path) -> None:
+    lines(tmp_path / "a.jsonl", PAIRS)
+    (tmp_path / "endless.jinja").write_text("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}")
+    found = prepare(bundle(template="endless.jinja"), tmp_path, tiny_tokenizer)
+    assert any("will not learn to stop" in problem.message for problem in found.problems)
+    assert not any("to stop" in p.message for p in prepare(bundle(), tmp_path, tiny_tokenizer).problems)

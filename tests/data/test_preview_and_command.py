@@ -179,3 +179,14 @@ def test_text_formats_never_load_numpy_or_torch(tmp_path: Path, tiny_tokenizer: 
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_file_names_that_are_no_utf8_and_texts_to_classify(
+    tmp_path: Path, tiny_tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / b"caf\xe9.csv".decode("utf-8", "surrogateescape")
+    path.write_text("text,label\nwhere is it,lost\nthank you,thanks\n")
+    code, found = run(capsys, "check", str(path), "--model", str(tiny_tokenizer))
+    assert (code, found["format"], found["classes"], found["supervised_tokens"]) == (0, "classification", 2, 0)
+    shown = preview(path, tiny_tokenizer, limit=1)[0]
+    assert [(segment.text, segment.mark) for segment in shown.segments] == [("where is it", "context")]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.data.support import PAIRS, lines
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.problems import Problem
-from tuiwiz.data.source import open_source
+from tuiwiz.data.source import loads_numpy, open_source
 from tuiwiz.data.types import Row
 
 
@@ -197,3 +197,10 @@ def test_rows_that_are_too_long_or_too_deep_are_named_and_the_rest_is_read(
 def test_missing_files_and_empty_folders(tmp_path: Path) -> None:
     assert "no such file" in refusal(tmp_path / "none.jsonl").message
     assert "no data files" in refusal(tmp_path).message
+
+
+def test_what_would_load_numpy_is_known_without_loading_it(tmp_path: Path) -> None:
+    assert not loads_numpy(lines(tmp_path / "a.jsonl", PAIRS))
+    (tmp_path / "b").write_bytes(b"PAR1rest")
+    assert loads_numpy(tmp_path / "b")
+    assert loads_numpy(tmp_path)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from tests.data.test_masks import smollm2
 from tuiwiz.data.check import Report, check
 from tuiwiz.data.load import Settings
+from tuiwiz.data.mapping import mapper
 from tuiwiz.data.render import Renderer
+from tuiwiz.data.sniff import sniff
+from tuiwiz.data.source import open_source
+from tuiwiz.data.types import Row
 
 pytestmark = pytest.mark.real_data
 
@@ -95,3 +101,27 @@ def test_refused_files(real_data: Path, tiny_tokenizer: Path, name: str, words: 
     found = report(real_data, f"malformed/{name}", tiny_tokenizer)
     assert not found.ok
     assert words in found.problems[0].message
+
+
+@pytest.mark.parametrize(
+    "name", ["gsm8k/train.jsonl", "alpaca-en/alpaca_en_demo.json", "sharegpt-en/dummy_conversation.json"]
+)
+def test_completion_masks_are_those_of_trl_on_500_rows(real_data: Path, tiny_tokenizer: Path, name: str) -> None:
+    """TRL's rule for prompt and completion: what the whole chat has beyond the prompt with its generation prompt."""
+    transformers = pytest.importorskip("transformers")
+    folder = smollm2() or tiny_tokenizer
+    reference = transformers.AutoTokenizer.from_pretrained(folder)
+    renderer = Renderer(folder)
+    found = sniff(real_data / name)
+    to_example = mapper(found.format, found.mapping)
+    rows = [row for row in islice(open_source(real_data / name).read(), 500) if isinstance(row, Row)]
+    examples = [to_example(row) for row in rows]
+    rendered = [renderer.render(example, "completion") for example in examples]
+    encoded = renderer.encode(rendered)
+    assert renderer.verify(rendered, encoded) == [None] * len(rows)
+    for example, row in zip(examples, encoded, strict=True):
+        prompt = reference.apply_chat_template(example.messages[:-1], tokenize=True, add_generation_prompt=True)
+        whole = reference.apply_chat_template(example.messages, tokenize=True)
+        assert row.ids == whole["input_ids"]
+        start = len(prompt["input_ids"])
+        assert row.trained == bytes(start) + b"\x01" * (len(row.ids) - start)

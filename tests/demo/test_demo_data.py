@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tuiwiz.data.demo import HELD_OUT, TRAIN
+from tuiwiz.data.demo import EXAMPLES, HELD_OUT, TRAIN
 from tuiwiz.data.demo.generate import write
 from tuiwiz.data.demo.intents import INTENTS
 
@@ -23,9 +23,10 @@ def text(row: dict[str, Any]) -> str:
 
 
 def test_the_shipped_files_are_what_the_generator_makes(tmp_path: Path) -> None:
-    write(tmp_path / "train", tmp_path / "held")
+    write(tmp_path / "train", tmp_path / "held", tmp_path / "examples")
     assert (tmp_path / "train").read_bytes() == TRAIN.read_bytes()
     assert (tmp_path / "held").read_bytes() == HELD_OUT.read_bytes()
+    assert (tmp_path / "examples").read_bytes() == EXAMPLES.read_bytes()
 
 
 def test_size_and_number_of_intents() -> None:

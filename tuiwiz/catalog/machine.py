@@ -94,7 +94,7 @@ def _process_words(process: object) -> str:
     return clean_line(f"{name} ({pid})" + (f" holds {gib(used)}" if used else ""))
 
 
-# A core's dense products a second in a training step, measured as what remains of it: bf16 with AMX, with AVX-512, fp32.
+# Products a second that one core reaches in training: bf16 with AMX, bf16 with AVX-512, fp32 with AVX-512, fp32.
 _CORE_FLOPS = (("amx_bf16", 4.0e11), ("avx512_bf16", 1.6e11), ("avx512f", 7.0e10), ("", 3.5e10))
 _CPU_BANDWIDTH = 2.0e10
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Popular models whose shapes are known without their files, so that a size or a name is enough to plan."""
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def _hub(hub: str, revision: str | None, known: models.Known | None) -> Located:
 
 
 def _cached(hub: str, revision: str | None) -> Path | None:
-    """The newest snapshot in the hub's local cache. Its layout is documented and stable, so the client is not loaded."""
+    """The snapshot in the hub's local cache. Its layout is documented, so the slow client is not loaded."""
     home = os.environ.get("HF_HOME") or str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
     cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
     root = cache / f"models--{hub.replace('/', '--')}"

@@ -8,7 +8,6 @@ import typer
 
 if TYPE_CHECKING:
     from tuiwiz.events.control import Kind
-    from tuiwiz.events.folder import RunFolder
 
 RUN = typer.Argument(None, help="A run folder, a name or the start of one; else the newest run.")
 AS_JSON = typer.Option(False, "--json", help="One JSON document.")
@@ -33,20 +32,31 @@ def register(app: typer.Typer) -> None:
     @app.command("resume")
     def resume(run: str | None = RUN, as_json: bool = AS_JSON) -> None:
         """Go on with a paused run, or continue a stopped or crashed one, detached."""
+        from tuiwiz.base.errors import UsageError
+        from tuiwiz.cli.follow import state_now
         from tuiwiz.cli.output import emit_json, note, say
+        from tuiwiz.cli.run import start_detached
+        from tuiwiz.events.process import read_process
+        from tuiwiz.events.state import LIVE
         from tuiwiz.runs.folder import take_up
-        from tuiwiz.runs.launch import start
         from tuiwiz.runs.registry import find
 
         folder = find(run)
-        if _lives(folder):
+        state = state_now(folder)
+        if state in LIVE:
             _ask(run, "resume", as_json)
             return
+        process = read_process(folder.pid)
+        if state == "unknown" and process is not None:
+            raise UsageError(
+                f"whether process {process.pid} on {process.host} still executes {folder.path.name} is not known here",
+                hint=f"once it has ended, `tuiwiz run --resume --out {folder.path}` goes on with it here",
+            )
         ready = take_up(folder)
         if ready.note:
             note(f"tuiwiz: {ready.note}")
         if not ready.done:
-            start(ready.folder, detach=True)
+            start_detached(ready)
         if as_json:
             emit_json({"ok": True, "run": str(ready.path), "name": ready.path.name, "done": ready.done})
         else:
@@ -55,12 +65,16 @@ def register(app: typer.Typer) -> None:
 
 def _ask(run: str | None, kind: Kind, as_json: bool) -> None:
     from tuiwiz.base.errors import MachineLacksError, UsageError
+    from tuiwiz.cli.follow import state_now
     from tuiwiz.cli.output import emit_json, say
     from tuiwiz.events.control import request
+    from tuiwiz.events.process import read_process
+    from tuiwiz.events.state import LIVE
     from tuiwiz.runs.registry import find
 
     folder = find(run)
-    if not _lives(folder):
+    state = state_now(folder)
+    if state not in LIVE and not (state == "unknown" and read_process(folder.pid) is not None):
         raise UsageError(f"{folder.path.name} is not running", hint="`tuiwiz runs list` shows the state of all runs")
     try:
         request(folder, kind)
@@ -72,10 +86,3 @@ def _ask(run: str | None, kind: Kind, as_json: bool) -> None:
         emit_json({"ok": True, "run": str(folder.path), "request": kind})
     else:
         say(f"{folder.path.name}: {kind} asked; it is answered after the present step")
-
-
-def _lives(folder: RunFolder) -> bool:
-    from tuiwiz.cli.follow import state_now
-    from tuiwiz.events.state import LIVE
-
-    return state_now(folder) in (*LIVE, "unknown")

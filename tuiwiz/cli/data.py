@@ -164,25 +164,28 @@ def _tokenizer(model: str) -> tuple[Path | None, str]:
     """The tokenizer folder to count with and its name; none when only the default was wanted and it is not here.
 
     Raises:
-        UsageError: `model` is no folder with a tokenizer.
+        InvalidError: `model` is a folder without a model.
+        UsageError: nothing is known by that name, or its tokenizer is not on this machine.
     """
-    from tuiwiz.base import places
     from tuiwiz.base.errors import UsageError
+    from tuiwiz.catalog import embedded
 
-    if model:
-        folder = Path(model).expanduser()
-        if (folder / "tokenizer.json").is_file():
-            return folder, model
-        cached = places.cache() / "models" / model
-        if (cached / "tokenizer.json").is_file():
-            return cached, model
-        hint = "name a folder that holds tokenizer.json; `tuiwiz models get NAME` brings one"
-        raise UsageError(f"no tokenizer found for {model!r}", hint=hint)
-    folder = places.cache() / "models" / DEFAULT_MODEL
-    return (folder, DEFAULT_MODEL) if (folder / "tokenizer.json").is_file() else (None, "")
+    if not model:
+        folder = embedded.folder()
+        return (folder, embedded.NAME) if (folder / TOKENIZER_FILE).is_file() else (None, "")
+    given = Path(model).expanduser()
+    if (given / TOKENIZER_FILE).is_file():
+        return given, model
+    from tuiwiz.catalog.sources import locate
+
+    found = locate(model, None, Path.cwd())
+    if found.folder is not None and (found.folder / TOKENIZER_FILE).is_file():
+        return found.folder, found.name
+    hint = "name a folder that holds tokenizer.json; `tuiwiz models get NAME` brings one"
+    raise UsageError(f"the tokenizer of {model!r} is not on this machine", hint=hint)
 
 
-DEFAULT_MODEL = "smollm2-135m-instruct"
+TOKENIZER_FILE = "tokenizer.json"
 
 
 def _print_report(file: Path, report: Report) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
+from tuiwiz.base.units import human_duration
 from tuiwiz.cli.lines import Lines
-from tuiwiz.cli.output import emit_json, say
+from tuiwiz.cli.output import emit_json, note, say
 from tuiwiz.events import types
 from tuiwiz.events.fold import fold
 from tuiwiz.events.folder import RunFolder
-from tuiwiz.events.process import read_exit
+from tuiwiz.events.process import read_exit, read_process
 from tuiwiz.events.reader import EventReader
 from tuiwiz.events.state import LIVE, state
 from tuiwiz.events.view import RunView
@@ -27,27 +28,41 @@ PATIENCE_S = 5.0
 class Follower:
     """Prints what is new, remembers the view."""
 
-    def __init__(self, folder: RunFolder, *, as_json: bool, live: bool = True, skip: int = 0) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        *,
+        as_json: bool,
+        live: bool = True,
+        skip: int = 0,
+        out: Callable[[str], None] = say,
+    ) -> None:
         """`skip`: events already in the file that are folded but not printed (earlier attempts of a resumed run)."""
+        self._out = out
         self.folder = folder
         self.view = RunView()
         self._reader = EventReader(folder.events)
         self._lines = Lines(live=live)
         self._json = as_json
         self._skip = skip
+        self._closed = False
 
     def print_new(self) -> bool:
         """Print the events that came since; False when there were none."""
         events = self._reader.read()
+        if self._reader.restarted:
+            self.view, self._skip, self._closed = RunView(), 0, False
         for event in events:
             fold(self.view, [event])
             if self._skip > 0:
                 self._skip -= 1
-            elif self._json:
+                continue
+            self._closed = self.view.closing is not None
+            if self._json:
                 sys.stdout.write(msgspec.json.encode(event).decode("utf-8") + "\n")
             else:
                 for line in self._lines.of(event, self.view):
-                    say(line)
+                    self._out(line)
         if events:
             sys.stdout.flush()
         return bool(events)
@@ -63,16 +78,23 @@ class Follower:
             time.sleep(POLL_S)
 
     def close(self) -> None:
-        """Print a closing `failed` where the executor could not write one itself."""
-        if self.view.closing is not None:
+        """Print a closing `failed` where the executor could not write one itself (an earlier attempt's, that was not
+        printed, does not count)."""
+        if self._closed:
             return
-        summary = died_summary(self.folder, self.view)
-        event = types.Failed(seq=self.view.events, t=time.time(), summary=summary)
+        ended = read_exit(self.folder.exit)
+        event: types.Stopped | types.Failed
+        if ended is not None and ended.signal == "SIGTERM":
+            summary = {"step": self.view.step, "reason": "asked before it began"}
+            event = types.Stopped(seq=self.view.events, t=time.time(), summary=summary)
+        else:
+            summary = died_summary(self.folder, self.view)
+            event = types.Failed(seq=self.view.events, t=time.time(), summary=summary)
         if self._json:
             emit_json(event)
         else:
             for line in self._lines.of(event, self.view):
-                say(line)
+                self._out(line)
 
 
 def died_summary(folder: RunFolder, view: RunView) -> dict[str, Any]:
@@ -90,6 +112,8 @@ def died_summary(folder: RunFolder, view: RunView) -> dict[str, Any]:
             hint = "choose a smaller setting: `tuiwiz plan` shows what fits"
         elif tail:
             hint = f"last words: {tail[-1]}"
+        elif ended.signal == "SIGKILL":
+            hint = "something outside ended it: `kill -9`, a batch system, or the kernel for want of memory"
     if any(folder.checkpoints.glob("step-*")):
         hint += f"; `tuiwiz resume {folder.path.name}` goes on from the last checkpoint"
     return {
@@ -103,9 +127,11 @@ def died_summary(folder: RunFolder, view: RunView) -> dict[str, Any]:
 
 
 def follow_run(folder: RunFolder, *, as_json: bool) -> RunView:
-    """Print a run's whole history and go on until it ends; a run that is over is printed and left."""
-    over = state_now(folder) not in (*LIVE, "unknown")
-    follower = Follower(folder, as_json=as_json, live=not over)
+    """Print a run's whole history and go on until it ends; a run that is over is printed and left.
+
+    A run of which nothing has been heard for long and nothing is known is left too, with a word.
+    """
+    follower = Follower(folder, as_json=as_json, live=state_now(folder) in LIVE)
     gone_since: list[float] = []
 
     def ended() -> bool:
@@ -114,14 +140,25 @@ def follow_run(folder: RunFolder, *, as_json: bool) -> RunView:
             gone_since.append(time.monotonic())
             return time.monotonic() - gone_since[0] > PATIENCE_S or read_exit(folder.exit) is not None
         gone_since.clear()
-        if now == "unknown" and follower.view.events:
-            return True
-        return now not in LIVE and now != "unknown"
+        return now not in LIVE
 
     follower.until(ended)
-    if state(follower.view, folder, time.time()) == "crashed":
+    last = state(follower.view, folder, time.time())
+    if last in ("crashed", "stopped"):
         follower.close()
+    elif last == "unknown":
+        note(f"tuiwiz: {unknown_words(folder, follower.view)}")
     return follower.view
+
+
+def unknown_words(folder: RunFolder, view: RunView) -> str:
+    """Why nothing can be said about a run."""
+    process = read_process(folder.pid)
+    if process is None and not view.events:
+        return f"the run in {folder.path} was never started; `tuiwiz run --resume --out {folder.path}` starts it"
+    where = f"process {process.pid} on {process.host}" if process is not None else "a process that left no name"
+    ago = human_duration(max(0.0, time.time() - view.last_t)) if view.events else "ever"
+    return f"nothing heard for {ago} from this run, executed by {where}: whether it still lives is not known here"
 
 
 def state_now(folder: RunFolder) -> str:

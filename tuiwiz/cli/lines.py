@@ -127,7 +127,8 @@ def closing_lines(event: types.Finished | types.Stopped | types.Failed) -> list[
             lines.append(f"         hint: {clean_line(str(got['hint']), 400)}")
         return lines
     word = "finished" if isinstance(event, types.Finished) else "stopped"
-    lines = [f"{word} at step {got.get('step')}/{got.get('steps')}: {clean_line(str(got.get('reason', '')))}"]
+    place = f" at step {got.get('step')}/{got['steps']}" if "steps" in got else ""
+    lines = [f"{word}{place}: {clean_line(str(got.get('reason', '')))}"]
     first, best = got.get("first_loss"), got.get("best_loss")
     if first is not None and best is not None:
         lines.append(f"         held-out loss {first:.4f} -> {best:.4f} (step {got.get('best_step')})")

@@ -15,7 +15,14 @@ def emit_json(document: Any) -> None:
     """Print `document` as exactly one line of JSON on stdout. Structs are allowed."""
     import msgspec
 
-    sys.stdout.write(msgspec.json.encode(document).decode("utf-8") + "\n")
+    try:
+        line = msgspec.json.encode(document).decode("utf-8")
+    except UnicodeEncodeError:
+        import json
+
+        # File names that are no UTF-8 reach us with halves of surrogate pairs, which only escapes can carry.
+        line = json.dumps(msgspec.to_builtins(document))
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 

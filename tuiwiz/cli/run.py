@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,14 +54,25 @@ def register(app: typer.Typer) -> None:
 
 
 def start_detached(ready: Ready) -> None:
-    """Start the run so that it survives this process, and wait until its supervisor is in charge."""
+    """Start the run so that it survives this process, and wait until its executor is in charge.
+
+    Raises:
+        RunFailedError: it ended before that.
+    """
+    from tuiwiz.base.errors import RunFailedError
+    from tuiwiz.cli.follow import died_summary
+    from tuiwiz.events.process import read_process
     from tuiwiz.runs.launch import start
+    from tuiwiz.runs.registry import view_of
 
-    start(ready.folder, detach=True)
+    supervisor = start(ready.folder, detach=True)
+    if supervisor.poll() is not None and read_process(ready.folder.pid) is None:
+        died = died_summary(ready.folder, view_of(ready.folder))
+        raise RunFailedError(died["message"], hint=died["hint"])
 
 
-def run_as_child(ready: Ready, *, as_json: bool) -> int:
-    """Run to the end as a child, printing what happens; the run ends when this process does.
+def run_as_child(ready: Ready, *, as_json: bool, out: Callable[[str], None] | None = None) -> int:
+    """Run to the end as a child, printing what happens (lines through `out`); the run ends when this process does.
 
     The first Ctrl-C stops after the step and saves; the second ends at once.
     """
@@ -69,13 +81,13 @@ def run_as_child(ready: Ready, *, as_json: bool) -> int:
 
     from tuiwiz.base.errors import ExitCode
     from tuiwiz.cli.follow import Follower
-    from tuiwiz.cli.output import note
+    from tuiwiz.cli.output import note, say
     from tuiwiz.events.folder import RunFolder
     from tuiwiz.runs.launch import exit_code, start
     from tuiwiz.runs.registry import view_of
 
     folder: RunFolder = ready.folder
-    follower = Follower(folder, as_json=as_json, skip=view_of(folder).events)
+    follower = Follower(folder, as_json=as_json, skip=view_of(folder).events, out=out or say)
     if not as_json:
         note(f"tuiwiz: run folder {folder.path}")
     asked: list[int] = []
@@ -87,6 +99,7 @@ def run_as_child(ready: Ready, *, as_json: bool) -> int:
         child.terminate()
 
     child = start(folder, detach=False)
+    # A signal before this line ends this process, and the run with it: its supervisor dies with its parent.
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         follower.until(lambda: child.poll() is not None)
@@ -96,7 +109,7 @@ def run_as_child(ready: Ready, *, as_json: bool) -> int:
             signal.signal(number, handler)
         if child.poll() is None:
             child.terminate()
-    code = exit_code(folder)
+    code = exit_code(folder, child.returncode)
     return int(ExitCode.INTERRUPTED_TWICE) if len(asked) > 1 and code not in (0, 7) else code
 
 

@@ -52,15 +52,21 @@ def register(app: typer.Typer) -> None:
         as_json: bool = AS_JSON,
     ) -> None:
         """Two runs: results side by side, loss curves, and the bundle difference that explains them."""
-        from tuiwiz.bundle.diff import diff
+        from tuiwiz.base.errors import InvalidError
+        from tuiwiz.bundle.diff import Difference, diff
         from tuiwiz.bundle.read import read_bundle
-        from tuiwiz.cli.output import emit_json, say
+        from tuiwiz.cli.output import emit_json, note, say
         from tuiwiz.runs.registry import find, info, view_of
 
         folders = (find(a), find(b))
         views = [view_of(folder) for folder in folders]
         infos = [info(folder, view) for folder, view in zip(folders, views, strict=True)]
-        differences = diff(*(read_bundle(folder.bundle) for folder in folders))
+        differences: list[Difference] | None = None
+        try:
+            differences = diff(*(read_bundle(folder.bundle) for folder in folders))
+        except InvalidError as error:
+            # A run of another version; its results can be compared all the same.
+            note(f"tuiwiz: the bundles cannot be compared: {error.message}")
         if as_json:
             curves = [
                 {
@@ -79,7 +85,7 @@ def register(app: typer.Typer) -> None:
         for event_a, event_b in zip(views[0].evals, views[1].evals, strict=False):
             losses = [event.metrics.get("loss", float("nan")) for event in (event_a, event_b)]
             say(f"  held out  step {event_a.step:>6} {losses[0]:.4f}   step {event_b.step:>6} {losses[1]:.4f}")
-        for one_difference in differences:
+        for one_difference in differences or ():
             say(f"  {one_difference.key:<28} {one_difference.a}  ->  {one_difference.b}")
 
     @runs.command("remove")

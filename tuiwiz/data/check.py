@@ -19,7 +19,10 @@ from tuiwiz.data.types import Lengths
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The document of `data check --json`. Token counts are estimates where `estimated`, and 0 in a refusal."""
+    """The document of `data check --json`. Token counts are estimates where `estimated`, and 0 in a refusal.
+
+    `sequences` is how many rows of tokens come out: usable rows without the over-long ones, or blocks of running text.
+    """
 
     ok: bool
     format: str
@@ -30,6 +33,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     supervised_tokens: int
     lengths: Lengths
     problems: list[Problem]
+    sequences: int = 0
     classes: int | None = None
     tokenizer: str = ""
     estimated: bool = False
@@ -70,6 +74,7 @@ def check(
         supervised_tokens=loader.tally.supervised,
         lengths=loader.lengths(),
         problems=problems,
+        sequences=len(loader.tally.lengths),
         classes=len(loader.examination.labels) or None,
         tokenizer=tokenizer,
         estimated=renderer.tokens is None,

@@ -64,6 +64,7 @@ class Loader:
             self.source, format=settings.format, mapping=settings.mapping, task=settings.task
         )
         self.tally = Tally()
+        self.endless = False
         self.format = self.sniffed.format
         if self.format == "none":
             raise self._refused(list(self.sniffed.problems))
@@ -79,6 +80,10 @@ class Loader:
 
     def _check_task(self) -> None:
         task = self.settings.task
+        if task == "classify" and self.format == "multi-label" and self.settings.labels != "multi":
+            message = "rows have lists of labels, but the task expects one label a row"
+            hint = 'set task.labels = "multi", or keep one label a row'
+            raise self._refused([Problem(message=message, hint=hint, path=str(self.source.path))])
         if not task or task in BY_NAME[self.format].serves:
             return
         if task == "pretrain" and self.format != "text":
@@ -118,8 +123,11 @@ class Loader:
 
     def _fitting(self, rows: Iterator[Counted]) -> Iterator[Counted]:
         limit, tally = self.settings.max_length, self.tally
-        for found in rows:
+        drops = self.settings.overlong == "drop"
+        for count, found in enumerate(rows):
             tokens = found.tokens
+            if not count:
+                self.endless = not self._stops(found)
             length = len(tokens.ids)
             if found.other is not None:
                 length = max(length, len(found.other.ids))
@@ -128,18 +136,25 @@ class Loader:
                 supervised = tokens.trained.count(1)
                 kept = tokens.trained.count(1, 0, limit) if self.settings.overlong == "truncate" else 0
                 tally.lost_tokens += supervised - kept
-                if not kept:
+                if not kept and (drops or found.example.label is None):
                     tally.dropped += 1
                     continue
                 found.tokens = TokenRow(tokens.row, tokens.ids[:limit], tokens.trained[:limit])
                 length = limit
             tally.tokens += len(found.tokens.ids) + (len(found.other.ids) if found.other is not None else 0)
-            if found.example.text is None or self.format == "text":
-                tally.supervised += found.tokens.trained.count(1)
+            tally.supervised += found.tokens.trained.count(1)
             if found.other is not None:
                 tally.supervised += found.other.trained.count(1)
             tally.lengths.append(length)
             yield found
+
+    def _stops(self, found: Counted) -> bool:
+        """Whether a control token ends the trained part: without one a model never learns to stop."""
+        tokens = self.renderer.tokens
+        if tokens is None or found.example.text is not None:
+            return True
+        end = found.tokens.trained.rfind(1)
+        return not set(tokens.special.values()).isdisjoint(found.tokens.ids[max(0, end - 3) : end + 1])
 
     def _judge(self) -> None:
         examination = self.examination
@@ -203,7 +218,8 @@ class Loader:
         if "tools" in self.sniffed.mapping and not renderer.template.knows_tools:
             message = "the chat template does not show tool definitions to the model: the column is not used"
             found.append(Problem(severity="warning", message=message, hint="use a model trained for tools", path=path))
-        if not renderer.tokens.special:
-            message = "the tokenizer has no control tokens: the end of an answer cannot be learnt"
-            found.append(Problem(severity="warning", message=message, path=path))
+        if self.endless:
+            message = "no control token ends an answer: the model will not learn to stop"
+            hint = "choose a data.template that writes the end-of-sequence token"
+            found.append(Problem(severity="warning", message=message, hint=hint, path=path))
         return found

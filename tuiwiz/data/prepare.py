@@ -46,8 +46,9 @@ def prepare(
     *,
     progress: Progress | None = None,
     tokenizer_name: str = "",
+    hold_out: bool = True,
 ) -> Prepared:
-    """Read, check, split and encode the bundle's data.
+    """Read, check, split and encode the bundle's data; without `hold_out` every row is a training row.
 
     `folder` is where the bundle's relative paths start; `progress(stage, done, total)` has total 0 where unknown.
     Memory: 5 bytes a token and about 100 a row.
@@ -65,7 +66,9 @@ def prepare(
     rows, keys = _collect(loader)
     problems = loader.problems()
     validation_path = folder / bundle.validation.path if bundle.validation.path else None
-    if validation_path is not None:
+    if not hold_out:
+        train, validation, validation_path = rows, Rows(), None
+    elif validation_path is not None:
         train = rows
         validation, found = _separate(validation_path, settings, renderer, set(keys), bundle, progress)
         problems += found

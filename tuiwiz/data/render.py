@@ -100,6 +100,8 @@ class Renderer:
 
     def _document(self, example: Example) -> Rendered:
         text = example.text or ""
+        if example.label is not None:  # a text to classify: the label is learnt, none of its tokens are
+            return Rendered(example.row, example.line, text, [], [])
         begin = self.tokens.bos_token if self.tokens and self.tokens.adds_bos else ""
         end = self.tokens.eos_token if self.tokens else ""
         literal = []

@@ -125,6 +125,19 @@ def open_source(path: Path, *, split: str = "") -> Source:
     return Source(path=path, files=(path,), container=container)
 
 
+def loads_numpy(path: Path) -> bool:
+    """Whether reading `path` loads pyarrow, and with it numpy: for processes that must stay free of both."""
+    files = [path] if path.is_file() else sorted(path.rglob("*"))[:1000]
+    for file in files:
+        if file.suffix.lower() in {".parquet", ".arrow"}:
+            return True
+        if file.is_file():
+            with file.open("rb") as stream:
+                if stream.read(6).startswith((b"PAR1", b"ARROW1", b"\x28\xb5\x2f\xfd")):
+                    return True
+    return False
+
+
 def _container(head: bytes, named: str) -> str:
     """The container of a text file from its first bytes (white space before them removed)."""
     first = head[:1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
@@ -36,7 +36,7 @@ def request(folder: RunFolder, kind: Kind, *, steps: int = 0) -> Path:
 
 
 def pending(folder: RunFolder) -> list[Request]:
-    """Consume all requests, oldest first. Files that are no requests are removed and ignored."""
+    """Consume all requests, oldest first. What is no request is removed where it can be, and ignored."""
     found: list[Request] = []
     try:
         paths = sorted(path for path in folder.control.iterdir() if path.suffix == ".json" and path.name[0] != ".")
@@ -44,12 +44,15 @@ def pending(folder: RunFolder) -> list[Request]:
         return found
     for path in paths:
         try:
-            found.append(msgspec.json.decode(path.read_bytes(), type=Request))
+            content = path.read_bytes()
+            path.unlink()
+            found.append(msgspec.json.decode(content, type=Request))
         except (OSError, msgspec.MsgspecError):
-            pass
-        path.unlink(missing_ok=True)
+            # No request, or one that cannot be removed and would be answered for ever.
+            continue
     return found
 
 
-def kinds() -> tuple[str, ...]:
-    return get_args(Kind)
+def clear(folder: RunFolder) -> None:
+    """Forget all requests: those that came too late for an attempt must not reach the next one."""
+    pending(folder)

@@ -26,6 +26,8 @@ def fold(view: RunView, events: Iterable[types.Event]) -> RunView:
                 _started(view, event)
             case types.Stage():
                 view.stage = event
+                # A stage after the end is the first sign of a new attempt, long before its `run_started`.
+                view.closing = None
             case types.Eval():
                 view.evals.append(event)
             case types.Sample():

@@ -39,7 +39,11 @@ class EventReader:
         events: list[Event] = []
         while len(events) < max_events:
             if not self._lines:
-                if not self._fill():
+                before = self.restarted
+                more = self._fill()
+                if self.restarted and not before:
+                    events.clear()
+                if not more:
                     break
                 continue
             line = self._lines.pop()
@@ -59,7 +63,7 @@ class EventReader:
             with self.path.open("rb") as file:
                 size = file.seek(0, 2)
                 if size < start:
-                    start, self.offset, self._rest, self.restarted = 0, 0, b"", True
+                    start, self.offset, self.skipped, self._rest, self.restarted = 0, 0, 0, b"", True
                 file.seek(start)
                 piece = file.read(_PIECE)
         except OSError:

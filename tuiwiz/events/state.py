@@ -46,14 +46,23 @@ def state(view: RunView, folder: RunFolder, now: float) -> State:
             return "stopped"
         case types.Failed():
             return "failed"
+    ended = read_exit(folder.exit)
     process = read_process(folder.pid)
     alive = is_alive(process) if process is not None else None
-    if alive is False:
-        return "crashed"
-    if process is None and read_exit(folder.exit) is not None:
-        return "crashed"
-    if alive is None and view.events and now - view.last_t > SILENCE_S:
-        return "unknown"
-    if alive is None and not view.events and process is None:
-        return "unknown" if not folder.job.exists() else "starting"
+    if alive is False or (process is None and ended is not None):
+        # The executor answers SIGTERM but for its first instants.
+        return "stopped" if ended is not None and ended.signal == "SIGTERM" else "crashed"
+    if alive is None:
+        # Between a start and the executor's first word, the start itself is the last that was heard.
+        heard = view.last_t if process is not None else max(view.last_t, _asked(folder))
+        if now - heard > SILENCE_S:
+            return "unknown"
     return _BY_STAGE.get(view.stage.name, "starting") if view.stage is not None else "starting"
+
+
+def _asked(folder: RunFolder) -> float:
+    """When the run was asked for, in seconds since the epoch; 0 when it never was."""
+    try:
+        return folder.job.stat().st_mtime
+    except OSError:
+        return 0.0

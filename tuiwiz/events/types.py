@@ -8,16 +8,22 @@ backward_seconds, optimizer_seconds, allocated_bytes, peak_bytes, epoch.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 VERSION = 1
 Scalar = str | int | float | bool | None
+if TYPE_CHECKING:
+    Metrics = dict[str, float]
+else:
+    # JSON has no word for a loss that is not finite: it is written as null and read as nan.
+    Metrics = dict[str, float | None]
 
 
-class Base(msgspec.Struct, kw_only=True, tag_field="kind", omit_defaults=True, frozen=True):
-    """What every event carries."""
+class Base(msgspec.Struct, kw_only=True, tag_field="kind", frozen=True):
+    """What every event carries. Every field is written, also where it has its default: others rely on the keys."""
 
     v: int = VERSION
     seq: int
@@ -59,13 +65,24 @@ class Stage(Base, frozen=True, kw_only=True, tag="stage"):
 
 class Metric(Base, frozen=True, kw_only=True, tag="metric"):
     step: int
-    metrics: dict[str, float]
+    metrics: Metrics
+
+    def __post_init__(self) -> None:
+        _null_is_nan(self.metrics)
 
 
 class Eval(Base, frozen=True, kw_only=True, tag="eval"):
     step: int
-    metrics: dict[str, float]
+    metrics: Metrics
     rows: int
+
+    def __post_init__(self) -> None:
+        _null_is_nan(self.metrics)
+
+
+def _null_is_nan(metrics: Metrics) -> None:
+    if None in metrics.values():
+        metrics.update({name: math.nan for name, value in metrics.items() if value is None})
 
 
 class Sample(Base, frozen=True, kw_only=True, tag="sample"):

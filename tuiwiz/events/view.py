@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +51,6 @@ class RunView:
 
     @property
     def best_eval(self) -> types.Eval | None:
-        """The evaluation with the lowest loss."""
-        judged = [event for event in self.evals if "loss" in event.metrics]
+        """The evaluation with the lowest loss that is a number."""
+        judged = [event for event in self.evals if math.isfinite(event.metrics.get("loss", math.nan))]
         return min(judged, key=lambda event: event.metrics["loss"], default=None)

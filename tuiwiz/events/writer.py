@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import time
@@ -10,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from tuiwiz.base.errors import UsageError
+from tuiwiz.base.text import clean
 from tuiwiz.events.types import Base
 
 _TAIL = 1 << 20
@@ -23,6 +26,7 @@ class EventWriter:
     full disk, is closed with a line break and stays as one unreadable line.
 
     Raises:
+        UsageError: another process has the file open for writing; two would mix two runs.
         OSError: the disk is full or the file cannot be written. The next write starts on a line of its own.
     """
 
@@ -30,13 +34,25 @@ class EventWriter:
         self._lock = threading.Lock()
         self._encoder = msgspec.json.Encoder()
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            # The kernel lets go of the lock with the process, however it ends.
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            raise UsageError(
+                f"the run in {path.parent} is already being executed",
+                hint="`tuiwiz watch` shows it, `tuiwiz stop` ends it",
+            ) from None
+        except OSError:
+            # Some network file systems have no locks; pid.json still tells most double starts.
+            pass
         self._seq, self._torn = _end_of(self._file)
 
     def write(self, kind: type[Base], **fields: Any) -> Base:
         """Append an event of `kind` and return it."""
         with self._lock:
             event = kind(seq=self._seq, t=time.time(), **fields)
-            line = self._encoder.encode(event) + b"\n"
+            line = self._line(event)
             if self._torn:
                 line = b"\n" + line
             self._torn = True
@@ -47,12 +63,28 @@ class EventWriter:
             self._seq += 1
             return event
 
+    def _line(self, event: Base) -> bytes:
+        try:
+            return self._encoder.encode(event) + b"\n"
+        except UnicodeEncodeError:
+            # Half a surrogate pair, from a broken data set or file name; a run must not end over it.
+            tidy = msgspec.to_builtins(event)
+            return self._encoder.encode(_tidy(tidy)) + b"\n"
+
     def flush(self) -> None:
         """Make everything written so far survive a power cut."""
         os.fsync(self._file)
 
     def close(self) -> None:
         os.close(self._file)
+
+
+def _tidy(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {_tidy(key): _tidy(one) for key, one in value.items()}
+    return [_tidy(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _end_of(file: int) -> tuple[int, bool]:

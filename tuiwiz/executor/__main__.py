@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from tuiwiz.base.errors import ExitCode, TuiwizError
+from tuiwiz.base.errors import ExitCode, StoppedError, TuiwizError
 from tuiwiz.events.job import write_result
 from tuiwiz.events.process import die_with_parent
 
@@ -32,7 +32,10 @@ def main(argv: list[str]) -> int:
         try:
             return int(module.run(folder))
         except TuiwizError as error:
-            print(f"tuiwiz: {error.message}", file=sys.stderr)
+            print(f"tuiwiz: {error.message}", file=sys.stderr, flush=True)
+            if isinstance(error, StoppedError):
+                # Interrupted in the middle of loading, libraries may not survive their own clean-up.
+                os._exit(int(error.exit_code))
             return int(error.exit_code)
     return _answer(module, folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -41,8 +42,11 @@ def convert(gguf: Path, out: Path) -> dict[str, Any]:
         temporary.mkdir(parents=True)
         fresh.save_pretrained(temporary, safe_serialization=True)
         tokenizer.save_pretrained(temporary)
+        _split_digits(gguf, temporary / "tokenizer.json")
         for path in temporary.rglob("*"):
             if path.is_file():
+                # safetensors writes files that only their owner may read.
+                path.chmod(0o644)
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
         if out.exists():
@@ -54,6 +58,19 @@ def convert(gguf: Path, out: Path) -> dict[str, Any]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return {"folder": str(out), "parameters": sum(parameter.numel() for parameter in fresh.parameters())}
+
+
+def _split_digits(gguf: Path, tokenizer: Path) -> None:
+    """Put back the digit splitting of SmolLM's pre-tokenizer, which is lost when transformers reads it from a GGUF."""
+    from gguf import GGUFReader
+
+    field = GGUFReader(gguf).fields.get("tokenizer.ggml.pre")
+    if field is None or bytes(field.parts[field.data[0]]) != b"smollm":
+        return
+    content = json.loads(tokenizer.read_text(encoding="utf-8"))
+    steps = [{"type": "Digits", "individual_digits": True}, content["pre_tokenizer"]]
+    content["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": steps}
+    tokenizer.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
 def _plain_copy(model: Any, dtype: Any) -> Any:

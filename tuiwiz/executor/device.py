@@ -44,6 +44,15 @@ class Device:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         return psutil.Process().memory_info().rss, peak
 
+    def held(self) -> tuple[int, int]:
+        """Bytes taken from the device at the peak, and what of it is no tensor's; the latter is 0 where unknown."""
+        if self.is_cuda:
+            reserved, most = torch.cuda.memory_reserved(self.where), torch.cuda.max_memory_reserved(self.where)
+            free, total = torch.cuda.mem_get_info(self.where)
+            context = max(0, total - free - reserved)
+            return most + context, context
+        return self.memory()[1], 0
+
     def release(self) -> None:
         """Give cached memory back before a stage with another shape of demand."""
         if self.is_cuda:

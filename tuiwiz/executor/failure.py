@@ -12,6 +12,7 @@ from tuiwiz.base.errors import (
     InternalError,
     MachineLacksError,
     RunFailedError,
+    StoppedError,
     TuiwizError,
 )
 from tuiwiz.base.text import clean_line
@@ -27,6 +28,11 @@ def reporting(recorder: Recorder) -> Iterator[None]:
     except TuiwizError as error:
         _tell(recorder, error)
         raise
+    except KeyboardInterrupt as error:
+        # Before the first step there is nothing to save.
+        reason = f"{error} before training began"
+        recorder.write(types.Stopped, summary={"step": recorder.step, "reason": reason})
+        raise StoppedError(reason) from None
     except Exception as error:
         traceback.print_exc()
         translated = translate(error)
@@ -45,7 +51,7 @@ def translate(error: BaseException) -> TuiwizError:
         return DoesNotFitError(
             f"out of memory: {_first_line(error)}", hint="lower batch.micro; `tuiwiz plan` shows what fits"
         )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return MachineLacksError("the disk is full", hint="free some space, then `tuiwiz resume` goes on")
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         where = f" {error.filename}" if error.filename else ""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from tuiwiz.data.tokens import Tokens
 from tuiwiz.executor.evaluate import dropout_off
 
 LEAST_SHARED = 8
@@ -76,6 +79,27 @@ def generate(
         if recompute:
             causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return answers
+
+
+def stop_ids(model_folder: Path, tokens: Tokens) -> frozenset[int]:
+    """Tokens that end an answer: those of the generation config and of the model's config, and the end of sequence."""
+    found: set[int] = set() if tokens.eos_id is None else {tokens.eos_id}
+    for name in ("generation_config.json", "config.json"):
+        try:
+            config = json.loads((model_folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        given = config.get("eos_token_id")
+        found |= set(given) if isinstance(given, list) else {given} if isinstance(given, int) else set()
+    return frozenset(found)
+
+
+def until_stop(ids: Sequence[int], stop: Collection[int]) -> list[int]:
+    """The tokens before the first one that ends an answer."""
+    for place, token in enumerate(ids):
+        if token in stop:
+            return list(ids[:place])
+    return list(ids)
 
 
 def _shared(prompts: Sequence[Sequence[int]]) -> int:

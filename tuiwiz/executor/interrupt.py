@@ -20,13 +20,16 @@ class Interrupts:
     """What the loop asks after every step: stop, save, wait?"""
 
     def __init__(self) -> None:
+        self.at_borders = False
+        """Whether there are step borders to wait for; before, a signal interrupts whatever is going on."""
         self.stop_reason = ""
         self.checkpoint = False
         self.evaluate = False
         self._signals = 0
 
     def install(self) -> None:
-        """SIGHUP is ignored; the first SIGTERM or SIGINT ends the run after its step, a second one at once."""
+        """SIGHUP is ignored; the first SIGTERM or SIGINT ends the run after its step (before training: by
+        KeyboardInterrupt), a second one at once."""
         if threading.current_thread() is not threading.main_thread():
             return
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -38,6 +41,13 @@ class Interrupts:
         if self._signals > 1:
             os._exit(int(ExitCode.INTERRUPTED_TWICE))
         self.stop_reason = f"asked by {signal.Signals(number).name}"
+        if not self.at_borders:
+            raise KeyboardInterrupt(self.stop_reason)
+
+    def check(self) -> None:
+        """Before training: end now if that was asked for and a library swallowed the interrupt."""
+        if self.stop_reason and not self.at_borders:
+            raise KeyboardInterrupt(self.stop_reason)
 
     def poll(self, recorder: Recorder) -> None:
         """Take the pending requests and answer each by an event; returns when the run may go on or must stop."""

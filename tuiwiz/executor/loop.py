@@ -71,6 +71,7 @@ def train(run: Trainer) -> str:
     progress = run.progress
     if progress.step == 0:
         _evaluate(run)
+    run.interrupts.at_borders = True
     run.recorder.stage("training", progress.step, run.total)
     while progress.step < run.total:
         started = time.perf_counter()

@@ -1,17 +1,106 @@
-"""Predicted against actual memory, after the second step."""
+"""Predicted against actual memory, after the second step: by then gradients and optimizer states exist."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
+
+from tuiwiz.base.errors import TuiwizError
 from tuiwiz.events import types
 
 if TYPE_CHECKING:
     from tuiwiz.executor.loop import Trainer
+    from tuiwiz.memory.plan import Plan
+
+MOVING = ("activations", "logits", "temporary")
 
 
 def report_memory(run: Trainer, model: Path) -> None:
-    """Write the `memory` event: the plan's items beside what the device measured in all."""
-    _, peak = run.device.memory()
-    run.recorder.write(types.Memory, predicted={}, actual={"total": peak}, limiting="")
+    """Write the `memory` event: the plan's items beside what the device measured; both sum to their totals."""
+    plan = _plan(run, model)
+    predicted = {name: size for name, size in plan.items.items() if size} if plan is not None else {}
+    run.recorder.write(
+        types.Memory,
+        predicted=predicted,
+        actual=actual_items(run, predicted),
+        limiting=plan.limiting if plan is not None else "",
+    )
+
+
+def _plan(run: Trainer, model: Path) -> Plan | None:
+    """The planner's word on this run, with the rows as they are; None where it does not know the model."""
+    from tuiwiz.catalog.config import read_shape
+    from tuiwiz.catalog.machine import this_device
+    from tuiwiz.memory.plan import plan
+
+    lengths = sorted(run.train_rows.lengths_of(range(len(run.train_rows))))
+    if not lengths:
+        return None
+    at = {"p50": len(lengths) // 2, "p95": int(0.95 * (len(lengths) - 1)), "max": len(lengths) - 1}
+    try:
+        shape = read_shape(model)
+        return plan(run.bundle, shape, this_device(), {name: lengths[i] for name, i in at.items()}, rows=len(lengths))
+    except TuiwizError:
+        return None
+
+
+def actual_items(run: Trainer, predicted: dict[str, int]) -> dict[str, int]:
+    """The measured peak by items. Bytes of tensors that are still there are counted.
+
+    Those of the forward and backward pass are gone again and taken as predicted; what then remains is `reserve`: gaps
+    between blocks. Where less was measured than that, all that remains is `activations`.
+    """
+    weights, constants, adapter, trained = _tensors(run)
+    found = {
+        "weights": weights,
+        "quantization_constants": constants,
+        "adapter": adapter,
+        "gradients": trained,
+        "optimizer": _bytes_of(run.optimizer.state),
+    }
+    peak, context = run.device.held()
+    # A processor's libraries are pages like all others: what they hold is taken as predicted.
+    found["context"] = context if run.device.is_cuda else min(peak, predicted.get("context", 0))
+    rest = peak - sum(found.values())
+    moving = {name: predicted.get(name, 0) for name in MOVING}
+    if not predicted or rest < sum(moving.values()):
+        found["activations"] = max(0, rest)
+        if rest < 0:
+            # The peak came before all of these were there together.
+            found["gradients"] = max(0, found["gradients"] + rest)
+    else:
+        found |= moving
+        found["reserve"] = rest - sum(moving.values())
+    return {name: size for name, size in found.items() if size}
+
+
+def _tensors(run: Trainer) -> tuple[int, int, int, int]:
+    """Bytes of base weights, of their quantisation constants, of the adapter, and of what is trained."""
+    names = {id(parameter) for parameter in run.weights.values()}
+    trained = sum(parameter.nbytes for parameter in run.weights.values())
+    weights, constants = 0, 0
+    for parameter in run.model.parameters():
+        if id(parameter) not in names:
+            weights += parameter.nbytes
+            constants += _constants(getattr(parameter, "quant_state", None))
+    if run.bundle.adapter.method == "full":
+        return trained, 0, 0, trained
+    return weights, constants, trained, trained
+
+
+def _constants(state: Any) -> int:
+    """Bytes of a bitsandbytes quantisation state and, with double quantisation, of the one inside it."""
+    if state is None:
+        return 0
+    scales = getattr(state, "absmax", None)
+    return (scales.nbytes if isinstance(scales, torch.Tensor) else 0) + _constants(getattr(state, "state2", None))
+
+
+def _bytes_of(value: Any) -> int:
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    if isinstance(value, dict):
+        return sum(_bytes_of(item) for item in value.values())
+    return 0

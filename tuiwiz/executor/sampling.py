@@ -9,7 +9,7 @@ from tuiwiz.base.files import write_atomic
 from tuiwiz.data.tokens import Tokens
 from tuiwiz.data.types import Encoded
 from tuiwiz.events import types
-from tuiwiz.executor.generate import generate
+from tuiwiz.executor.generate import generate, stop_ids, until_stop
 
 if TYPE_CHECKING:
     from tuiwiz.executor.loop import Trainer
@@ -27,6 +27,7 @@ class Sampler:
         self._tokens = Tokens(model)
         rows = [row for row in run.held_out if 0 < len(row.prompt_ids) <= LONGEST_PROMPT and row.answer_ids]
         self._rows: list[Encoded] = rows[: run.bundle.evaluation.samples]
+        self._stop = stop_ids(model, self._tokens)
         self._base: list[str] = []
         between = [step for step in evaluation_steps if 0 < step < run.total]
         # Before, in the middle, after: sampling at every evaluation would cost more than the evaluation itself.
@@ -41,9 +42,7 @@ class Sampler:
         run = self._run
         run.recorder.stage("sampling", 0, len(self._rows))
         answers = [row.answer_ids for row in self._rows]
-        stop = {answer[-1] for answer in answers} | (
-            {self._tokens.eos_id} if self._tokens.eos_id is not None else set()
-        )
+        stop = self._stop
         budget = min(LONGEST_ANSWER, 2 * max(len(answer) for answer in answers) + 8)
         with run.autocast():
             found = generate(
@@ -57,7 +56,7 @@ class Sampler:
         if step == 0:
             self._base = now
         prompts = self._tokens.decode_batch([row.prompt_ids for row in self._rows])
-        expected = self._tokens.decode_batch([answer[:-1] for answer in answers])
+        expected = self._tokens.decode_batch([until_stop(answer, stop) for answer in answers])
         for index, prompt in enumerate(prompts):
             base = self._base[index] if index < len(self._base) else ""
             run.recorder.write(

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tuiwiz.base import places
-from tuiwiz.base.errors import InvalidError
+from tuiwiz.catalog.sources import fetch, locate
 from tuiwiz.executor.quiet import prepare_environment
 from tuiwiz.spec.bundle import Bundle
 
 
 def model_folder(bundle: Bundle, base: Path, progress: Callable[[str, int, int], None]) -> Path:
-    """A folder with weights and tokenizer of `model.source`; a relative source starts at `base`."""
-    source = bundle.model.source
-    for folder in (base / source, places.cache() / "models" / source):
-        if (folder / "config.json").is_file():
-            prepare_environment(offline=True)
-            return folder
-    raise InvalidError(f"there is no model {source}")
+    """A folder with weights and tokenizer of `model.source`; a relative source starts at `base`.
+
+    Raises:
+        InvalidError, MachineLacksError, UsageError: as `catalog.sources.fetch`.
+    """
+    source, revision = bundle.model.source, bundle.model.revision
+    # Decided before the hub's client is loaded, which reads its settings once.
+    prepare_environment(offline=locate(source, revision, base).has_weights)
+    return fetch(source, revision, base, progress)

@@ -22,6 +22,7 @@ from tuiwiz.events.job import read_job
 from tuiwiz.events.process import write_process
 from tuiwiz.events.reader import EventReader
 from tuiwiz.events.view import RunView
+from tuiwiz.executor.interrupt import Interrupts
 from tuiwiz.executor.record import Recorder
 from tuiwiz.executor.source import model_folder
 from tuiwiz.spec.bundle import Bundle
@@ -34,11 +35,14 @@ def run(path: Path) -> int:
 
     folder = RunFolder(path)
     job = read_job(path)
-    write_process(folder.pid)
-    folder.control.mkdir(exist_ok=True)
+    interrupts = Interrupts()
     with Recorder(folder) as recorder, reporting(recorder):
-        bundle = read_bundle(folder.bundle)
+        interrupts.install()
         recorder.stage("loading", note="model files")
+        # After the first event, and only by whom the event file belongs to.
+        write_process(folder.pid)
+        folder.control.mkdir(exist_ok=True)
+        bundle = read_bundle(folder.bundle)
         base = Path(job.get("bundle_folder") or path)
         weights = model_folder(bundle, base, lambda what, done, total: recorder.stage(what, done, total))
         recorder.stage("tokenizing")
@@ -53,13 +57,14 @@ def run(path: Path) -> int:
             place = problem.place()
             level = "warning" if problem.severity != "info" else "info"
             recorder.log(f"{place + ': ' if place else ''}{problem.message}", level)
-        return _train(folder, recorder, bundle, base, weights, prepared, resume=bool(job.get("resume")))
+        return _train(folder, recorder, interrupts, bundle, base, weights, prepared, resume=bool(job.get("resume")))
     return int(ExitCode.INTERNAL)
 
 
 def _train(
     folder: RunFolder,
     recorder: Recorder,
+    interrupts: Interrupts,
     bundle: Bundle,
     base: Path,
     weights: Path,
@@ -74,7 +79,6 @@ def _train(
     from tuiwiz.executor.closing import finish, stop
     from tuiwiz.executor.device import choose_device, set_threads
     from tuiwiz.executor.evaluate import evaluation_steps
-    from tuiwiz.executor.interrupt import Interrupts
     from tuiwiz.executor.loop import Trainer, train
     from tuiwiz.executor.memory import report_memory
     from tuiwiz.executor.model import add_adapters, enable_checkpointing, load_base, trainable
@@ -83,8 +87,7 @@ def _train(
     from tuiwiz.executor.provenance import resolve, write_environment
     from tuiwiz.executor.sampling import Sampler
 
-    interrupts = Interrupts()
-    interrupts.install()
+    interrupts.check()
     threads = set_threads()
     device = choose_device(bundle)
     seed_everything(bundle.seed)
@@ -179,6 +182,7 @@ def _train(
         after_step=lambda step: None,
         progress=progress,
     )
+    interrupts.check()
     sampler = Sampler(trainer, weights, steps)
     trainer.sample = sampler.at
     trainer.after_step = lambda step: report_memory(trainer, weights) if step == progress.step == 2 else None

@@ -44,11 +44,6 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     def compute_bytes(self) -> int:
         return COMPUTE_BYTES[self.compute]
 
-    @property
-    def autocast(self) -> bool:
-        """Whether fp32 weights are trained while products are computed in 16 bits."""
-        return self.method == "full" and self.compute != "fp32"
-
 
 def setting_of(bundle: Bundle, device: Device, longest: int | None = None) -> Setting:
     """The setting that a bundle asks for on a device; rows are no longer than `longest` tokens, if that is known."""

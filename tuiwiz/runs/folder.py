@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -14,10 +16,11 @@ from tuiwiz.bundle.diff import diff
 from tuiwiz.bundle.digest import digest
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.bundle.write import write_bundle
-from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.control import clear
+from tuiwiz.events.folder import BUNDLE, CONTROL, JOB, RunFolder
 from tuiwiz.events.job import read_job, write_job
 from tuiwiz.events.process import is_alive, read_process
-from tuiwiz.runs.names import new_folder, register
+from tuiwiz.runs.names import new_folder, register, run_root
 from tuiwiz.runs.registry import view_of
 
 
@@ -54,7 +57,7 @@ def prepare(bundle: Path | None, *, out: Path | None = None, sets: Sequence[str]
         _refuse_living(RunFolder(out))
         if resume and RunFolder(out).bundle.is_file():
             return _take_up(RunFolder(out), bundle, sets)
-        if out.exists() and any(out.iterdir()):
+        if _has_content(out):
             raise UsageError(f"{out} is not empty", hint="name another folder, or continue the run in it with --resume")
     if bundle is None:
         raise UsageError(f"there is no run in {out}", hint="name the bundle: tuiwiz run BUNDLE --out DIR --resume")
@@ -62,18 +65,24 @@ def prepare(bundle: Path | None, *, out: Path | None = None, sets: Sequence[str]
     changed = apply_sets(given, sets)
     path = out or new_folder(changed.name, digest(changed))
     folder = RunFolder(path)
+    existed = path.exists()
     text = bundle.read_text(encoding="utf-8-sig") if changed is given else write_bundle(changed)
     try:
         write_atomic(folder.bundle, text)
         folder.control.mkdir(exist_ok=True)
         write_job(path, "train", {"bundle_folder": str(bundle.resolve().parent), "resume": False})
-        register(path)
     except OSError as error:
+        _empty(path, remove=not existed)
         raise MachineLacksError(
             f"the run folder {path} cannot be written: {error.strerror or error}",
             hint="name a folder that you may write to with --out",
         ) from error
-    return Ready(path, False, note="no run to resume there yet: starting at step 0" if resume else "")
+    notes = ["no run to resume there yet: starting at step 0"] if resume else []
+    try:
+        register(path)
+    except OSError as error:
+        notes.append(f"the run is found by its path only, since {run_root()} cannot be written: {error.strerror}")
+    return Ready(path, False, note="; ".join(notes))
 
 
 def take_up(folder: RunFolder) -> Ready:
@@ -105,7 +114,9 @@ def _take_up(folder: RunFolder, bundle: Path | None, sets: Sequence[str]) -> Rea
         job = read_job(folder.path) if folder.job.exists() else {"bundle_folder": str(folder.path)}
         write_job(folder.path, "train", {"bundle_folder": job.get("bundle_folder"), "resume": True})
         folder.exit.unlink(missing_ok=True)
+        folder.pid.unlink(missing_ok=True)
         folder.control.mkdir(exist_ok=True)
+        clear(folder)
     except OSError as error:
         raise MachineLacksError(
             f"the run folder {folder.path} cannot be written: {error.strerror or error}",
@@ -114,6 +125,27 @@ def _take_up(folder: RunFolder, bundle: Path | None, sets: Sequence[str]) -> Rea
     if not any(folder.checkpoints.glob("step-*")):
         return Ready(folder.path, True, note="no checkpoint yet: starting at step 0")
     return Ready(folder.path, True)
+
+
+def _empty(folder: Path, *, remove: bool) -> None:
+    """Take back a preparation that failed, so that nothing half-written stays."""
+    for name in (BUNDLE, JOB, CONTROL):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        with suppress(OSError):
+            (folder / name).unlink()
+    if remove:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _has_content(folder: Path) -> bool:
+    try:
+        return folder.exists() and any(folder.iterdir())
+    except OSError as error:
+        raise MachineLacksError(
+            f"the run folder {folder} cannot be read: {error.strerror}",
+            hint="name a folder that you may write to with --out",
+        ) from error
 
 
 def _refuse_living(folder: RunFolder) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from tuiwiz.base.errors import ExitCode, MachineLacksError, RunFailedError, Tuiw
 from tuiwiz.base.text import clean_line
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.job import read_result, write_job
-from tuiwiz.events.process import read_exit
+from tuiwiz.events.process import read_exit, read_process
 
 EXECUTOR = "TUIWIZ_EXECUTOR_COMMAND"
 """Only for tests: another command in place of `python -m tuiwiz.executor`, its words parted by line breaks."""
@@ -25,6 +27,9 @@ ALLOCATOR: dict[str, str] = {
     # Variable lengths fragment the default CUDA allocator by a factor of two and more.
     "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
 }
+
+IN_CHARGE_S = 15.0
+"""How long a detached start waits for the executor to name itself; it takes under a second on an idle machine."""
 
 
 def executor_environment() -> dict[str, str]:
@@ -51,15 +56,22 @@ def executor_command(job: str, folder: Path) -> list[str]:
 def start(folder: RunFolder, *, detach: bool) -> subprocess.Popen[bytes]:
     """Start the supervisor of a prepared run, which starts the executor.
 
-    Detached, both survive the caller, its terminal and its session. Otherwise SIGTERM to the returned process stops the
+    Detached, it returns when the executor is in charge or has ended, so that whoever looks next sees the run; both
+    survive the caller, its terminal and its session. Otherwise SIGTERM to the returned process stops the
     run after its step, a second one at once; and the end of the caller counts as SIGTERM. Standard output and error go
     to `run.log`, standard input is empty.
     """
     command = [sys.executable, "-m", "tuiwiz.runs.supervise", "train", str(folder.path)]
     if not detach:
         command += ["--parent", str(os.getpid())]
-    with folder.log.open("ab") as log:
-        return subprocess.Popen(
+    try:
+        log = folder.log.open("ab")
+    except OSError as error:
+        raise MachineLacksError(
+            f"{folder.log} cannot be written: {error.strerror}", hint="check the folder's permissions"
+        ) from error
+    with log:
+        supervisor = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -68,20 +80,28 @@ def start(folder: RunFolder, *, detach: bool) -> subprocess.Popen[bytes]:
             start_new_session=True,
             env=executor_environment(),
         )
+    end = time.monotonic() + IN_CHARGE_S
+    while detach and read_process(folder.pid) is None and supervisor.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    return supervisor
 
 
-def exit_code(folder: RunFolder) -> int:
-    """The command's exit code after the supervisor ended."""
+def exit_code(folder: RunFolder, supervisor: int | None = None) -> int:
+    """The command's exit code after the supervisor ended, with its own code where it could leave no `exit.json`."""
     ended = read_exit(folder.exit)
     if ended is None:
-        return int(ExitCode.RUN_FAILED)
+        return supervisor if supervisor is not None and 0 < supervisor < 128 else int(ExitCode.RUN_FAILED)
     if ended.out_of_memory:
         return int(ExitCode.DOES_NOT_FIT)
+    if ended.signal == "SIGTERM":
+        return int(ExitCode.STOPPED)
     return ended.code if ended.code is not None else int(ExitCode.RUN_FAILED)
 
 
-def run_job(job: str, folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Run a job that is no training run to its end and return its result.
+def run_job(
+    job: str, folder: Path, arguments: dict[str, Any], *, tick: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Run a job that is no training run to its end and return its result; `tick` is called a few times a second.
 
     Raises:
         TuiwizError: the job failed; message, hint and exit code are those that it left.
@@ -98,7 +118,12 @@ def run_job(job: str, folder: Path, arguments: dict[str, Any]) -> dict[str, Any]
             env={**executor_environment(), "TUIWIZ_PARENT": str(os.getpid())},
         )
         try:
-            code = child.wait()
+            while True:
+                try:
+                    code = child.wait(timeout=0.3)
+                    break
+                except subprocess.TimeoutExpired:
+                    tick()
         except BaseException:
             child.terminate()
             child.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,9 @@ def find(name: str | None) -> RunFolder:
         UsageError: there is none, or more than one.
     """
     if name:
-        path = Path(name).expanduser()
-        if path.is_dir() and ((path / "bundle.toml").is_file() or (path / "events.jsonl").is_file()):
-            return RunFolder(path.absolute())
+        path = _as_folder(name)
+        if path is not None:
+            return RunFolder(path)
     known = folders()
     if not known:
         raise UsageError(
@@ -83,6 +84,16 @@ def find(name: str | None) -> RunFolder:
     raise UsageError(
         f"there is no run {name!r}", hint=f"did you mean {close}?" if close else "`tuiwiz runs list` names the runs"
     )
+
+
+def _as_folder(name: str) -> Path | None:
+    """`name` as the path of a run folder, None when it is none."""
+    try:
+        path = Path(name).expanduser().absolute()
+        return path if (path / "bundle.toml").is_file() or (path / "events.jsonl").is_file() else None
+    except (OSError, RuntimeError, ValueError):
+        # Too long for a path, an unknown user's home, a folder that may not be read.
+        return None
 
 
 def _by_bundle_name(known: list[RunFolder], name: str) -> list[RunFolder]:
@@ -119,7 +130,7 @@ def info(folder: RunFolder, view: RunView | None = None) -> RunInfo:
         metrics={
             "first": losses[0] if losses else None,
             "last": losses[-1] if losses else None,
-            "best": min(losses) if losses else None,
+            "best": min((loss for loss in losses if math.isfinite(loss)), default=None),
         },
         peak_bytes=int(peak) if peak else None,
         tokens_per_second=float(speed) if speed else None,

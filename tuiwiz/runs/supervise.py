@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from tuiwiz.base.units import human_bytes
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.process import Exit, die_with_parent, write_exit
 from tuiwiz.runs.launch import executor_command, log_tail
@@ -27,11 +28,13 @@ def main(argv: list[str]) -> int:
     folder = RunFolder(Path(path))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     child: subprocess.Popen[bytes] | None = None
-    asked: list[int] = []
+    asked = 0
 
     def forward(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        if child is not None and child.poll() is None:
+        nonlocal asked
+        if child is None:
+            asked += 1
+        else:
             child.send_signal(signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, forward)
@@ -44,10 +47,15 @@ def main(argv: list[str]) -> int:
         stdin=subprocess.DEVNULL,
         env={**os.environ, "TUIWIZ_PARENT": str(os.getpid())},
     )
-    for _ in asked:
+    # What came before there was a child; from here on each signal is passed on as it comes, and none twice.
+    for _ in range(asked):
         child.send_signal(signal.SIGTERM)
     code = child.wait()
-    write_exit(folder.exit, describe(code, folder, killed_for_memory=oom_kills() > kills_before))
+    try:
+        write_exit(folder.exit, describe(code, folder, killed_for_memory=oom_kills() > kills_before))
+    except OSError as error:
+        # The disk is full or the folder has gone; the exit code still says how it ended.
+        print(f"tuiwiz: exit.json cannot be written: {error}", file=sys.stderr)
     return code if code >= 0 else 128 - code
 
 
@@ -59,8 +67,8 @@ def describe(code: int, folder: RunFolder, *, killed_for_memory: bool) -> Exit:
         return Exit(code=code, message=f"exit code {code}", peak_rss_bytes=peak, log_tail=tail, ended=time.time())
     name = signal.Signals(-code).name
     memory = killed_for_memory and -code == signal.SIGKILL
-    gib = f"{peak / 2**30:.1f} GiB"
-    message = f"killed by the kernel for memory at {gib}" if memory else f"ended by {name}, at most {gib} in use"
+    used = human_bytes(peak)
+    message = f"killed by the kernel for memory at {used}" if memory else f"ended by {name}, at most {used} in use"
     return Exit(
         signal=name,
         message=message,

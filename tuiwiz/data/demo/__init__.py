@@ -7,5 +7,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 TRAIN = FOLDER / "requests-train.jsonl"
 HELD_OUT = FOLDER / "requests-held-out.jsonl"
+EXAMPLES = FOLDER / "requests-examples.jsonl"
+"""One training row an intent, for the prompt with examples."""
 SYSTEM = "You turn a request into one line of JSON."
 """The system turn of every row: it names no action and no key, so that the schema must be learnt from the rows."""

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tuiwiz.data.demo import HELD_OUT, SYSTEM, TRAIN
+from tuiwiz.data.demo import EXAMPLES, HELD_OUT, SYSTEM, TRAIN
 from tuiwiz.data.demo.intents import INTENTS, KINDS, Intent
 
 SEED = 20_250
@@ -51,7 +50,7 @@ def _of_intent(intent: Intent, generator: random.Random, *, held_out: bool) -> I
             if held_out and KINDS[kind].held_out and (slot == new or generator.random() < 0.5):
                 pool = KINDS[kind].held_out
             values[slot] = generator.choice(pool)
-        request = _voiced(re.sub(r"\{(\w+)\}", lambda match: str(values[match[1]]), phrasing), generator)
+        request = _voiced(phrasing.format(**values), generator)
         answer = json.dumps({"action": intent.name, **values}, separators=(",", ":"))
         yield {
             "messages": [
@@ -74,10 +73,14 @@ def _voiced(request: str, generator: random.Random) -> str:
     return request
 
 
-def write(train: Path = TRAIN, held_out: Path = HELD_OUT) -> None:
-    for path, apart in ((train, False), (held_out, True)):
-        lines = [json.dumps(row, ensure_ascii=False) for row in rows(held_out=apart)]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def write(train: Path = TRAIN, held_out: Path = HELD_OUT, examples: Path = EXAMPLES) -> None:
+    trained = rows(held_out=False)
+    first: dict[str, dict[str, Any]] = {}
+    for row in trained:
+        first.setdefault(row["intent"], row)
+    for path, content in ((train, trained), (held_out, rows(held_out=True)), (examples, list(first.values()))):
+        text = "\n".join(json.dumps(row, ensure_ascii=False) for row in content)
+        path.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,100 @@
+"""`tuiwiz plan` and `tuiwiz models list` as people and scripts call them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tuiwiz.cli.main import main
+
+KEYS = {
+    "verdict",
+    "fits",
+    "device_bytes",
+    "usable_bytes",
+    "total_bytes",
+    "low_bytes",
+    "high_bytes",
+    "items",
+    "limiting",
+    "seconds_per_step",
+    "disk_bytes",
+    "choices",
+}
+BUNDLE = """\
+format = 1
+[task]
+kind = "instruct"
+[model]
+source = "qwen3-8b"
+[data]
+train = "train.jsonl"
+[schedule]
+epochs = 1
+[lock.rows]
+"train.jsonl" = 1425
+"""
+
+
+@pytest.fixture(autouse=True)
+def quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+
+
+def test_a_size_and_a_task_are_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--model", "8B", "--task", "chat", "--gpu", "RTX 4090", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) >= KEYS
+    assert sum(found["items"].values()) == found["total_bytes"]
+    choice = found["choices"][0]
+    assert {"method", "rank", "max_length", "micro_batch", "accumulation", "gradient_checkpointing"} <= set(choice)
+    assert {"total_bytes", "tokens_per_second", "fits"} <= set(choice)
+    assert found["seconds_per_step"] is None and found["why"]
+
+
+def test_a_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "b.toml"
+    path.write_text(BUNDLE, encoding="utf-8")
+    assert main(["plan", str(path), "--gpu", "80", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["steps"] == 90 and found["device_bytes"] == 80 << 30
+    assert main(["plan", str(path), "--gpu", "8", "--set", "adapter.method=full"]) == 0
+    text = capsys.readouterr().out
+    assert "does not fit" in text and "Next:" in text
+
+
+def test_people_read_items_and_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--model", "qwen3-8b", "--task", "instruct", "--gpu", "24"]) == 0
+    text = capsys.readouterr().out
+    assert "weights" in text and "micro x accum" in text and "GiB usable" in text
+    assert max(map(len, text.splitlines())) <= 110
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["plan"], 2),
+        (["plan", "--model", "qwen3-8c", "--task", "chat"], 2),
+        (["plan", "--model", "8B", "--task", "chat", "--gpu", "banana"], 2),
+        (["plan", "--model", "someone/unknown", "--task", "chat"], 8),
+        (["plan", "nowhere.toml"], 3),
+    ],
+)
+def test_bad_wishes_get_a_sentence_and_their_code(
+    arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == code
+    assert "tuiwiz: " in capsys.readouterr().err
+
+
+def test_models_by_size(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "list", "--size", "1B", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found and all(0.7e9 < row["parameters"] < 1.4e9 for row in found)
+    assert {"name", "hub", "licence", "gated", "here", "band"} <= set(found[0])
+    assert main(["models", "list"]) == 0
+    assert "qwen3-8b" in capsys.readouterr().out
+    assert main(["models", "list", "--size", "big"]) == 2

@@ -1,0 +1,142 @@
+"""`tuiwiz plan`: will it fit, how long does it take, and which settings fit instead. Needs no GPU and no weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from tuiwiz.catalog.gpus import Device
+    from tuiwiz.memory.plan import Plan
+    from tuiwiz.spec.bundle import Bundle
+
+BAR = 12
+ROWS = 14
+
+
+def register(app: typer.Typer) -> None:
+    @app.command("plan")
+    def plan(
+        bundle: Path | None = typer.Argument(None, help="The bundle file. Left out: --model and --task."),
+        model: str = typer.Option("", "--model", help="A model folder, hub id, known name, or only a size such as 8B."),
+        task: str = typer.Option("", "--task", help="chat, instruct or pretrain."),
+        method: str = typer.Option("", "--method", help="qlora (left out), lora or full."),
+        gpu: str = typer.Option("", "--gpu", help="Plan for this card, by name or GiB. Left out: this machine."),
+        sets: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a value before planning."),
+        as_json: bool = typer.Option(False, "--json", help="One JSON document."),
+    ) -> None:
+        """Say whether a run fits, item by item, and list the settings that do, fastest first."""
+        from tuiwiz.base.errors import UsageError
+        from tuiwiz.cli.output import emit_json
+
+        if bundle is not None:
+            if model or task or method:
+                raise UsageError("a bundle names model, task and method itself", hint="use --set to change a value")
+            found = _of_bundle(bundle, gpu, sets)
+        else:
+            if not model:
+                raise UsageError("nothing to plan", hint="tuiwiz plan BUNDLE, or tuiwiz plan --model 8B --task chat")
+            found = _of_model(model, task or "instruct", method, gpu, sets)
+        if as_json:
+            emit_json(found)
+        else:
+            _show(found)
+
+
+def _of_bundle(path: Path, gpu: str, sets: list[str]) -> Plan:
+    from tuiwiz.base.errors import MachineLacksError
+    from tuiwiz.bundle.change import apply_sets
+    from tuiwiz.bundle.read import read_bundle
+    from tuiwiz.catalog.sources import locate
+    from tuiwiz.memory.plan import plan
+
+    bundle = apply_sets(read_bundle(path), sets)
+    located = locate(bundle.model.source, bundle.model.revision, path.resolve().parent)
+    if located.shape is None:
+        raise MachineLacksError(
+            f"nothing is known of {bundle.model.source} on this machine",
+            hint="`tuiwiz models get` fetches it; a size such as 8B can be planned without",
+        )
+    return plan(bundle, located.shape, _device(gpu), None, _rows(bundle))
+
+
+def _rows(bundle: Bundle) -> int | None:
+    """Training rows by the bundle's lock, less the share that is held out."""
+    if bundle.lock is None or not isinstance(bundle.data.train, str):
+        return None
+    rows = bundle.lock.rows.get(bundle.data.train)
+    if not rows or bundle.validation.path is not None:
+        return rows
+    held_out = round(rows * (bundle.validation.fraction or 0.0))
+    return max(1, rows - min(held_out, bundle.validation.max_rows or held_out))
+
+
+def _of_model(model: str, task: str, method: str, gpu: str, sets: list[str]) -> Plan:
+    """The plan of what the wizard would compose with no data known yet."""
+    import msgspec
+
+    from tuiwiz.base.errors import InvalidError, MachineLacksError
+    from tuiwiz.bundle.change import parse_set
+    from tuiwiz.wizard.compose import Answers, compose
+    from tuiwiz.wizard.facts import Facts, model_facts
+
+    known = model_facts(model, None, Path())
+    if known.shape is None:
+        raise MachineLacksError(f"nothing is known of {model} on this machine", hint="plan with a size, such as 8B")
+    answers = Answers(
+        task=task, model=model, method=method or None, gpu=gpu or None, sets=dict(parse_set(text) for text in sets)
+    )
+    facts = Facts(shape=known.shape, model_chosen=known.chosen, device=_device(gpu))
+    composed = compose(answers, facts)
+    if composed.plan is None:
+        problems = [problem for problem in composed.problems if problem.severity == "error"]
+        message = problems[0].message if problems else f"{method} cannot be planned yet"
+        raise InvalidError(message, problems=problems)
+    notes = (known.note, *composed.plan.notes) if known.note else composed.plan.notes
+    return msgspec.structs.replace(composed.plan, choices=composed.choices or composed.plan.choices, notes=notes)
+
+
+def _device(gpu: str) -> Device:
+    from tuiwiz.catalog.gpus import find_device
+    from tuiwiz.catalog.machine import this_device
+
+    return find_device(gpu) if gpu else this_device()
+
+
+def _show(plan: Plan) -> None:
+    from tuiwiz.base.units import gib, human_bytes
+    from tuiwiz.cli.output import say
+    from tuiwiz.memory.plan import time_words
+
+    words = {"fits": "It fits", "tight": "It is tight", "no": "It does not fit"}[plan.verdict]
+    spare = plan.usable_bytes - plan.total_bytes
+    room = f"{gib(spare)} to spare" if spare >= 0 else f"{gib(-spare)} too much"
+    time = time_words(plan)
+    say(f"{plan.model} on {plan.device}")
+    say(f"{words}: {gib(plan.total_bytes)} of {gib(plan.usable_bytes)} usable, {room}{'; ' + time if time else ''}")
+    say(f"  between {gib(plan.low_bytes)} and {gib(plan.high_bytes)}, limited by {plan.limiting}")
+    for other in plan.others:
+        say(f"  {other}")
+    say()
+    largest = max(plan.items.values())
+    for name, size in plan.items.items():
+        if size:
+            bar = "#" * max(1, round(BAR * size / largest))
+            say(f"  {name.replace('_', ' '):<23}{human_bytes(size):>11}  {bar}")
+    say(f"  {'disk, for checkpoints':<23}{human_bytes(plan.disk_bytes):>11}")
+    say()
+    say(f"  {'method':<8}{'length':>7}  {'micro x accum':>13}  {'ckpt':<4} {'memory':>10} {'tokens/s':>9}")
+    for choice in plan.choices[:ROWS]:
+        speed = f"{choice.tokens_per_second:,.0f}" if choice.tokens_per_second else "-"
+        batch = f"{choice.micro_batch} x {choice.accumulation}"
+        on = "on" if choice.gradient_checkpointing else "off"
+        head = f"  {choice.method:<8}{choice.max_length:>7,}  {batch:>13}  {on:<4}"
+        line = f"{head} {gib(choice.total_bytes):>10} {speed:>9}"
+        say(line if choice.fits else f"{line}  no")
+    if plan.next_step:
+        say()
+        say(f"Next: {plan.next_step}")
+    for note in plan.notes:
+        say(f"Note: {note}")

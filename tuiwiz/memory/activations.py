@@ -1,0 +1,128 @@
+"""What one decoder layer keeps for its backward pass, in bytes, from what its operations save."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tuiwiz.catalog.shapes import ModelShape, Projection
+from tuiwiz.memory.setting import Setting
+from tuiwiz.memory.stack import Stack
+
+ATTENTION = ("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj")
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """Bytes of one micro-batch.
+
+    `layer`: all that one layer saves. `checkpoint`: the inputs of all layers, kept by checkpointing. `final`: the last
+    norm and hidden state. `working`: gradients and a dequantised weight while one layer goes backward, with the
+    attention's own; `working_of_mlp`: the same for its MLP half. `compute_copies`: 16-bit copies of fp32 weights.
+    """
+
+    layer: float
+    checkpoint: float
+    final: float
+    working: float
+    working_of_mlp: float
+    compute_copies: float
+
+
+def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
+    """See `Saved`. All of it is proportional to the tokens, but for eager attention, which grows with their square."""
+    tokens, compute = setting.tokens, setting.compute_bytes
+    full = setting.method == "full"
+    # fp32 norms lift the residual stream to fp32, and so do fp32 embeddings under autocast.
+    autocast = stack.autocast(setting)
+    wide = (full and stack.masters_bytes == 4) or (stack.wide_norms and not full)
+    stream = 4 if wide else compute
+    linear_out = 4 if stack.wide_norms and setting.method == "qlora" else compute
+    attention = _norms(shape, full, stream) / 2 + _attention(shape, setting, linear_out)
+    mlp = _norms(shape, full, stream) / 2 + linear_out * (3 if shape.family.gated else 2) * _width(shape)
+    if full:
+        attention += _inputs_kept(shape, setting, autocast, attention_half=True)
+        mlp += _inputs_kept(shape, setting, autocast, attention_half=False)
+    else:
+        attention += _adapter(shape, setting, stack, attention_half=True)
+        mlp += _adapter(shape, setting, stack, attention_half=False)
+    scores = setting.micro * shape.heads * setting.length**2 if setting.attention == "eager" else 0
+    kept_scores = scores * (4 if linear_out == 4 else 4 + linear_out)
+    backward_scores = scores * (16 if linear_out == 4 else 14)
+    layer = tokens * (attention + mlp) + kept_scores
+    largest = max(one.inputs * one.outputs for one in shape.projections)
+    dequantised = largest * (compute + 4 / 64) if setting.method == "qlora" else 0.0
+    mlp_work = tokens * (2 * stream * shape.hidden + 3 * linear_out * _width(shape)) + dequantised
+    attention_work = (
+        tokens * (attention + 2 * stream * shape.hidden) + backward_scores + dequantised - layer if scores else 0.0
+    )
+    return Saved(
+        layer=layer,
+        checkpoint=tokens * stream * shape.hidden * shape.layers,
+        final=tokens * shape.hidden * (2 * stream + 4),
+        working=max(mlp_work, attention_work),
+        working_of_mlp=max(mlp_work, backward_scores - kept_scores),
+        # Autocast keeps the copies of the forward pass until it ends, and the graph keeps those it needs.
+        compute_copies=shape.linear_parameters * compute if autocast else 0.0,
+    )
+
+
+def _width(shape: ModelShape) -> int:
+    """Width of the MLP that one token passes through, over all experts it uses."""
+    if not shape.experts:
+        return shape.intermediate
+    return shape.active_experts * shape.expert_intermediate + shape.shared_intermediate
+
+
+def _norms(shape: ModelShape, full: bool, stream: int) -> float:
+    """Bytes a token of all norms of a layer: the fp32 input and, where its weight is trained, the normalised one."""
+    norm = 4 * shape.hidden + 4 + (stream * shape.hidden if full else 0)
+    heads = 0.0
+    if shape.family.qk_norm != "none":
+        heads = (shape.query + shape.key_value) * (4 + (stream if full else 0))
+    return shape.family.norms * norm + heads
+
+
+def _attention(shape: ModelShape, setting: Setting, linear_out: int) -> float:
+    """Bytes a token of queries, keys, values and output; plain kernels see keys and values once per query head."""
+    if setting.attention == "flash":
+        return setting.compute_bytes * (2 * shape.query + 2 * shape.key_value) + 4 * shape.heads
+    rows = 4 * shape.heads if setting.attention == "sdpa" else 0
+    return linear_out * 4 * shape.query + rows
+
+
+def _uses(shape: ModelShape, one: Projection) -> int:
+    """How many copies of a matrix a token passes through."""
+    return shape.active_experts if one.copies > 1 else 1
+
+
+def _inputs_kept(shape: ModelShape, setting: Setting, autocast: bool, *, attention_half: bool) -> float:
+    """Bytes a token of inputs that trained matrices keep for their gradient.
+
+    Under autocast each matrix that reads the fp32 stream casts it for itself; else they share one input. The input of
+    the attention's output matrix is the attention's own output, which is kept already.
+    """
+    compute = setting.compute_bytes
+    readers = [
+        one
+        for one in shape.projections
+        if _half(one) == attention_half and not one.name.endswith(("o_proj", "down_proj"))
+    ]
+    times = sum(_uses(shape, one) for one in readers) if autocast else 1
+    down = 0 if attention_half else compute * _width(shape)
+    return compute * shape.hidden * times + down
+
+
+def _adapter(shape: ModelShape, setting: Setting, stack: Stack, *, attention_half: bool) -> float:
+    """Bytes a token of what adapters keep: a copy of their input in their own type, and their inner state."""
+    size = stack.adapter_bytes
+    ours = [one for one in shape.targeted(setting.targets) if _half(one) == attention_half]
+    inner = sum(setting.rank * size * _uses(shape, one) for one in ours)
+    dropped = sum(one.inputs * (1 + size) * _uses(shape, one) for one in ours) if setting.dropout else 0
+    if size != setting.compute_bytes or setting.dropout:
+        return inner + dropped + sum(size * one.inputs * _uses(shape, one) for one in ours)
+    shared = {one.inputs for one in ours if not one.name.endswith(("o_proj", "down_proj"))}
+    own = sum(one.inputs * _uses(shape, one) for one in ours if one.name.endswith("down_proj"))
+    return inner + size * (sum(shared) + own)
+
+
+def _half(one: Projection) -> bool:
+    return one.name in ATTENTION

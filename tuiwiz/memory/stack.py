@@ -1,0 +1,46 @@
+"""How a training program spends memory beyond what the model's shape says.
+
+The same run differs by a factor of two between programs, so that the estimate takes these as arguments. `OURS` is the
+executor of this package; the others are there to check the arithmetic against published measurements.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from tuiwiz.memory.setting import Setting
+
+
+class Stack(msgspec.Struct, frozen=True, kw_only=True):
+    """`loss`: `chunked` runs the head on supervised positions only, a chunk at a time; `padded` and `shifted` build all
+    logits, the latter with a copy of them. `adapter_bytes` is the size of an adapter's element, `wide_norms` keeps
+    norms, embeddings and head of a quantised model in fp32, `keeps_logits` holds the logits through the backward pass.
+    `masters_bytes` is the size of an element that `full` trains; `foreach` an optimizer step with a copy of the states.
+    """
+
+    name: str
+    loss: Literal["chunked", "padded", "shifted"] = "chunked"
+    adapter_bytes: int = 4
+    masters_bytes: int = 4
+    wide_norms: bool = False
+    keeps_logits: bool = False
+    foreach: bool = False
+
+    def autocast(self, setting: Setting) -> bool:
+        """Whether fp32 weights are trained while products are computed in 16 bits."""
+        return setting.method == "full" and self.masters_bytes == 4 and setting.compute != "fp32"
+
+
+CHUNK = 256
+"""Positions whose logits exist at one time in the executor's chunked loss."""
+
+OURS = Stack(name="tuiwiz")
+PEFT_LOOP = Stack(name="plain loop with PEFT", loss="padded", foreach=True, keeps_logits=True)
+"""A plain loop over a PEFT model that holds the model's outputs until the backward pass is done."""
+PEFT_KBIT_LOOP = Stack(
+    name="plain loop, prepared for k-bit training", loss="padded", foreach=True, keeps_logits=True, wide_norms=True
+)
+TRL_013 = Stack(name="TRL 0.13", loss="shifted", masters_bytes=2, foreach=True)
+"""TRL of early 2025 with transformers 4.48, pure bf16 weights."""

@@ -1,0 +1,153 @@
+"""Everything that can be known to be wrong with a bundle before a run: model, data, memory, this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from tuiwiz.base.errors import TuiwizError
+from tuiwiz.base.problems import Problem
+from tuiwiz.base.units import human_bytes
+from tuiwiz.catalog.gpus import Device
+from tuiwiz.catalog.machine import this_device
+from tuiwiz.catalog.shapes import ModelShape
+from tuiwiz.catalog.sources import Located, locate
+from tuiwiz.data.types import Prepared
+from tuiwiz.memory.plan import Plan, plan
+from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.derive import total_steps, warmup_steps
+
+_LIBRARIES = {"qlora": ("peft", "bitsandbytes"), "lora": ("peft",), "full": ()}
+
+
+class Preflight(msgspec.Struct, frozen=True, kw_only=True):
+    """`fits` is False when the plan says no; `plan` is None where the model or the data cannot be read."""
+
+    problems: tuple[Problem, ...]
+    fits: bool = True
+    plan: Plan | None = None
+
+
+def preflight(bundle: Bundle, folder: Path) -> Preflight:
+    """Look at everything that `bundle`, whose paths start at `folder`, would meet on this machine."""
+    problems: list[Problem] = []
+    device = this_device()
+    located = _model(bundle, folder, problems)
+    prepared = _data(bundle, folder, located, problems)
+    problems += _machine(bundle, device)
+    if located is None or located.shape is None or prepared is None:
+        return Preflight(problems=tuple(problems))
+    problems += _length(bundle, len(prepared.train))
+    found = _fit(bundle, located.shape, device, prepared, problems)
+    return Preflight(problems=tuple(problems), fits=found.fits, plan=found)
+
+
+def _model(bundle: Bundle, folder: Path, problems: list[Problem]) -> Located | None:
+    try:
+        located = locate(bundle.model.source, bundle.model.revision, folder)
+    except TuiwizError as error:
+        problems += [msgspec.structs.replace(problem, key="model.source") for problem in error.problems]
+        return None
+    if located.kind in ("folder", "gguf") and not located.has_weights:
+        problems.append(
+            Problem(
+                message=f"{bundle.model.source} has no weights that can be trained: {located.note}",
+                key="model.source",
+                hint="name a folder with config.json and *.safetensors",
+            )
+        )
+    elif located.note:
+        problems.append(Problem(severity="info", message=f"{bundle.model.source}: {located.note}", key="model.source"))
+    return located
+
+
+def _data(bundle: Bundle, folder: Path, located: Located | None, problems: list[Problem]) -> Prepared | None:
+    """The data as the run would read it, with the model's tokenizer or the default model's."""
+    from tuiwiz.catalog import embedded
+    from tuiwiz.data.prepare import prepare
+
+    tokenizer = located.folder if located is not None else None
+    if tokenizer is None or not (tokenizer / "tokenizer.json").is_file():
+        if not embedded.is_ready():
+            message = "the data was not read: no tokenizer is on this machine"
+            hint = f"`tuiwiz models get {embedded.NAME}` brings one"
+            problems.append(Problem(severity="warning", message=message, key="data.train", hint=hint))
+            return None
+        tokenizer = embedded.folder()
+        message = "rows are counted with the default model's tokenizer: the model's own is not here"
+        problems.append(Problem(severity="warning", message=message, key="data.max_length"))
+    try:
+        prepared = prepare(bundle, folder, tokenizer, tokenizer_name=bundle.model.source)
+    except TuiwizError as error:
+        problems += error.problems
+        return None
+    problems += prepared.problems
+    return prepared
+
+
+def _length(bundle: Bundle, rows: int) -> list[Problem]:
+    total = total_steps(rows, bundle.batch.effective, bundle.schedule.epochs, bundle.schedule.steps)
+    warmup = warmup_steps(bundle.schedule.warmup, total)
+    if warmup >= total:
+        return [
+            Problem(
+                message=f"a warm-up of {warmup} steps never ends in a run of {total}",
+                key="schedule.warmup",
+                hint="use a share of the run, such as 0.03",
+            )
+        ]
+    if 2 * warmup >= total and warmup:
+        message = f"the warm-up takes {warmup} of {total} steps"
+        return [Problem(severity="warning", message=message, key="schedule.warmup", hint="0.03 is usual")]
+    return []
+
+
+def _fit(bundle: Bundle, shape: ModelShape, device: Device, prepared: Prepared, problems: list[Problem]) -> Plan:
+    lengths = prepared.profile.lengths
+    measured = {"p50": lengths.p50, "p95": lengths.p95, "max": lengths.max}
+    found = plan(bundle, shape, device, measured, len(prepared.train))
+    if found.verdict != "fits":
+        need, have = human_bytes(found.total_bytes), human_bytes(found.usable_bytes)
+        problems.append(
+            Problem(
+                severity="error" if found.verdict == "no" else "warning",
+                message=f"about {need} needed, {have} usable on {device.name}: {found.verdict}",
+                key="batch.micro",
+                hint=found.next_step or "`tuiwiz plan` shows what fits",
+            )
+        )
+    free = shutil.disk_usage(Path.home()).free
+    if found.disk_bytes > free:
+        message = f"about {human_bytes(found.disk_bytes)} of disk needed for checkpoints, {human_bytes(free)} free"
+        problems.append(Problem(message=message, key="checkpoint.keep", hint="lower checkpoint.keep"))
+    return found
+
+
+def _machine(bundle: Bundle, device: Device) -> list[Problem]:
+    problems = []
+    for library in _LIBRARIES.get(bundle.adapter.method, ()):
+        if importlib.util.find_spec(library) is None:
+            problems.append(
+                Problem(message=f"{library} is not installed", key="adapter.method", hint=f"pip install {library}")
+            )
+    on_cpu = device.kind == "cpu"
+    if on_cpu and bundle.model.dtype == "fp16":
+        hint = 'set model.dtype = "bf16" or "fp32"'
+        problems.append(Problem(message="fp16 does not train on a CPU", key="model.dtype", hint=hint))
+    if on_cpu and bundle.model.attention == "flash":
+        hint = 'set model.attention = "sdpa"'
+        problems.append(Problem(message="flash attention needs a CUDA device", key="model.attention", hint=hint))
+    if on_cpu and bundle.optimizer.name.startswith("paged"):
+        message = f"{bundle.optimizer.name}: paging means nothing on a CPU, the states stay in memory"
+        problems.append(
+            Problem(
+                severity="warning", message=message, key="optimizer.name", hint='optimizer.name = "adamw" is faster'
+            )
+        )
+    if on_cpu and isinstance(bundle.launch.devices, tuple):
+        message = "launch.devices names a card, but no CUDA device is usable here"
+        problems.append(Problem(message=message, key="launch.devices", hint='use "auto"'))
+    return problems
