@@ -98,7 +98,17 @@ def test_without_a_hub_it_says_so(tmp_path: Path) -> None:
     assert "someone/something" in caught.value.message and embedded.NAME in caught.value.hint
 
 
-@pytest.mark.parametrize(("source", "word"), [("qwen3-8c", "qwen3-8b"), ("./nowhere", "config.json"), ("", "hub id")])
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [
+        ("qwen3-8c", "qwen3-8b"),
+        ("./nowhere", "config.json"),
+        ("", "hub id"),
+        ("a" * 400, "models list"),
+        ("nul\0", "models list"),
+        ("~nobody-here/x/y", "config.json"),
+    ],
+)
 def test_what_is_nothing_is_refused_with_a_hint(tmp_path: Path, source: str, word: str) -> None:
     with pytest.raises(UsageError) as caught:
         locate(source, None, tmp_path)

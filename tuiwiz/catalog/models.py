@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import msgspec
 
@@ -114,9 +113,11 @@ def of_size(parameters: float, is_here: Callable[[Known], bool] | None = None) -
 
 def on_this_machine(known: Known) -> bool:
     """Whether the model's files are here, without asking the network."""
-    from tuiwiz.catalog.sources import locate
+    from tuiwiz.base import places
+    from tuiwiz.catalog.sources import has_weights, hub_cache
 
-    return locate(known.name, None, Path()).has_weights
+    cached = hub_cache(known.hub, None)
+    return has_weights(places.cache() / "models" / known.name) or (cached is not None and has_weights(cached))
 
 
 def _dense(row: tuple[str, str, int, int, int, int, int, int, int, bool, str, bool, int]) -> Known:

@@ -46,15 +46,13 @@ def locate(source: str, revision: str | None, base: Path) -> Located:
     source = source.strip()
     if not source:
         raise UsageError("no model is named", hint="a folder, a hub id or a name from `tuiwiz models list`")
-    path = base / Path(source).expanduser()
-    if path.is_file():
-        return _file(path)
-    if path.is_dir():
-        return _folder(path)
+    path = _path(source, base)
+    if path is not None:
+        return _folder(path) if path.is_dir() else _file(path)
     if source.lower() == embedded.NAME:
         return _embedded()
-    converted = places.cache() / "models" / source.lower()
-    if "/" not in source and (converted / "config.json").is_file():
+    converted = _path(source.lower(), places.cache() / "models") if "/" not in source else None
+    if converted is not None and (converted / "config.json").is_file():
         return msgspec.structs.replace(_folder(converted), kind="cached")
     known = models.find(source)
     if known is not None:
@@ -100,6 +98,15 @@ def has_weights(folder: Path) -> bool:
         return False
 
 
+def _path(source: str, base: Path) -> Path | None:
+    """The file or folder that a source names, None where there is none or no path could be called that."""
+    try:
+        path = base / Path(source).expanduser()
+        return path if path.exists() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
 def _folder(path: Path) -> Located:
     shape = read_shape(path)
     ready = has_weights(path)
@@ -129,7 +136,7 @@ def _embedded() -> Located:
 
 def _hub(hub: str, revision: str | None, known: models.Known | None) -> Located:
     name = known.name if known is not None else hub
-    folder = _cached(hub, revision)
+    folder = hub_cache(hub, revision)
     if folder is not None:
         shape = read_shape(folder, name)
         ready = has_weights(folder)
@@ -152,7 +159,7 @@ def _hub(hub: str, revision: str | None, known: models.Known | None) -> Located:
     return Located(kind="hub", name=name, hub=hub, note=note, revision=revision or "")
 
 
-def _cached(hub: str, revision: str | None) -> Path | None:
+def hub_cache(hub: str, revision: str | None) -> Path | None:
     """The snapshot in the hub's local cache. Its layout is documented, so the slow client is not loaded."""
     home = os.environ.get("HF_HOME") or str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
     cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
