@@ -18,6 +18,7 @@ MOVING = ("activations", "logits", "temporary")
 CUDA_GAPS = 0.10
 CPU_GAPS = {"qlora": 1.05, "lora": 1.05, "full": 0.42}
 """Of a C library's heap, as a share of what moves, measured: short-lived copies between kept blocks leave holes."""
+CPU_GAPS_OF_PASSING = 0.52
 
 
 def context_bytes(shape: ModelShape, setting: Setting, device: Device) -> float:
@@ -31,11 +32,16 @@ def context_bytes(shape: ModelShape, setting: Setting, device: Device) -> float:
     return PYTHON_AND_LIBRARIES + mapped
 
 
-def reserve_bytes(items: Mapping[str, float], setting: Setting, device: Device) -> float:
-    """Gaps between blocks: small with CUDA's expandable segments, larger in a C library's heap."""
+def reserve_bytes(items: Mapping[str, float], setting: Setting, device: Device, passing: float) -> float:
+    """Gaps between blocks: small with CUDA's expandable segments, larger in a C library's heap.
+
+    `passing`: bytes that all layers save in one pass. Checkpointing does not keep them, but they leave holes.
+    """
     moving = sum(items[name] for name in MOVING)
     if device.kind == "cuda":
         return CUDA_GAPS * (moving + items["gradients"]) + 64 * MIB
+    if setting.checkpointing:
+        return CPU_GAPS[setting.method] * moving + CPU_GAPS_OF_PASSING * passing
     return CPU_GAPS[setting.method] * moving
 
 
