@@ -65,15 +65,17 @@ def test_the_thread_reads_only_when_asked_and_stops(tmp_path: Path) -> None:
 
 
 async def test_the_thread_ends_with_its_screen(tmp_path: Path) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     app = run_app_for("run", tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         assert isinstance(app.screen, RunScreen)
         await pilot.press("q")
         await pilot.pause()
-    assert not [thread for thread in threading.enumerate() if "loop" in repr(getattr(thread, "_target", ""))]
-    assert threading.active_count() <= before + 2
+    ours = [thread for thread in threading.enumerate() if thread.name == "follow" and thread not in before]
+    for thread in ours:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in ours)
 
 
 async def test_a_file_that_was_cut_is_read_anew(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -15,6 +16,8 @@ from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
+from tuiwiz.base import places
+from tuiwiz.base.errors import InternalError
 from tuiwiz.ui import keys, theme
 from tuiwiz.ui.glyphs import ASCII, UNICODE, Glyphs, wants_ascii
 
@@ -35,6 +38,7 @@ class WholeCells(ScrollBarRender):
     HORIZONTAL_BARS = [" "]
 
 
+FAILURE_LOG = "screen-failure.log"
 DEMO = -1
 """Result of the app that asks for the demo once the screen is closed."""
 
@@ -87,6 +91,8 @@ class TuiwizApp(App[int]):
         super().__init__(ansi_color=True if theme.no_color() else None)
         self.glyphs: Glyphs = ASCII if wants_ascii(ascii) else UNICODE
         self._first = (screen, kw)
+        self.failure = ""
+        """Traceback of the error that ended the screen."""
         ScrollBar.renderer = WholeCells
         for item in theme.ALL:
             self.register_theme(item)
@@ -128,6 +134,11 @@ class TuiwizApp(App[int]):
             return
         self.exit(0)
 
+    def _fatal_error(self) -> None:
+        """Textual would print a traceback over the terminal; ours goes to a file that `run_app` names."""
+        self.failure = traceback.format_exc()
+        self._close_messages_no_wait()
+
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: the key tables of this screen and of the app, as far as their actions work now."""
         for key in getattr(screen, "KEYS", ()):
@@ -156,10 +167,27 @@ class _Run:
 
 
 def run_app(screen: str = "home", *, ascii: bool | None = None, **kw: Any) -> int:
-    """Show `screen` until the user leaves; returns the exit code. `kw` goes to the screen."""
+    """Show `screen` until the user leaves; returns the exit code. `kw` goes to the screen.
+
+    Raises:
+        InternalError: the screen broke; runs go on.
+    """
     app = TuiwizApp(screen, ascii=ascii, **kw)
     result = app.run()
+    if app.failure:
+        raise InternalError("the screen broke, a bug in tuiwiz; runs go on", hint=_kept(app.failure))
     if result == DEMO:
         # A process of its own: the demo has its own progress display and screen.
         return subprocess.call([sys.executable, "-m", "tuiwiz", "demo"])
-    return int(result or 0) if app.return_code in (0, None) else 1
+    return int(result or 0)
+
+
+def _kept(failure: str) -> str:
+    """Where the traceback was written, or its last line where it could not be."""
+    path = places.logs() / FAILURE_LOG
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(failure, encoding="utf-8")
+    except OSError:
+        return f"please report it: {failure.strip().splitlines()[-1]}"
+    return f"please report it with {path}"

@@ -36,7 +36,7 @@ class Batch:
 
 
 class Follower:
-    """Owns the reader. `deliver` is called in the thread and must only pass the batch on (`call_from_thread`)."""
+    """Owns the reader. `deliver` is called in the thread and must only pass the batch on (`post_message`)."""
 
     def __init__(
         self, folder: RunFolder, deliver: Callable[[Batch], None], clock: Callable[[], float] = time.time

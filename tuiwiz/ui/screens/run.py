@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content, Span
+from textual.message import Message
 from textual.widgets import Static
 
 from tuiwiz.events.fold import fold
@@ -54,6 +56,13 @@ class RunScreen(RunActions):
         "One training run, live or ended. Capital letters act on the run, small ones on this screen. "
         "Closing the screen never touches the run."
     )
+
+    class Came(Message):
+        """One piece of the events file."""
+
+        def __init__(self, batch: Batch) -> None:
+            super().__init__()
+            self.batch = batch
 
     def __init__(
         self, run: Path | RunFolder, *, started_here: bool = False, clock: Callable[[], float] = time.time
@@ -97,7 +106,8 @@ class RunScreen(RunActions):
         yield Line(id="bottom-line")
 
     def on_mount(self) -> None:
-        self.run_worker(self._follower.loop, thread=True, group="follow", exclusive=True, exit_on_error=True)
+        # A daemon and no Textual worker: an application that breaks waits for its workers, and this one waits for it.
+        threading.Thread(target=self._follower.loop, name="follow", daemon=True).start()
         self._follower.ask()
         self.set_interval(PERIOD_S, self._follower.ask)
         self.redraw()
@@ -108,9 +118,11 @@ class RunScreen(RunActions):
     # Following
 
     def _deliver(self, batch: Batch) -> None:
-        """Called in the follower's thread."""
-        if self.is_running:
-            self.app.call_from_thread(self.take, batch)
+        """Called in the follower's thread; posting does not wait for the screen."""
+        self.post_message(self.Came(batch))
+
+    def on_run_screen_came(self, event: Came) -> None:
+        self.take(event.batch)
 
     def take(self, batch: Batch) -> None:
         """Fold one piece of the file and show it, at most twice a second."""

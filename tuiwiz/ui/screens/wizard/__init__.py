@@ -1,0 +1,1 @@
+"""The wizard's screen: one view a step, over `tuiwiz.wizard.session`."""

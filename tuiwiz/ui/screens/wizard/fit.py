@@ -1,0 +1,161 @@
+"""Step Fit: whether the run fits, and the settings that do, fastest first."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tuiwiz.base.text import clean
+from tuiwiz.base.units import GIB, gib, human_duration
+from tuiwiz.memory.plan import Plan
+from tuiwiz.memory.search import Choice
+from tuiwiz.ui.screens.wizard.view import StepView, problem_content
+from tuiwiz.ui.widgets.budget import budget_bar, items_line
+from tuiwiz.ui.widgets.picklist import Pick, PickList
+from tuiwiz.wizard.answers import Composed, Picked
+
+METHODS = {"qlora": "QLoRA", "lora": "LoRA", "full": "full"}
+MOST = 14
+HEADINGS = f"   {'method':<7}{'length':>6}{'micro x accum':>15}  {'ckpt':<5}{'memory':>10}{'tokens/s':>11}{'time':>14}"
+
+
+class FitView(StepView):
+    def compose(self) -> ComposeResult:
+        yield Static(id="fit-verdict")
+        with VerticalScroll(id="fit-body", can_focus=False):
+            yield PickList(id="choices")
+        yield Static(id="fit-notes")
+
+    def first_focus(self) -> Widget:
+        return self.query_one(PickList)
+
+    def entered(self) -> None:
+        self.refresh_view()
+
+    def on_resize(self) -> None:
+        self.refresh_view()
+
+    def refresh_view(self) -> None:
+        composed = self.session.composed
+        verdict, notes = self.query_one("#fit-verdict", Static), self.query_one("#fit-notes", Static)
+        if composed is None or composed.plan is None:
+            waiting = [problem_content(one) for one in self.session.problems]
+            waiting = waiting or [Content("  looking at model and device ...")]
+            verdict.update(Content("\n").join(waiting))
+            notes.update("")
+            self.query_one(PickList).set_picks([])
+            return
+        verdict.update(self._verdict(composed, composed.plan))
+        self._fill(composed)
+        notes.update(self._notes(composed, composed.plan))
+
+    def _verdict(self, composed: Composed, plan: Plan) -> Content:
+        width = self.size.width or 78
+        data = self.session.facts.data
+        rows = f", {data.rows:,} rows, 95 % up to {data.p95} tokens" if data is not None else ""
+        spare = plan.usable_bytes - plan.total_bytes
+        words = {
+            "fits": ("It fits", "$good", f"{gib(spare)} to spare"),
+            "tight": ("It is tight", "$warn", f"only {gib(max(0, spare))} to spare"),
+            "no": ("It does not fit", "$bad", f"{gib(-spare)} too much"),
+        }
+        word, tone, rest = words[plan.verdict]
+        took = "" if plan.seconds is None else f"   about {human_duration(plan.seconds)}"
+        lines = [
+            Content.assemble((clean(f"  {plan.model} on {plan.device}{rows}"), "$dim")),
+            Content.assemble(
+                (f"  {word}: ", f"{tone} bold"),
+                f"{plan.total_bytes / GIB:.1f} of {gib(plan.usable_bytes)} usable, {rest}.",
+                (took, "bold"),
+            ),
+            items_line(plan.items, width, self.glyphs),
+            budget_bar(plan.items, plan.usable_bytes, width, self.glyphs),
+            Content.assemble((HEADINGS, "$dim")),
+        ]
+        return Content("\n").join(lines)
+
+    def _fill(self, composed: Composed) -> None:
+        picks = []
+        present = _present(composed)
+        chosen: str | None = None
+        for number, choice in enumerate(composed.choices[:MOST]):
+            if choice == present:
+                chosen = str(number)
+            picks.append(Pick(str(number), self._row(choice, composed, best=number == 0 and choice.fits)))
+        self.query_one(PickList).set_picks(picks, select=chosen)
+
+    def _row(self, choice: Choice, composed: Composed, *, best: bool) -> Content:
+        speed = f"{choice.tokens_per_second:,.0f}" if choice.tokens_per_second else "-"
+        took = _duration(choice, composed)
+        figures = (
+            f"{METHODS.get(choice.method, choice.method):<7}{choice.max_length:>6}"
+            f"{f'{choice.micro_batch} x {choice.accumulation}':>15}  {'on' if choice.gradient_checkpointing else 'off':<5}"
+            f"{gib(choice.total_bytes):>10}{speed:>11}{took:>14}"
+        )
+        if not choice.fits:
+            return Content.assemble((figures, "$dim"), ("  no", "$bad bold"))
+        return Content.assemble(figures, ("  best", "$good bold") if best else "")
+
+    def _notes(self, composed: Composed, plan: Plan) -> Content:
+        lines = [Content.assemble(("  Limited by: ", "$dim"), clean(plan.limiting or "nothing"))]
+        if plan.next_step:
+            lines.append(Content.assemble(("  ", ""), clean(plan.next_step)))
+        if plan.seconds_per_step is None and plan.why:
+            lines.append(Content.assemble((f"  {clean(plan.why)}", "$dim")))
+        if composed.preset:
+            lines.append(
+                Content.assemble(("  Preset: ", "$dim"), composed.preset, ("   each row brings its own", "$dim"))
+            )
+        return Content("\n").join(lines)
+
+    def on_pick_list_chosen(self, event: PickList.Chosen) -> None:
+        event.stop()
+        self.take(event.value)
+        self.post_message(self.Next())
+
+    def take(self, value: str) -> None:
+        """Take a row: its method brings its own preset, its layout is kept."""
+        composed = self.session.composed
+        if composed is None:
+            return
+        choice = composed.choices[int(value)]
+        if choice == _present(composed):
+            return
+        picked = Picked(
+            micro_batch=choice.micro_batch,
+            gradient_checkpointing=choice.gradient_checkpointing,
+            max_length=choice.max_length,
+        )
+        self.session.answer(method=choice.method, picked=picked)
+
+    def commit(self) -> bool:
+        value = self.query_one(PickList).value
+        if value is not None:
+            self.take(value)
+        return True
+
+
+def _present(composed: Composed) -> Choice | None:
+    """The row that the bundle is set to."""
+    bundle = composed.bundle
+    for choice in composed.choices:
+        if (
+            choice.method == bundle.adapter.method
+            and choice.micro_batch == bundle.batch.micro
+            and choice.gradient_checkpointing == bundle.memory.gradient_checkpointing
+            and choice.max_length == bundle.data.max_length
+        ):
+            return choice
+    return None
+
+
+def _duration(choice: Choice, composed: Composed) -> str:
+    """Time of the whole run at this row's speed, from the plan's own."""
+    plan = composed.plan
+    own = _present(composed)
+    if plan is None or plan.seconds is None or own is None or not own.tokens_per_second or not choice.tokens_per_second:
+        return "-"
+    return human_duration(plan.seconds * own.tokens_per_second / choice.tokens_per_second)

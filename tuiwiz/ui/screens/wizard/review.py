@@ -1,0 +1,90 @@
+"""Step Review: the bundle as it will be written, what differs from the preset, and where it goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from tuiwiz.base.text import clean
+from tuiwiz.bundle.write import write_bundle
+from tuiwiz.spec.keys import flatten
+from tuiwiz.ui.screens.wizard.view import StepView, problem_content
+from tuiwiz.wizard.answers import Composed
+from tuiwiz.wizard.planning import verdict_words
+from tuiwiz.wizard.work import shown
+
+
+class ReviewView(StepView):
+    def compose(self) -> ComposeResult:
+        yield Static("Write the bundle to", classes="dim")
+        yield Input(id="output")
+        with VerticalScroll(id="review-body"):
+            yield Static(id="review-facts")
+            yield Static(id="review-toml")
+
+    def first_focus(self) -> Widget:
+        return self.query_one("#review-body")
+
+    def entered(self) -> None:
+        composed = self.session.composed
+        name = composed.bundle.name if composed is not None else "run"
+        with self.prevent(Input.Changed):
+            self.query_one(Input).value = self.session.draft.output or f"{name}.toml"
+        self.refresh_view()
+
+    @property
+    def output(self) -> Path:
+        typed = self.query_one(Input).value.strip() or "bundle.toml"
+        return (self.session.folder / Path(typed).expanduser()).absolute()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.query_one("#review-body").focus()
+
+    def refresh_view(self) -> None:
+        composed = self.session.composed
+        facts, toml = self.query_one("#review-facts", Static), self.query_one("#review-toml", Static)
+        if composed is None:
+            facts.update(Content("\n").join(problem_content(one) for one in self.session.problems))
+            toml.update("")
+            return
+        facts.update(self._facts(composed))
+        toml.update(Content(clean(self.text(composed))))
+
+    def text(self, composed: Composed) -> str:
+        return write_bundle(
+            composed.bundle, why=composed.why, heading=f"Made by the tuiwiz wizard, preset {composed.preset or 'none'}."
+        )
+
+    def _facts(self, composed: Composed) -> Content:
+        lines = [Content.assemble(("  ", ""), (verdict_words(composed.plan), "bold"))]
+        lines += [problem_content(one) for one in composed.problems if one.severity != "info"][:8]
+        flat = flatten(composed.bundle)
+        differing = [
+            (key, value, flat[key])
+            for key, value in composed.preset_values.items()
+            if key in flat and flat[key] != value
+        ]
+        if composed.preset:
+            lines.append(
+                Content.assemble(
+                    (
+                        f"  differs from preset {composed.preset}:" if differing else f"  as preset {composed.preset}",
+                        "$dim",
+                    )
+                )
+            )
+        for key, before, now in differing:
+            by = composed.origin.get(key, "")
+            lines.append(
+                Content.assemble(
+                    f"    {key:<32} {shown(before)} {self.glyphs.arrow} ", (shown(now), "bold"), (f"  {by}", "$dim")
+                )
+            )
+        lines.append(Content(""))
+        return Content("\n").join(lines)
