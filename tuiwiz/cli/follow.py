@@ -77,9 +77,9 @@ class Follower:
                 return
             time.sleep(POLL_S)
 
-    def close(self) -> None:
+    def close(self, code: int | None = None) -> None:
         """Print a closing `failed` where the executor could not write one itself (an earlier attempt's, that was not
-        printed, does not count)."""
+        printed, does not count). `code`: the exit code, where it is known here."""
         if self._closed:
             return
         ended = read_exit(self.folder.exit)
@@ -88,7 +88,7 @@ class Follower:
             summary = {"step": self.view.step, "reason": "asked before it began"}
             event = types.Stopped(seq=self.view.events, t=time.time(), summary=summary)
         else:
-            summary = died_summary(self.folder, self.view)
+            summary = died_summary(self.folder, self.view, code)
             event = types.Failed(seq=self.view.events, t=time.time(), summary=summary)
         if self._json:
             emit_json(event)
@@ -97,14 +97,15 @@ class Follower:
                 self._out(line)
 
 
-def died_summary(folder: RunFolder, view: RunView) -> dict[str, Any]:
+def died_summary(folder: RunFolder, view: RunView, code: int | None = None) -> dict[str, Any]:
     """The summary of a run whose executor ended without a word."""
     ended = read_exit(folder.exit)
-    message = "the executor ended without a word"
-    hint = f"{folder.log} has its output"
+    message = "the executor ended without a word" + (f" and with exit code {code}" if code else "")
+    hint = f"{folder.log} may have its output; without exit.json, look whether the disk is full"
     tail: tuple[str, ...] = ()
-    code = 6
+    code = code or 6
     if ended is not None:
+        hint = f"{folder.log} has its output"
         message = f"the executor was {ended.message}" if ended.signal else f"the executor ended with {ended.message}"
         tail = ended.log_tail[-5:]
         code = 4 if ended.out_of_memory else ended.code or 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from tuiwiz.base.text import clean_line
@@ -16,11 +17,11 @@ SHARES = 60
 
 
 class Lines:
-    """Remembers what was said, so that a line comes when there is something new. `live`: throttle by the clock; else by
-    the share of the run, so that the history of a long run stays readable."""
+    """Remembers what was said, so that a line comes when there is something new. `live`: what happens from now on is
+    throttled by the clock; history, and a run that is over, by the share of the run, so that it stays readable."""
 
     def __init__(self, *, live: bool) -> None:
-        self._live = live
+        self._live_from = time.time() if live else math.inf
         self._said = 0.0
         self._said_step = -1
         self._stage = ""
@@ -31,9 +32,9 @@ class Lines:
             case types.RunStarted():
                 return self._started(event)
             case types.Stage():
-                return self._stage_line(event)
+                return self._stage_line(event, live=event.t >= self._live_from)
             case types.Metric():
-                return self._metric(event, view)
+                return self._metric(event, view, live=event.t >= self._live_from)
             case types.Eval():
                 return [_eval(event, view)]
             case types.Sample():
@@ -69,20 +70,20 @@ class Lines:
             f"{event.validation_rows:,} held-out rows; {clean_line(event.model)}",
         ]
 
-    def _stage_line(self, event: types.Stage) -> list[str]:
+    def _stage_line(self, event: types.Stage, *, live: bool) -> list[str]:
         new = event.name != self._stage
         self._stage = event.name
         if event.name == "training" or (not new and not self._due()):
             return []
-        if not new and not self._live:
+        if not new and not live:
             return []
         self._said = time.monotonic()
         share = f" {event.done:,}/{event.total:,}" if event.total else ""
         return [f"{event.name:<8}{share}{' ' + clean_line(event.note) if event.note else ''}".rstrip()]
 
-    def _metric(self, event: types.Metric, view: RunView) -> list[str]:
+    def _metric(self, event: types.Metric, view: RunView, *, live: bool) -> list[str]:
         last = event.step >= view.steps
-        if self._live:
+        if live:
             if not last and not self._due():
                 return []
         elif not last and event.step - self._said_step < max(1, view.steps // SHARES):
@@ -97,7 +98,7 @@ class Lines:
             f"rate {human_number(got.get('learning_rate', 0.0))}",
             f"{human_count(got.get('tokens_per_second', 0.0))} tokens/s",
         ]
-        if self._live and eta is not None and not last:
+        if live and eta is not None and not last:
             parts.append(f"{human_duration(eta)} left")
         return ["  ".join(parts)]
 

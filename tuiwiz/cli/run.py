@@ -103,7 +103,7 @@ def run_as_child(ready: Ready, *, as_json: bool, out: Callable[[str], None] | No
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         follower.until(lambda: child.poll() is not None)
-        follower.close()
+        follower.close(exit_code(folder, child.returncode))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,24 @@ def main(argv: list[str]) -> int:
         die_with_parent(int(parent))
     module = importlib.import_module(f"tuiwiz.executor.{JOBS[job]}")
     if job == "train":
-        try:
-            return int(module.run(folder))
-        except TuiwizError as error:
-            print(f"tuiwiz: {error.message}", file=sys.stderr, flush=True)
-            if isinstance(error, StoppedError):
-                # Interrupted in the middle of loading, libraries may not survive their own clean-up.
-                os._exit(int(error.exit_code))
-            return int(error.exit_code)
+        return _train(module, folder)
     return _answer(module, folder)
+
+
+def _train(module: Any, folder: Path) -> int:
+    """Run a training job, which tells everything by events; what escapes before it can is told in the log."""
+    from tuiwiz.executor.failure import translate
+
+    try:
+        return int(module.run(folder))
+    except Exception as error:
+        known = error if isinstance(error, TuiwizError) else translate(error)
+        with suppress(OSError):
+            print(f"tuiwiz: {known.message}", file=sys.stderr, flush=True)
+    if isinstance(known, StoppedError):
+        # Interrupted in the middle of loading, libraries may not survive their own clean-up.
+        os._exit(int(known.exit_code))
+    return int(known.exit_code)
 
 
 def _answer(module: Any, folder: Path) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tuiwiz.base.errors import (
     DoesNotFitError,
     InternalError,
+    InvalidError,
     MachineLacksError,
     RunFailedError,
     StoppedError,
@@ -34,7 +35,9 @@ def reporting(recorder: Recorder) -> Iterator[None]:
         recorder.write(types.Stopped, summary={"step": recorder.step, "reason": reason})
         raise StoppedError(reason) from None
     except Exception as error:
-        traceback.print_exc()
+        with suppress(OSError):
+            # On a full disk the log cannot take it.
+            traceback.print_exc()
         translated = translate(error)
         _tell(recorder, translated)
         raise translated from error
@@ -56,6 +59,12 @@ def translate(error: BaseException) -> TuiwizError:
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         where = f" {error.filename}" if error.filename else ""
         return MachineLacksError(f"cannot write{where}: {error.strerror}", hint="check the folder's permissions")
+    if type(error).__name__ == "SafetensorError":
+        if "os error 28" in str(error):
+            return MachineLacksError("the disk is full", hint="free some space, then `tuiwiz resume` goes on")
+        return InvalidError(
+            f"a safetensors file is damaged: {_first_line(error)}", hint="bring the model's files again"
+        )
     if isinstance(error, RuntimeError):
         return RunFailedError(
             f"training failed: {_first_line(error)}", hint="run.log in the run folder has the details"

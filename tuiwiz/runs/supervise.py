@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -55,7 +56,8 @@ def main(argv: list[str]) -> int:
         write_exit(folder.exit, describe(code, folder, killed_for_memory=oom_kills() > kills_before))
     except OSError as error:
         # The disk is full or the folder has gone; the exit code still says how it ended.
-        print(f"tuiwiz: exit.json cannot be written: {error}", file=sys.stderr)
+        with suppress(OSError):
+            print(f"tuiwiz: exit.json cannot be written: {error}", file=sys.stderr, flush=True)
     return code if code >= 0 else 128 - code
 
 
