@@ -18,7 +18,7 @@ MOVING = ("activations", "logits", "temporary")
 CUDA_GAPS = 0.10
 CPU_GAPS = {"qlora": 1.05, "lora": 1.05, "full": 0.42}
 """Of a C library's heap, as a share of what moves, measured: short-lived copies between kept blocks leave holes."""
-CPU_GAPS_OF_PASSING = 0.52
+CPU_GAPS_OF_PASSING = {"qlora": 0.83, "lora": 0.52, "full": 0.4}
 
 
 def context_bytes(shape: ModelShape, setting: Setting, device: Device) -> float:
@@ -41,7 +41,7 @@ def reserve_bytes(items: Mapping[str, float], setting: Setting, device: Device, 
     if device.kind == "cuda":
         return CUDA_GAPS * (moving + items["gradients"]) + 64 * MIB
     if setting.checkpointing:
-        return CPU_GAPS[setting.method] * moving + CPU_GAPS_OF_PASSING * passing
+        return CPU_GAPS[setting.method] * moving + CPU_GAPS_OF_PASSING[setting.method] * passing
     return CPU_GAPS[setting.method] * moving
 
 
