@@ -158,6 +158,26 @@ def test_killed_outright_it_is_a_crash_that_resume_takes_up(tiny_model: Path, tm
     assert [event.seq for event in events(out)] == list(range(len(events(out))))
 
 
+def test_paused_it_saves_when_asked_without_another_step(tiny_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    bundle = write_bundle(tmp_path / "work", tiny_model, schedule__steps="100000", checkpoint__every="100000")
+    assert tuiwiz("run", bundle, "--out", out, "--detach").returncode == 0
+    process = executor_of(out)
+    eventually(lambda: steps(out) > 2, within_s=90)
+    folder = RunFolder(out)
+    tuiwiz("pause", out)
+    eventually(lambda: info(folder).state == "paused")
+    at = steps(out)
+    tuiwiz("checkpoint", out)
+    eventually(lambda: view_of(folder).checkpoints)
+    eventually(lambda: info(folder).state == "paused")
+    assert steps(out) == at and (folder.checkpoint(at) / "manifest.json").is_file()
+    os.kill(process.pid, signal.SIGTERM)
+    eventually(lambda: gone(process))
+    assert info(folder).state == "stopped", "a paused run can be stopped too"
+    assert view_of(folder).step == at
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 200 kB."""

@@ -91,16 +91,23 @@ def test_a_loss_that_is_no_number_leaves_a_gap_and_never_is_the_best() -> None:
     width=st.floats(0.1, 800),
     n=st.integers(1, 90),
     cut=st.integers(0, 900),
+    more=st.lists(st.floats(allow_nan=True, width=32), max_size=100),
 )
 def test_columns_hold_the_extremes_of_their_points(
-    values: list[float], start: float, width: float, n: int, cut: int
+    values: list[float], start: float, width: float, n: int, cut: int, more: list[float]
 ) -> None:
     series = Series()
     for x, y in enumerate(values):
         series.append(x, y)
+        if x % 97 == 0:
+            # Looked at while it grows, as a live screen does.
+            series.columns(0, x, 3)
     if cut < len(values):
         series.drop_from(cut)
         values = values[:cut]
+        for y in more:
+            series.append(len(values), y)
+            values = [*values, y]
     end = start + width
     lows, highs = series.columns(start, end, n)
     assert len(lows) == len(highs) == n

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 COMMANDS: dict[str, str] = {
     "demo": "demo",
@@ -55,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _full_disk(error, as_json="--json" in args)
         # Typer carries its own copy of click, so its usage errors are told by what they offer, not by class.
         if hasattr(error, "format_message"):
             return _usage_error(error, args)
@@ -111,6 +115,17 @@ def _home(*, ascii: bool | None) -> int:
     from tuiwiz.ui.app import run_app
 
     return run_app(ascii=ascii)
+
+
+def _full_disk(error: OSError, *, as_json: bool) -> int:
+    from tuiwiz.base.errors import ExitCode, MachineLacksError
+    from tuiwiz.cli.output import report
+
+    where = f" where {error.filename} lies" if error.filename else ""
+    with suppress(OSError):
+        # Where standard output itself lies on that disk, only the exit code is left.
+        report(MachineLacksError(f"the disk{where} is full", hint="free some space"), as_json=as_json)
+    return int(ExitCode.MACHINE_LACKS)
 
 
 def _internal_error(*, as_json: bool) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
+from math import isfinite
 
 FAN = 8
 """Points of one level that one entry of the level above covers."""
@@ -33,31 +34,14 @@ class Series:
             self.drop_from(x)
         self.x.append(x)
         self.y.append(y)
-        finite = math.isfinite(y)
-        low, high = (y, y) if finite else (math.inf, -math.inf)
-        index = len(self.x) - 1
-        for level in range(len(self._low) + 1):
-            index //= FAN
-            if level == len(self._low):
-                if index == 0:
-                    break
-                self._grow(level)
-            lows, highs = self._low[level], self._high[level]
-            if index == len(lows):
-                lows.append(low)
-                highs.append(high)
-            elif finite:
-                lows[index] = min(lows[index], low)
-                highs[index] = max(highs[index], high)
 
     def drop_from(self, x: float) -> None:
         """Remove all points at `x` and beyond."""
         keep = bisect_left(self.x, x)
-        points = list(zip(self.x[:keep], self.y[:keep], strict=True))
-        # The pyramid is rebuilt: resumes are rare, and every entry above the cut would change.
-        self.__init__()  # type: ignore[misc]
-        for point in points:
-            self.append(*point)
+        del self.x[keep:], self.y[keep:]
+        for lows, highs in zip(self._low, self._high, strict=True):
+            keep //= FAN
+            del lows[keep:], highs[keep:]
 
     def columns(self, x0: float, x1: float, n: int) -> tuple[list[float], list[float]]:
         """Smallest and largest finite values in each of `n` equal columns of [x0, x1], nan where there is none.
@@ -75,6 +59,7 @@ class Series:
 
     def span(self, start: int, stop: int) -> tuple[float, float]:
         """Smallest and largest finite value of the points with index in [start, stop), nan where there is none."""
+        self._catch_up()
         low, high = math.inf, -math.inf
         while start < stop:
             level, size = -1, 1
@@ -82,7 +67,7 @@ class Series:
                 level, size = level + 1, size * FAN
             if level < 0:
                 value = self.y[start]
-                if math.isfinite(value):
+                if isfinite(value):
                     low, high = min(low, value), max(high, value)
             else:
                 low = min(low, self._low[level][start // size])
@@ -90,16 +75,18 @@ class Series:
             start += size
         return (low, high) if low <= high else (math.nan, math.nan)
 
-    def _grow(self, level: int) -> None:
-        """Start a level above the present top, filled from it."""
-        below_low = self._low[level - 1] if level else self.y[:-1]
-        below_high = self._high[level - 1] if level else self.y[:-1]
-        lows: array[float] = array("d")
-        highs: array[float] = array("d")
-        for start in range(0, len(below_low), FAN):
-            some_low = [v for v in below_low[start : start + FAN] if math.isfinite(v)]
-            some_high = [v for v in below_high[start : start + FAN] if math.isfinite(v)]
-            lows.append(min(some_low, default=math.inf))
-            highs.append(max(some_high, default=-math.inf))
-        self._low.append(lows)
-        self._high.append(highs)
+    def _catch_up(self) -> None:
+        """Take the points that came since the last look into the pyramid, whole groups only.
+
+        Done here and not in `append`, because most runs that are read are listed and not drawn.
+        """
+        level, below_low, below_high = 0, self.y, self.y
+        while len(below_low) >= FAN:
+            if level == len(self._low):
+                self._low.append(array("d"))
+                self._high.append(array("d"))
+            lows, highs = self._low[level], self._high[level]
+            for start in range(len(lows) * FAN, len(below_low) - FAN + 1, FAN):
+                lows.append(min((v for v in below_low[start : start + FAN] if isfinite(v)), default=math.inf))
+                highs.append(max((v for v in below_high[start : start + FAN] if isfinite(v)), default=-math.inf))
+            level, below_low, below_high = level + 1, lows, highs

@@ -59,6 +59,11 @@ def translate(error: BaseException) -> TuiwizError:
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         where = f" {error.filename}" if error.filename else ""
         return MachineLacksError(f"cannot write{where}: {error.strerror}", hint="check the folder's permissions")
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return MachineLacksError(
+            f"{error.filename} is not there any more",
+            hint="a run needs its folder, its data and its model to stay where they are until it ends",
+        )
     if type(error).__name__ == "SafetensorError":
         if "os error 28" in str(error):
             return MachineLacksError("the disk is full", hint="free some space, then `tuiwiz resume` goes on")

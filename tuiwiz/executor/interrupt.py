@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from tuiwiz.base.errors import ExitCode
@@ -49,8 +50,11 @@ class Interrupts:
         if self.stop_reason and not self.at_borders:
             raise KeyboardInterrupt(self.stop_reason)
 
-    def poll(self, recorder: Recorder) -> None:
-        """Take the pending requests and answer each by an event; returns when the run may go on or must stop."""
+    def poll(self, recorder: Recorder, save: Callable[[], None]) -> None:
+        """Take the pending requests and answer each by an event; returns when the run may go on or must stop.
+
+        `save` is called for a checkpoint that is asked for while the run is paused: it must not wait for another step.
+        """
         paused = False
         while True:
             for request in control.pending(recorder.folder):
@@ -62,12 +66,13 @@ class Interrupts:
                     answer = "goes on" if paused else "was not paused"
                     paused = False
                 recorder.write(types.Control, request=request.kind, answer=answer)
-            if not paused or self.stop_reason or self.checkpoint:
-                break
+            if not paused or self.stop_reason:
+                return
+            if self.checkpoint:
+                self.checkpoint = False
+                save()
+                recorder.stage("paused")
             time.sleep(POLL_S)
-        if self.checkpoint and paused:
-            # A checkpoint asked for while paused is saved by the loop, which then waits again.
-            control.request(recorder.folder, "pause")
 
     def _take(self, request: control.Request) -> str:
         match request.kind:

@@ -84,7 +84,7 @@ def train(run: Trainer) -> str:
 
         if progress.step in run.evaluation_steps and _evaluate(run):
             return "early"
-        run.interrupts.poll(run.recorder)
+        run.interrupts.poll(run.recorder, lambda: save_checkpoint(run))
         if run.interrupts.evaluate:
             run.interrupts.evaluate = False
             _evaluate(run)
