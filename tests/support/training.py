@@ -38,10 +38,11 @@ DEFAULTS: dict[str, Any] = {
 
 
 def write_rows(path: Path, count: int, *, start: int = 0) -> Path:
-    """Rows of clearly different lengths."""
+    """Rows of clearly different lengths, no two of one phrasing."""
     rows = [
         {
-            "prompt": "What is " + " plus ".join(NUMBERS[: 1 + (index * 5) % 9]) + "?",
+            "prompt": f"{NUMBERS[index % 12]} {NUMBERS[index // 12 % 12]} is "
+            + " plus ".join(NUMBERS[: index * 5 % 9]),
             "completion": "It is " + ", ".join([NUMBERS[index % 12]] * (1 + (index * 7) % 5)) + ".",
         }
         for index in range(start, start + count)

@@ -1,4 +1,4 @@
-"""What must not change an optimizer step: how its rows are cut, packed or evaluated in between."""
+"""Rows of a step as micro-batches, the head on supervised positions only, and runs that look at themselves."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.support.training import curve, events_of, make_run, of_kind, run_here
 from tuiwiz.base.files import sha256_file
 from tuiwiz.data.types import Rows
 from tuiwiz.events.types import Eval
+from tuiwiz.executor import loop
 from tuiwiz.executor.batching import Order, collate, lay_out
 from tuiwiz.executor.objectives.causal import CausalObjective
 
@@ -70,13 +71,6 @@ def assert_same(one: tuple[float, dict[str, torch.Tensor]], other: tuple[float, 
     assert torch.linalg.vector_norm(flat[0] - flat[1]) <= 1e-5 * torch.linalg.vector_norm(flat[1])
 
 
-@pytest.mark.parametrize("packing", [False, True])
-@pytest.mark.parametrize("micro", [1, 2, 4])
-def test_a_step_is_the_same_however_it_is_cut(model: Any, micro: int, packing: bool) -> None:
-    rows = rows_of([37, 12, 9, 25])
-    assert_same(step_of(model, rows, micro, packing=packing), step_of(model, rows, 4, packing=False, fused=False))
-
-
 def test_the_loss_in_chunks_equals_the_plain_loss(model: Any) -> None:
     rows = rows_of([700, 300, 12])
     assert sum(row.supervised for row in rows) > 256
@@ -99,9 +93,7 @@ def test_logits_of_all_positions_are_never_built(model: Any) -> None:
     assert seen and max(seen) <= 256 and sum(seen) == sum(row.supervised for row in rows)
 
 
-@given(
-    lengths=st.lists(st.integers(2, 40), min_size=1, max_size=12), micro=st.integers(1, 12), packing=st.booleans()
-)
+@given(lengths=st.lists(st.integers(2, 40), min_size=1, max_size=12), micro=st.integers(1, 12), packing=st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_a_layout_holds_every_row_once(lengths: list[int], micro: int, packing: bool) -> None:
     rows = rows_of(lengths)
@@ -136,9 +128,11 @@ def test_evaluation_in_between_changes_nothing_bit_for_bit(tmp_path: Path, tiny_
     }
     (tmp_path / "held.jsonl").write_text('{"prompt": "What is two?", "completion": "It is two."}\n', encoding="utf-8")
     often = make_run(tmp_path, tiny_model, "often", **common, evaluation__every=1, evaluation__samples=1)
-    never = make_run(tmp_path, tiny_model, "never", **{**common, "validation__path": None})
+    never = make_run(tmp_path, tiny_model, "never", **common)
     run_here(often)
-    run_here(never)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "_evaluate", lambda run: False)
+        run_here(never)
     assert [event.step for event in of_kind(events_of(often), Eval)] == list(range(7))
     assert not of_kind(events_of(never), Eval)
     assert curve(events_of(often)) == curve(events_of(never))
