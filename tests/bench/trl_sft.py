@@ -177,7 +177,7 @@ def train_with_trl(run: Path, rows: Path, model: Path, steps: int, micro: int, c
 
 
 def matrix_rate() -> float:
-    """Floating-point operations per second of bf16 matrix products of this model's order of size, in a fresh process."""
+    """Floating-point operations per second of a large bf16 matrix product, the best of several, in a fresh process."""
     code = (
         "import time, torch\n"
         "where = 'cuda' if torch.cuda.is_available() else 'cpu'\n"

@@ -31,7 +31,7 @@ def make_run(folder: Path, model: Path, *, steps: int = 6, **values: str) -> Tra
 
     Its recorder writes into `folder/run` and has no heartbeat.
     """
-    bundle = read_bundle(write_bundle(folder, model, **{"model__dtype": '"fp32"', **values}))
+    bundle = read_bundle(write_bundle(folder, model, rows=60, **{"model__dtype": '"fp32"', **values}))
     prepared = prepare(bundle, folder, model)
     seed_everything(bundle.seed)
     network = load_base(model, bundle, CPU)

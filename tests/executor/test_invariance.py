@@ -57,7 +57,7 @@ def prepared_run(folder: Path, model: Path, **values: str) -> Trainer:
     rows = folder / "lengths"
     rows.mkdir()
     rows_of_every_length(rows)
-    return make_run(folder, model, **{"data__train": '"lengths/rows.jsonl"', **values})
+    return make_run(folder, model, steps=6, **{"data__train": '"lengths/rows.jsonl"', **values})
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -149,13 +149,24 @@ def _flatten(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors: dict[str, Tensor] = {}
     plain: dict[str, Any] = {"groups": state["param_groups"], "state": {}}
     for index, entries in state["state"].items():
-        for name, value in entries.items():
+        for name, value in _unwrapped(entries).items():
             if isinstance(value, Tensor):
                 # A copy: quantised optimizers share one code table between all states, which safetensors refuses.
                 tensors[f"{index}/{name}"] = value.detach().cpu().clone().contiguous()
             else:
                 plain["state"].setdefault(str(index), {})[name] = value
     return tensors, plain
+
+
+def _unwrapped(entries: dict[str, Any]) -> dict[str, Any]:
+    """One parameter's state without the dictionary in which bitsandbytes hides its tensors from FSDP.
+
+    It takes them back either way.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in entries.items():
+        flat.update(value if isinstance(value, dict) else {name: value})
+    return flat
 
 
 def _unflatten(tensors: dict[str, Tensor], plain: dict[str, Any]) -> dict[str, Any]:
