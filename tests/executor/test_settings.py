@@ -11,7 +11,12 @@ import torch
 from torch import Tensor
 
 from tests.executor.support import copies, make_run
+from tests.support.processes import write_bundle
+from tuiwiz.base.errors import MachineLacksError
+from tuiwiz.bundle.read import read_bundle
 from tuiwiz.executor import checkpoint
+from tuiwiz.executor.batching import lay_out
+from tuiwiz.executor.device import choose_device
 from tuiwiz.executor.loop import Trainer, optimizer_step
 from tuiwiz.executor.optim import rate_factor
 from tuiwiz.spec.optimizer import Schedule
@@ -179,3 +184,48 @@ def test_an_adapter_is_taken_up(tmp_path: Path, tiny_model: Path) -> None:
     later = make_run(tmp_path / "b", tiny_model, adapter__from='"adapter"', seed="9")
     one, other = copies(earlier), copies(later)
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(("wanted", "found"), [("auto", "sdpa"), ("sdpa", "sdpa"), ("eager", "eager")])
+def test_attention(tmp_path: Path, tiny_model: Path, wanted: str, found: str) -> None:
+    run = make_run(tmp_path, tiny_model, model__attention=f'"{wanted}"')
+    assert run.objective.causal.config._attn_implementation == found
+
+
+def test_recomputing_and_the_fused_loss(tmp_path: Path, tiny_model: Path) -> None:
+    run = make_run(tmp_path / "a", tiny_model, memory__gradient_checkpointing="true", memory__fused_loss="false")
+    assert run.objective.causal.is_gradient_checkpointing and not run.objective.fused
+    other = make_run(tmp_path / "b", tiny_model)
+    assert not other.objective.causal.is_gradient_checkpointing and other.objective.fused
+
+
+def test_packing_saves_padding_and_keeps_every_row(tmp_path: Path, tiny_model: Path) -> None:
+    rows = make_run(tmp_path, tiny_model, data__train_on='"all"').train_rows
+    for index, length in enumerate((5, 9, 4, 20, 10, 10)):
+        rows.append(100 + index, [7] * length, b"\1" * length)
+    indexes = list(range(len(rows) - 6, len(rows)))
+    packed = lay_out(rows, indexes, 2, packing=True)
+    plain = lay_out(rows, indexes, 2, packing=False)
+    assert sorted(index for batch in packed for pack in batch for index in pack) == indexes
+    assert sum(map(len, packed)) == 3 < sum(map(len, plain)) == 6
+    assert all(sum(rows.lengths[index] for index in pack) <= 20 for batch in packed for pack in batch)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without a card")
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model__dtype": '"fp16"'}, "fp16 does not train on a CPU"),
+        ({"launch__devices": "[1]"}, "no CUDA device"),
+    ],
+)
+def test_what_this_machine_lacks_is_named(tmp_path: Path, values: dict[str, str], message: str) -> None:
+    bundle = read_bundle(write_bundle(tmp_path, rows=4, **values))
+    with pytest.raises(MachineLacksError, match=message):
+        choose_device(bundle)
+
+
+def test_precision(tmp_path: Path) -> None:
+    for wanted, compute in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        bundle = read_bundle(write_bundle(tmp_path / wanted, rows=4, model__dtype=f'"{wanted}"'))
+        assert choose_device(bundle).compute == compute
