@@ -158,11 +158,8 @@ def _flatten(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, plain
 
 
-def _unwrapped(entries: dict[str, Any]) -> dict[str, Any]:
-    """One parameter's state without the dictionary in which bitsandbytes hides its tensors from FSDP.
-
-    It takes them back either way.
-    """
+def _unwrapped(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """State of one parameter without inner dicts: bitsandbytes hides its quantised tensors in one, and takes both."""
     flat: dict[str, Any] = {}
     for name, value in entries.items():
         flat.update(value if isinstance(value, dict) else {name: value})
