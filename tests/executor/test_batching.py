@@ -54,7 +54,7 @@ def step_of(
     total = 0.0
     for batch in batches:
         loss = objective(batch).total / supervised
-        loss.backward()
+        torch.autograd.backward(loss)
         total += float(loss.detach())
     return total, {
         name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None

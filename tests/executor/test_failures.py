@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from tests.support.training import events_of, make_run, of_kind, own_signals, run_here, run_process
 from tuiwiz.base.errors import InvalidError, MachineLacksError, TuiwizError
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.types import Failed
-from tuiwiz.executor import checkpoint, closing, train
+from tuiwiz.executor import checkpoint, train
 from tuiwiz.executor.failure import translate
 
 
@@ -94,7 +95,6 @@ def test_a_disk_that_fills_in_a_checkpoint_leaves_the_one_before(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(tmp_path, tiny_model, checkpoint__every=1, checkpoint__keep=4, schedule__steps=4)
-    save_file = checkpoint.save_file
 
     def filling(tensors: Any, path: Path) -> None:
         save_file(tensors, path)
@@ -114,7 +114,7 @@ def test_a_disk_that_fills_with_the_result_leaves_no_half_adapter(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(tmp_path, tiny_model)
-    monkeypatch.setattr(closing.shutil, "copyfile", full_disk)
+    monkeypatch.setattr("tuiwiz.executor.closing.shutil.copyfile", full_disk)
     _, summary = failure_of(run)
     assert summary["exit_code"] == 8
     assert not run.adapter.exists() and not list(run.path.glob(".adapter*"))

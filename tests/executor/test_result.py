@@ -17,7 +17,7 @@ from tuiwiz.data.types import Rows
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.types import Eval, Finished, Metric, RunStarted, Sample, Stage
 
-FULL = {"adapter__method": "full", "adapter__rank": None}
+FULL: dict[str, Any] = {"adapter__method": "full", "adapter__rank": None}
 
 
 def held_out_loss(model: Any, rows: Rows) -> float:
@@ -60,12 +60,13 @@ def reloaded(run: RunFolder, tiny_model: Path, method: str) -> Any:
 @pytest.mark.parametrize("method", ["lora", "rslora", "qlora", "full"])
 def test_the_saved_result_reproduces_the_evaluated_loss(tmp_path: Path, tiny_model: Path, method: str) -> None:
     write_rows(tmp_path / "held.jsonl", 6, start=100)
-    changes: dict[str, Any] = {
+    changes: dict[str, dict[str, Any]] = {
+        "lora": {},
         "full": FULL,
         "rslora": {"adapter__variant": "rslora"},
         "qlora": {"adapter__method": "qlora"},
-    }.get(method, {})
-    run = make_run(tmp_path, tiny_model, validation__path="held.jsonl", schedule__steps=6, **changes)
+    }
+    run = make_run(tmp_path, tiny_model, validation__path="held.jsonl", schedule__steps=6, **changes[method])
     events = run_here(run)
     summary = of_kind(events, Finished)[0].summary
     losses = {event.step: event.metrics["loss"] for event in of_kind(events, Eval)}

@@ -17,7 +17,12 @@ from tuiwiz.events import control
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.types import Alert, Checkpoint, Finished, Metric, RunStarted, Stopped
 
-SETTINGS = {"adapter__dropout": 0.1, "schedule__steps": 12, "checkpoint__every": 3, "validation__fraction": 0.2}
+SETTINGS: dict[str, Any] = {
+    "adapter__dropout": 0.1,
+    "schedule__steps": 12,
+    "checkpoint__every": 3,
+    "validation__fraction": 0.2,
+}
 
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -62,7 +67,7 @@ def test_a_run_goes_on_from_a_checkpoint_bit_for_bit(tmp_path: Path, tiny_model:
 
 
 def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, tiny_model: Path) -> None:
-    settings = {**SETTINGS, "adapter__method": "qlora", "schedule__steps": 40, "checkpoint__every": 3}
+    settings: dict[str, Any] = {**SETTINGS, "adapter__method": "qlora", "schedule__steps": 40, "checkpoint__every": 3}
     whole = make_run(tmp_path, tiny_model, "whole", **settings)
     killed = make_run(tmp_path, tiny_model, "killed", **settings)
     assert run_process(whole) == 0
@@ -105,7 +110,7 @@ def test_a_stopped_run_saves_says_so_and_goes_on(tmp_path: Path, tiny_model: Pat
 
 
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(tmp_path: Path, tiny_model: Path) -> None:
-    settings = {**SETTINGS, "checkpoint__every": 1, "checkpoint__keep": 12}
+    settings: dict[str, Any] = {**SETTINGS, "checkpoint__every": 1, "checkpoint__keep": 12}
     run = make_run(tmp_path, tiny_model, **settings)
     run_here(run)
     newest = run.checkpoint(12) / "weights.safetensors"
