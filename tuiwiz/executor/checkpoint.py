@@ -149,13 +149,21 @@ def _flatten(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors: dict[str, Tensor] = {}
     plain: dict[str, Any] = {"groups": state["param_groups"], "state": {}}
     for index, entries in state["state"].items():
-        for name, value in entries.items():
+        for name, value in _unwrapped(entries).items():
             if isinstance(value, Tensor):
                 # A copy: quantised optimizers share one code table between all states, which safetensors refuses.
                 tensors[f"{index}/{name}"] = value.detach().cpu().clone().contiguous()
             else:
                 plain["state"].setdefault(str(index), {})[name] = value
     return tensors, plain
+
+
+def _unwrapped(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """State of one parameter without inner dicts: bitsandbytes hides its quantised tensors in one, and takes both."""
+    flat: dict[str, Any] = {}
+    for name, value in entries.items():
+        flat.update(value if isinstance(value, dict) else {name: value})
+    return flat
 
 
 def _unflatten(tensors: dict[str, Tensor], plain: dict[str, Any]) -> dict[str, Any]:
