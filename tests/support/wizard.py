@@ -45,8 +45,7 @@ def sums(path: Path, rows: int = 60) -> Path:
 
 
 def wizard_of(pilot: Pilot[int]) -> WizardScreen:
-    screen = next(one for one in reversed(pilot.app.screen_stack) if isinstance(one, WizardScreen))
-    return screen
+    return next(one for one in reversed(pilot.app.screen_stack) if isinstance(one, WizardScreen))
 
 
 async def until(pilot: Pilot[int], question: Callable[[], object], *, within_s: float = 40.0) -> None:

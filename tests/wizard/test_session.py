@@ -62,7 +62,8 @@ def test_steps_are_reachable_when_all_before_them_are_answered() -> None:
 def test_going_too_far_stops_where_something_is_missing(tmp_path: Path) -> None:
     session = Session(tmp_path, Draft(answers=Answers(task="chat")))
     assert "file" in session.go("review")
-    assert session.draft.step == "data"
+    stopped: str = session.draft.step
+    assert stopped == "data"
     assert session.go("task") == "" and session.draft.step == "task"
 
 
