@@ -8,11 +8,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from textual.pilot import Pilot
 
 from tests.support.screens import screen_text
+from tuiwiz.data.check import check
+from tuiwiz.data.load import Settings
+from tuiwiz.data.render import Renderer
 from tuiwiz.ui.app import TuiwizApp
 from tuiwiz.ui.screens.wizard.screen import WizardScreen
+from tuiwiz.wizard.facts import NO_LIMIT, TRAIN_ON
+from tuiwiz.wizard.jobs import CheckData, DataReport, read_report
 from tuiwiz.wizard.steps import Step
 
 CONFIG = {
@@ -42,6 +48,13 @@ def sums(path: Path, rows: int = 60) -> Path:
     lines = (json.dumps({"question": f"What is {n} plus {n}?", "answer": f"It is {2 * n}."}) for n in range(rows))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def count_here(job: CheckData) -> DataReport:
+    """What the child of a `CheckData` would answer, without its start."""
+    settings = Settings(task=job.task, train_on=TRAIN_ON.get(job.task, "assistant"), max_length=NO_LIMIT)
+    report = check(Path(job.path), settings, Renderer(Path(job.model) if job.model else None))
+    return read_report(msgspec.json.encode(report))
 
 
 def wizard_of(pilot: Pilot[int]) -> WizardScreen:

@@ -31,6 +31,8 @@ class Session:
         self.history = History(draft)
         self._results: dict[Job, Any] = {}
         self._composed: tuple[Any, Composed | None, tuple[Problem, ...]] | None = None
+        # A draft of another day may lie behind what it can reach.
+        self.go(self.draft.step)
 
     @property
     def draft(self) -> Draft:

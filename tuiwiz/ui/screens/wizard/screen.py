@@ -29,7 +29,7 @@ from tuiwiz.ui.widgets.line import Line, glyphs_of
 from tuiwiz.wizard import saved, steps
 from tuiwiz.wizard.draft import Draft
 from tuiwiz.wizard.facts import device_facts, model_facts
-from tuiwiz.wizard.jobs import CheckData, Job, ReadDevice, ReadModel, read_report
+from tuiwiz.wizard.jobs import CheckData, DataReport, Job, ReadDevice, ReadModel, read_report
 from tuiwiz.wizard.session import Session
 from tuiwiz.wizard.steps import Step
 
@@ -42,6 +42,12 @@ VIEWS: dict[Step, type[StepView]] = {
     "settings": SettingsView,
     "review": ReviewView,
 }
+
+
+def count(job: CheckData) -> DataReport:
+    """Carry out the check of a whole file in a process of its own."""
+    done = subprocess.run(job.command(), capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    return read_report(done.stdout)
 
 
 class WizardScreen(Writing):
@@ -138,8 +144,7 @@ class WizardScreen(Writing):
                 case ReadModel():
                     result = model_facts(job.source, job.revision, Path(job.folder))
                 case CheckData():
-                    done = subprocess.run(job.command(), capture_output=True, stdin=subprocess.DEVNULL, check=False)
-                    result = read_report(done.stdout)
+                    result = count(job)
         except TuiwizError as error:
             result = error
         if self.is_running:
