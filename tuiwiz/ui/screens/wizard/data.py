@@ -139,12 +139,10 @@ class DataView(StepView):
         report = self.session.data
         if report is not None and report.facts is not None and self._is_measured():
             counted = report.facts
-            lines.append(
-                Content(
-                    f"  {counted.rows:,} usable rows, {counted.tokens:,} tokens, {counted.supervised_tokens:,} trained;"
-                    f" a row: median {counted.p50}, 95 % {counted.p95}, longest {counted.longest}"
-                )
-            )
+            trained = f"{counted.tokens:,} tokens, {counted.supervised_tokens:,} trained"
+            lines.append(Content(f"  {counted.rows:,} usable rows, {trained}"))
+            lengths = f"median {counted.p50}, 95 % {counted.p95}, longest {counted.longest}"
+            lines.append(Content(f"  tokens a row: {lengths}"))
         elif self._is_measured() and report is None:
             lines.append(Content.assemble(("  counting all rows ...", "$dim")))
         problems = [*preview.problems]
@@ -163,7 +161,7 @@ class DataView(StepView):
             return Content("")
         ascii_only = self.glyphs.ascii
         opening, closing = ("[[", "]]") if ascii_only else ("⟦", "⟧")
-        legend = Content.assemble("\n", (f"{opening}trained{closing}", "$good bold"), ("  the rest is context", "$dim"))
+        legend = Content.assemble((f"{opening}trained{closing}", "$good bold"), ("  the rest is context", "$dim"))
         return Content("\n").join([legend, *(row_content(row, ascii_only=ascii_only) for row in self.preview.rows)])
 
 
