@@ -61,6 +61,7 @@ class PickList(Widget, can_focus=True):
         self.cursor = values.index(wanted) if wanted is not None and wanted in values else first
         self.refresh(layout=True)
         self._show_cursor()
+        self.call_after_refresh(self._show_cursor)
 
     def move(self, steps: int) -> None:
         """Move over so many rows that can be chosen; stops at both ends."""
@@ -96,6 +97,10 @@ class PickList(Widget, can_focus=True):
                 line = line.stylize("reverse", 3, len(line.plain.rstrip()))
             lines.append(line)
         return Content("\n").join(lines)
+
+    def on_show(self) -> None:
+        """Only now its place in the scrolled region is known."""
+        self.call_after_refresh(self._show_cursor)
 
     def on_focus(self) -> None:
         self.refresh()

@@ -81,7 +81,7 @@ class FitView(StepView):
         picks = []
         present = _present(composed)
         chosen: str | None = None
-        for number, choice in enumerate(composed.choices[:MOST]):
+        for number, choice in _listed(composed):
             if choice == present:
                 chosen = str(number)
             picks.append(Pick(str(number), self._row(choice, composed, chosen=choice == present, first=number == 0)))
@@ -138,6 +138,19 @@ class FitView(StepView):
         if value is not None:
             self.take(value)
         return True
+
+
+def _listed(composed: Composed) -> list[tuple[int, Choice]]:
+    """The first choices, and of a method that is not among them its first: what does not fit is worth seeing too."""
+    numbered = list(enumerate(composed.choices))
+    listed, rest = numbered[:MOST], numbered[MOST:]
+    for number, choice in rest:
+        if all(choice.method != other.method for _, other in listed):
+            listed.append((number, choice))
+    present = _present(composed)
+    return listed + [
+        (number, choice) for number, choice in rest if choice == present and (number, choice) not in listed
+    ]
 
 
 def _present(composed: Composed) -> Choice | None:

@@ -109,7 +109,7 @@ class SettingsView(StepView):
                 continue
             origin = composed.origin.get(key, "default")
             value = flat[key]
-            text = "-" if value is None else clean_line(shown(value), 22)
+            text = "-" if value is None else clean_line(shown(value), 17)
             grade = composed.grades.get(key, "") if origin.startswith("preset") else ""
             tone = "$accent bold" if origin == "user" else "bold"
             mine = f"[ {text} ]" if origin == "user" else text
@@ -117,8 +117,8 @@ class SettingsView(StepView):
                 Pick(
                     key,
                     Content.assemble(
-                        f"{key:<30}",
-                        (f"{mine:>16}", tone),
+                        f"{key:<29}",
+                        (f"{mine:>17}", tone),
                         "  ",
                         (f"{clean_line(origin, 22):<22}", "$dim"),
                         (f" {grade}" if grade else "", "$good" if grade == "A" else "$dim"),
