@@ -134,17 +134,20 @@ RUN: tuple[Key, ...] = (
 )
 
 WIZARD: tuple[Key, ...] = (
-    Key("wizard.next", "ctrl+n", "next", "next", "Take this step's answer and go to the next one (also enter)."),
-    Key("wizard.back", "escape", "back", "back", "Go back a step; nothing is lost."),
-    Key("wizard.undo", "ctrl+z", "undo", "undo", "Take back the last change of an answer."),
-    Key("wizard.redo", "ctrl+y", "redo", "redo", "Do again what was taken back.", footer=False),
-    Key("wizard.reset", "ctrl+r", "reset", "reset", "Settings: take back your own value of this key."),
-    Key("wizard.why", "w", "why", "why", "Settings: the whole reason, range and alternatives of this value."),
+    Key("wizard.enter", "enter", "enter", "next", "Take this step's answer and go to the next one."),
+    Key("wizard.edit", "enter", "edit", "edit", "Settings: edit the value; in the line, up and down show what can be."),
+    Key("wizard.back", "escape", "back", "back", "Go back a step, or out of the line being edited; nothing is lost."),
+    Key("wizard.on", "ctrl+n", "go_on", "next", "Settings: go on to Review."),
+    Key("wizard.next", "ctrl+n", "next", "next", "The same as enter, whatever has the focus.", footer=False),
     Key("wizard.write", "ctrl+s", "write", "write", "Review: write the bundle and leave."),
     Key("wizard.run", "ctrl+t", "train", "write and run", "Review: write the bundle, start the run, watch it."),
-    Key(
-        "wizard.anew", "ctrl+l", "anew", "start anew", "Forget all answers and start from the first step.", footer=False
-    ),
+    Key("wizard.reset", "ctrl+r", "reset", "reset", "Settings: take back your own value of this key."),
+    Key("wizard.take", "a", "take_other", "alternative", "Settings: take the other value that is shown."),
+    Key("wizard.why", "w", "why", "why", "Settings: the whole reason and all alternatives, and back."),
+    Key("wizard.undo", "ctrl+z", "undo", "undo", "Take back the last change of an answer."),
+    Key("wizard.redo", "ctrl+y", "redo", "redo", "Do again what was taken back.", footer=False),
+    Key("wizard.complete", "tab", "complete", "complete", "Take the path that is offered, else go on.", footer=False),
+    Key("wizard.anew", "ctrl+l", "anew", "start anew", "Forget all answers and begin with the first.", footer=False),
 )
 
 HELP: tuple[Key, ...] = (Key("help.back", "escape,q,question_mark", "back", "back", "Close help."),)

@@ -75,11 +75,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 def relative_to(answers: Answers, folder: Path) -> Answers:
     """Answers as typed in the current folder, with paths as a bundle in `folder` writes them."""
-    changed = {"data": _relative(answers.data, folder), "model": answers.model}
+    changed = {"data": relative_path(answers.data, folder), "model": answers.model}
     model = Path(answers.model).expanduser()
     if answers.model and model.exists():
-        changed["model"] = str(model) if model.is_absolute() else _relative(answers.model, folder)
-    validation = _relative(answers.validation, folder) if answers.validation else answers.validation
+        changed["model"] = str(model) if model.is_absolute() else relative_path(answers.model, folder)
+    validation = relative_path(answers.validation, folder) if answers.validation else answers.validation
     return msgspec.structs.replace(answers, **changed, validation=validation)
 
 
@@ -104,7 +104,7 @@ def gather(answers: Answers, folder: Path, *, progress: Callable[[str], None] | 
         model_chosen=model.chosen,
         device=device,
         data=data,
-        lock=_lock(answers, folder, model, device, data, tell) if data is not None else None,
+        lock=lock_of(answers, folder, model, device, data, tell) if data is not None else None,
         problems=problems,
     )
 
@@ -206,9 +206,10 @@ def _tokenizer(folder: Path | None) -> tuple[Path | None, str, list[Problem]]:
     return None, "", [Problem(severity="warning", message=message, key="data.max_length", hint=hint)]
 
 
-def _lock(
+def lock_of(
     answers: Answers, folder: Path, model: ModelFacts, device: Device, data: DataFacts, tell: Callable[[str], None]
 ) -> Lock:
+    """What a bundle in `folder` is made with: hashes of its files, versions, rows; reads every byte of them."""
     from tuiwiz.wizard.locks import make_lock
 
     files = {name: _at(folder, name) for name in (answers.data, answers.validation) if name}
@@ -230,7 +231,8 @@ def _at(folder: Path, name: str) -> Path:
     return Path(os.path.normpath(folder / name))
 
 
-def _relative(path: str, folder: Path) -> str:
+def relative_path(path: str, folder: Path) -> str:
+    """`path` as seen from `folder`; absolute where it cannot be."""
     if not path:
         return path
     try:

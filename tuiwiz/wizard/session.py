@@ -31,6 +31,8 @@ class Session:
         self.history = History(draft)
         self._results: dict[Job, Any] = {}
         self._composed: tuple[Any, Composed | None, tuple[Problem, ...]] | None = None
+        # A draft of another day may lie behind what it can reach.
+        self.go(self.draft.step)
 
     @property
     def draft(self) -> Draft:
@@ -45,15 +47,44 @@ class Session:
     def reset(self, key: str) -> None:
         self.history.put(self.draft.reset(key))
 
+    def put_output(self, output: str) -> None:
+        """Where the bundle is to be written; no change that undo would take back."""
+        self.history.put(msgspec.structs.replace(self.draft, output=output))
+
     def go(self, step: Step) -> str:
         """Move to a step; returns what is missing on the way, and then stops there."""
         for one in steps.STEPS[: steps.STEPS.index(step)]:
-            lacking = steps.missing(one, self.draft.answers, self.composed)
+            lacking = self.lacking(one)
             if lacking:
                 self.history.put(msgspec.structs.replace(self.draft, step=one))
                 return lacking
         self.history.put(msgspec.structs.replace(self.draft, step=step))
         return ""
+
+    def lacking(self, step: Step) -> str:
+        """Why the step cannot be left forwards: nothing is answered yet, or the answer was looked at and refused."""
+        error: TuiwizError | None = None
+        if step == "model":
+            error = self.error(self.model_job())
+        elif step == "hardware":
+            error = self.error(self.device_job())
+        elif step == "data" and self.data is not None and self.data.facts is None:
+            return "this file cannot be used: the reasons are above"
+        if error is not None:
+            return f"{error.message}; {error.hint}" if error.hint else error.message
+        return steps.missing(step, self.draft.answers, self.composed)
+
+    def undo(self) -> bool:
+        """Take back the last change of answers; the step stays where it is, as far as it can still be reached."""
+        return self._moved(self.history.undo())
+
+    def redo(self) -> bool:
+        return self._moved(self.history.redo())
+
+    def _moved(self, moved: bool) -> bool:
+        if moved:
+            self.go(self.draft.step)
+        return moved
 
     # What is wanted and what came of it.
 
@@ -135,7 +166,23 @@ class Session:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        return self._compose()[1]
+        """What is wrong: a model or device that cannot be, rows that cannot be used, and what `compose` says."""
+        found: list[Problem] = []
+        for job in (self.model_job(), self.device_job(), self.data_job()):
+            error = self.error(job)
+            found += error.problems if error is not None else ()
+        if self.data is not None and self.data.facts is None:
+            found += [one for one in self.data.problems if one.severity == "error"]
+        return (*found, *self._compose()[1])
+
+    def with_value(self, key: str, value: Any) -> Composed | None:
+        """What the bundle would be with another value of one key; nothing is changed."""
+        from tuiwiz.wizard.compose import compose
+
+        try:
+            return compose(self.draft.edited(key, value).answers, self.facts)
+        except TuiwizError:
+            return None
 
     def _compose(self) -> tuple[Composed | None, tuple[Problem, ...]]:
         key = (self.draft.answers, tuple(self._results))

@@ -76,4 +76,6 @@ def shown(value: Any) -> str:
         return human_number(value)
     if isinstance(value, list | tuple):
         return "[" + ", ".join(shown(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f'{key} = "{item}"' for key, item in value.items()) + "}"
     return str(value)

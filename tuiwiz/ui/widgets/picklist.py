@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,6 +61,7 @@ class PickList(Widget, can_focus=True):
         self.cursor = values.index(wanted) if wanted is not None and wanted in values else first
         self.refresh(layout=True)
         self._show_cursor()
+        self.call_after_refresh(self._show_cursor)
 
     def move(self, steps: int) -> None:
         """Move over so many rows that can be chosen; stops at both ends."""
@@ -96,6 +98,10 @@ class PickList(Widget, can_focus=True):
             lines.append(line)
         return Content("\n").join(lines)
 
+    def on_show(self) -> None:
+        """Only now its place in the scrolled region is known."""
+        self.call_after_refresh(self._show_cursor)
+
     def on_focus(self) -> None:
         self.refresh()
 
@@ -104,8 +110,18 @@ class PickList(Widget, can_focus=True):
 
     def on_key(self, event: events.Key) -> None:
         far = len(self.picks)
-        steps = {"down": 1, "j": 1, "up": -1, "k": -1, "pagedown": 10, "pageup": -10, "home": -far, "g": -far, "end": far,
-                 "G": far}.get(event.key)  # fmt: skip
+        steps = {
+            "down": 1,
+            "j": 1,
+            "up": -1,
+            "k": -1,
+            "pagedown": 10,
+            "pageup": -10,
+            "home": -far,
+            "g": -far,
+            "end": far,
+            "G": far,
+        }.get(event.key)
         if steps is not None:
             event.stop()
             event.prevent_default()
@@ -135,7 +151,7 @@ def _parts(text: Content) -> list[_Part]:
     """The text cut where its styles change, one style each."""
     cuts = sorted({0, len(text.plain), *(edge for span in text.spans for edge in (span.start, span.end))})
     parts = []
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in itertools.pairwise(cuts):
         style = next((str(span.style) for span in reversed(text.spans) if span.start <= start and end <= span.end), "")
         parts.append(_Part(start, end, style))
     return parts

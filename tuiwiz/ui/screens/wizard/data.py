@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 from tuiwiz.base.text import clean
 from tuiwiz.ui.glyphs import to_ascii
 from tuiwiz.ui.screens.wizard.paths import PathSuggester, candidates
-from tuiwiz.ui.screens.wizard.view import StepView, problem_content
+from tuiwiz.ui.screens.wizard.view import StepView
 from tuiwiz.wizard.jobs import absolute
 from tuiwiz.wizard.previews import Preview, PreviewRow, read_preview
 
@@ -24,6 +24,11 @@ class DataView(StepView):
         super().__init__(*args, **kw)  # type: ignore[arg-type]
         self.preview: Preview | None = None
         self._shown: tuple[object, ...] = ()
+
+    @property
+    def reading(self) -> bool:
+        """Whether the rows that are asked for are not shown yet."""
+        return bool(self._shown) and self.preview is None
 
     def compose(self) -> ComposeResult:
         suggester = PathSuggester(self.session.folder)
@@ -66,7 +71,7 @@ class DataView(StepView):
             return
         if key == self._shown:
             return
-        self._shown = key
+        self._shown, self.preview = key, None
         answers = self.session.draft.answers
         self.run_worker(
             lambda: self._read(key, path, answers, model),
@@ -87,15 +92,17 @@ class DataView(StepView):
             self.preview = found
             self.refresh_view()
 
-    def commit(self) -> bool:
+    def commit(self, *, quietly: bool = False) -> bool:
         name = self.query_one("#train", Input).value.strip()
         other = self.query_one("#validation", Input).value.strip()
         for typed in (name, other):
             if typed and not absolute(typed, self.session.folder).exists():
-                self.wizard.say(f"there is no file {typed}")
+                if not quietly:
+                    self.wizard.say(f"there is no file {typed}")
                 return False
         if self.preview is not None and any(one.severity == "error" for one in self.preview.problems):
-            self.wizard.say("this file cannot be used: see the reason above")
+            if not quietly:
+                self.wizard.say("this file cannot be used: the reasons are above")
             return False
         self.session.answer(data=name, validation=other or None)
         return True
@@ -106,7 +113,11 @@ class DataView(StepView):
         path = absolute(name, self.session.folder)
         if not name or not path.exists() or path.is_dir():
             found = candidates(name or "./", self.session.folder, limit=8)
-            lines = [Content.assemble(("  right arrow completes: ", "$dim"), clean(found[0]))] if found and name else []
+            lines = (
+                [Content.assemble(("  tab or right arrow completes: ", "$dim"), clean(found[0]))]
+                if found and name
+                else []
+            )
             lines += [Content(f"    {clean(one)}") for one in found]
             if name and not found and not path.exists():
                 lines = [Content.assemble(("  there is nothing by that name: ", "$warn"), clean(str(path)))]
@@ -128,18 +139,16 @@ class DataView(StepView):
         report = self.session.data
         if report is not None and report.facts is not None and self._is_measured():
             counted = report.facts
-            lines.append(
-                Content(
-                    f"  {counted.rows:,} usable rows, {counted.tokens:,} tokens, {counted.supervised_tokens:,} trained; "
-                    f"a row: median {counted.p50}, 95 % {counted.p95}, longest {counted.longest}"
-                )
-            )
+            trained = f"{counted.tokens:,} tokens, {counted.supervised_tokens:,} trained"
+            lines.append(Content(f"  {counted.rows:,} usable rows, {trained}"))
+            lengths = f"median {counted.p50}, 95 % {counted.p95}, longest {counted.longest}"
+            lines.append(Content(f"  tokens a row: {lengths}"))
         elif self._is_measured() and report is None:
             lines.append(Content.assemble(("  counting all rows ...", "$dim")))
         problems = [*preview.problems]
         if report is not None and self._is_measured():
             problems += [one for one in report.problems if one.severity != "info" and one not in problems]
-        lines += [problem_content(one) for one in problems[:6]]
+        lines += [self.problem(one) for one in problems[:6]]
         if preview.template:
             lines.append(Content.assemble((f"  written with {preview.template}", "$dim")))
         return Content("\n").join(lines)
@@ -152,7 +161,7 @@ class DataView(StepView):
             return Content("")
         ascii_only = self.glyphs.ascii
         opening, closing = ("[[", "]]") if ascii_only else ("⟦", "⟧")
-        legend = Content.assemble("\n", (f"{opening}trained{closing}", "$good bold"), ("  the rest is context", "$dim"))
+        legend = Content.assemble((f"{opening}trained{closing}", "$good bold"), ("  the rest is context", "$dim"))
         return Content("\n").join([legend, *(row_content(row, ascii_only=ascii_only) for row in self.preview.rows)])
 
 

@@ -12,14 +12,14 @@ from tuiwiz.base.text import clean
 from tuiwiz.base.units import GIB, gib, human_duration
 from tuiwiz.memory.plan import Plan
 from tuiwiz.memory.search import Choice
-from tuiwiz.ui.screens.wizard.view import StepView, problem_content
+from tuiwiz.ui.screens.wizard.view import StepView
 from tuiwiz.ui.widgets.budget import budget_bar, items_line
 from tuiwiz.ui.widgets.picklist import Pick, PickList
 from tuiwiz.wizard.answers import Composed, Picked
 
 METHODS = {"qlora": "QLoRA", "lora": "LoRA", "full": "full"}
 MOST = 14
-HEADINGS = f"   {'method':<7}{'length':>6}{'micro x accum':>15}  {'ckpt':<5}{'memory':>10}{'tokens/s':>11}{'time':>14}"
+HEADINGS = f"   {'method':<7}{'length':>6}{'micro x accum':>14}  {'ckpt':<5}{'memory':>10}{'tokens/s':>10}{'time':>12}"
 
 
 class FitView(StepView):
@@ -42,7 +42,7 @@ class FitView(StepView):
         composed = self.session.composed
         verdict, notes = self.query_one("#fit-verdict", Static), self.query_one("#fit-notes", Static)
         if composed is None or composed.plan is None:
-            waiting = [problem_content(one) for one in self.session.problems]
+            waiting = [self.problem(one) for one in self.session.problems if one.severity == "error"]
             waiting = waiting or [Content("  looking at model and device ...")]
             verdict.update(Content("\n").join(waiting))
             notes.update("")
@@ -81,23 +81,25 @@ class FitView(StepView):
         picks = []
         present = _present(composed)
         chosen: str | None = None
-        for number, choice in enumerate(composed.choices[:MOST]):
+        for number, choice in _listed(composed):
             if choice == present:
                 chosen = str(number)
-            picks.append(Pick(str(number), self._row(choice, composed, best=number == 0 and choice.fits)))
+            picks.append(Pick(str(number), self._row(choice, composed, chosen=choice == present, first=number == 0)))
         self.query_one(PickList).set_picks(picks, select=chosen)
 
-    def _row(self, choice: Choice, composed: Composed, *, best: bool) -> Content:
+    def _row(self, choice: Choice, composed: Composed, *, chosen: bool, first: bool) -> Content:
         speed = f"{choice.tokens_per_second:,.0f}" if choice.tokens_per_second else "-"
         took = _duration(choice, composed)
+        layout = f"{choice.micro_batch} x {choice.accumulation}"
         figures = (
             f"{METHODS.get(choice.method, choice.method):<7}{choice.max_length:>6}"
-            f"{f'{choice.micro_batch} x {choice.accumulation}':>15}  {'on' if choice.gradient_checkpointing else 'off':<5}"
-            f"{gib(choice.total_bytes):>10}{speed:>11}{took:>14}"
+            f"{layout:>14}  {'on' if choice.gradient_checkpointing else 'off':<5}"
+            f"{gib(choice.total_bytes):>10}{speed:>10}{took:>12}"
         )
         if not choice.fits:
-            return Content.assemble((figures, "$dim"), ("  no", "$bad bold"))
-        return Content.assemble(figures, ("  best", "$good bold") if best else "")
+            return Content.assemble((figures, "$dim"), (" no", "$bad bold"))
+        word = " chosen" if chosen else " fastest" if first else ""
+        return Content.assemble(figures, (word, "$accent bold" if chosen else "$good"))
 
     def _notes(self, composed: Composed, plan: Plan) -> Content:
         lines = [Content.assemble(("  Limited by: ", "$dim"), clean(plan.limiting or "nothing"))]
@@ -131,11 +133,24 @@ class FitView(StepView):
         )
         self.session.answer(method=choice.method, picked=picked)
 
-    def commit(self) -> bool:
+    def commit(self, *, quietly: bool = False) -> bool:
         value = self.query_one(PickList).value
         if value is not None:
             self.take(value)
         return True
+
+
+def _listed(composed: Composed) -> list[tuple[int, Choice]]:
+    """The first choices, and of a method that is not among them its first: what does not fit is worth seeing too."""
+    numbered = list(enumerate(composed.choices))
+    listed, rest = numbered[:MOST], numbered[MOST:]
+    for number, choice in rest:
+        if all(choice.method != other.method for _, other in listed):
+            listed.append((number, choice))
+    present = _present(composed)
+    return listed + [
+        (number, choice) for number, choice in rest if choice == present and (number, choice) not in listed
+    ]
 
 
 def _present(composed: Composed) -> Choice | None:

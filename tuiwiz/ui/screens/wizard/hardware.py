@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -43,6 +44,12 @@ class HardwareView(StepView):
         event.stop()
         self.post_message(self.Next())
 
+    def on_key(self, event: events.Key) -> None:
+        """Down from the line goes into the list."""
+        if event.key == "down" and self.query_one(Input).has_focus:
+            event.stop()
+            self.query_one(PickList).focus()
+
     def on_pick_list_moved(self, event: PickList.Moved) -> None:
         event.stop()
         with self.prevent(Input.Changed):
@@ -74,14 +81,14 @@ class HardwareView(StepView):
             info.update(Content.assemble((f"  {clean(error.message)}  ", "$bad"), (clean(error.hint), "$dim")))
         elif device is not None:
             where = "" if self.session.draft.answers.gpu else "this machine: "
-            kind = "no GPU here, trains on the CPU with the RAM" if device.kind == "cpu" else "GPU"
+            kind = "no GPU here" if device.kind == "cpu" else "GPU"
             line = f"  {where}{device.name}, {gib(device.usable_bytes)} of {gib(device.total_bytes)} usable"
             others = f"; in use: {', '.join(device.others)}" if getattr(device, "others", ()) else ""
             info.update(Content.assemble(clean(line + others), (f"  {kind}", "$dim")))
         else:
             info.update(Content.assemble(("  looking ...", "$dim")))
 
-    def commit(self) -> bool:
+    def commit(self, *, quietly: bool = False) -> bool:
         typed = self.query_one(Input).value.strip()
         if typed:
             from tuiwiz.base.errors import TuiwizError
@@ -90,7 +97,8 @@ class HardwareView(StepView):
             try:
                 find_device(typed)
             except TuiwizError as error:
-                self.wizard.say(f"{error.message}; {error.hint}" if error.hint else error.message)
+                if not quietly:
+                    self.wizard.say(f"{error.message}; {error.hint}" if error.hint else error.message)
                 return False
         self.session.answer(gpu=typed or None)
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -21,7 +22,7 @@ MOST = 60
 
 class ModelView(StepView):
     def compose(self) -> ComposeResult:
-        yield Static("Model: a folder, a hub id, or a size such as 1B or 8B", classes="dim")
+        yield Static("Model: a folder, a hub id, or a size such as 1B or 8B; down: the list", classes="dim")
         yield Input(placeholder="smollm2-135m-instruct", suggester=PathSuggester(self.session.folder), id="model-name")
         yield Static(id="model-info")
         with VerticalScroll(id="model-body", can_focus=False):
@@ -47,6 +48,12 @@ class ModelView(StepView):
             self.query_one(PickList).focus()
             return
         self.post_message(self.Next())
+
+    def on_key(self, event: events.Key) -> None:
+        """Down from the line goes into the list."""
+        if event.key == "down" and self.query_one(Input).has_focus:
+            event.stop()
+            self.query_one(PickList).focus()
 
     def on_pick_list_moved(self, event: PickList.Moved) -> None:
         event.stop()
@@ -81,7 +88,7 @@ class ModelView(StepView):
             terms = ", needs an agreement" if known.gated else ""
             figures = f"{human_count(known.shape.parameters):>8}   "
             picks.append(
-                Pick(known.name, Content.assemble(f"{known.name:<34}", figures, (f"{known.licence}{terms}", "$dim")))
+                Pick(known.name, Content.assemble(f"{known.name:<32}", figures, (f"{known.licence}{terms}", "$dim")))
             )
         self.query_one(PickList).set_picks(picks, select=typed or None)
 
@@ -99,10 +106,15 @@ class ModelView(StepView):
         else:
             info.update(Content.assemble((f"  {clean(model.note)}" if model is not None else "", "$dim")))
 
-    def commit(self) -> bool:
+    def commit(self, *, quietly: bool = False) -> bool:
         typed = self.query_one(Input).value.strip()
+        if quietly and not typed:
+            return False
         self.session.answer(model=typed)
-        return bool(typed)
+        lacking = self.session.lacking("model")
+        if lacking and not quietly:
+            self.wizard.say(lacking)
+        return not lacking
 
 
 def band_rank(known: Known) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -13,10 +14,11 @@ from textual.widgets import Input, Static
 from tuiwiz.base.text import clean
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.spec.keys import flatten
-from tuiwiz.ui.screens.wizard.view import StepView, problem_content
+from tuiwiz.ui.screens.wizard.view import StepView
 from tuiwiz.wizard.answers import Composed
 from tuiwiz.wizard.planning import verdict_words
 from tuiwiz.wizard.work import shown
+from tuiwiz.wizard.written import heading_of
 
 
 class ReviewView(StepView):
@@ -50,20 +52,26 @@ class ReviewView(StepView):
         composed = self.session.composed
         facts, toml = self.query_one("#review-facts", Static), self.query_one("#review-toml", Static)
         if composed is None:
-            facts.update(Content("\n").join(problem_content(one) for one in self.session.problems))
+            facts.update(Content("\n").join(self.problem(one) for one in self.session.problems))
             toml.update("")
             return
         facts.update(self._facts(composed))
-        toml.update(Content(clean(self.text(composed))))
+        toml.update(toml_content(self.text(composed), max(30, self.size.width - 5)))
 
     def text(self, composed: Composed) -> str:
-        return write_bundle(
-            composed.bundle, why=composed.why, heading=f"Made by the tuiwiz wizard, preset {composed.preset or 'none'}."
-        )
+        return write_bundle(composed.bundle, why=composed.why, heading=heading_of(composed))
+
+    def commit(self, *, quietly: bool = False) -> bool:
+        """Keep where the bundle goes."""
+        self.session.put_output(self.query_one(Input).value.strip())
+        return True
+
+    def on_resize(self) -> None:
+        self.refresh_view()
 
     def _facts(self, composed: Composed) -> Content:
         lines = [Content.assemble(("  ", ""), (verdict_words(composed.plan), "bold"))]
-        lines += [problem_content(one) for one in composed.problems if one.severity != "info"][:8]
+        lines += [self.problem(one) for one in composed.problems if one.severity != "info"][:8]
         flat = flatten(composed.bundle)
         differing = [
             (key, value, flat[key])
@@ -88,3 +96,17 @@ class ReviewView(StepView):
             )
         lines.append(Content(""))
         return Content("\n").join(lines)
+
+
+def toml_content(text: str, width: int) -> Content:
+    """TOML with values bold and comments dim, both wrapped so that they stay what they are."""
+    lines: list[Content] = []
+    for line in clean(text).splitlines():
+        if line.startswith("#"):
+            wrapped = textwrap.wrap(line, width, subsequent_indent="# ", break_on_hyphens=False) or ["#"]
+            lines += [Content.styled(part, "$dim") for part in wrapped]
+        elif line.startswith("["):
+            lines.append(Content.styled(line, "$accent bold"))
+        else:
+            lines.append(Content.styled(line, "bold"))
+    return Content("\n").join(lines)

@@ -9,28 +9,27 @@ from typing import Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
-from textual.widgets import ContentSwitcher, Static
+from textual.widgets import ContentSwitcher, Input, Static
 
 from tuiwiz.base.errors import TuiwizError
-from tuiwiz.base.files import write_atomic
 from tuiwiz.base.text import clean
 from tuiwiz.ui import keys
-from tuiwiz.ui.app import go_back, open_screen
-from tuiwiz.ui.screen import TuiwizScreen
+from tuiwiz.ui.app import go_back
 from tuiwiz.ui.screens.wizard.data import DataView
 from tuiwiz.ui.screens.wizard.fit import FitView
 from tuiwiz.ui.screens.wizard.hardware import HardwareView
 from tuiwiz.ui.screens.wizard.model import ModelView
+from tuiwiz.ui.screens.wizard.paths import PathSuggester, candidates
 from tuiwiz.ui.screens.wizard.review import ReviewView
 from tuiwiz.ui.screens.wizard.settings import SettingsView
 from tuiwiz.ui.screens.wizard.task import TaskView
 from tuiwiz.ui.screens.wizard.view import StepView
-from tuiwiz.ui.widgets.dialog import Answer, Dialog
+from tuiwiz.ui.screens.wizard.writing import Writing
 from tuiwiz.ui.widgets.line import Line, glyphs_of
 from tuiwiz.wizard import saved, steps
 from tuiwiz.wizard.draft import Draft
-from tuiwiz.wizard.facts import device_facts, model_facts, relative_to
-from tuiwiz.wizard.jobs import CheckData, Job, ReadDevice, ReadModel, read_report
+from tuiwiz.wizard.facts import device_facts, model_facts
+from tuiwiz.wizard.jobs import CheckData, DataReport, Job, ReadDevice, ReadModel, read_report
 from tuiwiz.wizard.session import Session
 from tuiwiz.wizard.steps import Step
 
@@ -45,7 +44,13 @@ VIEWS: dict[Step, type[StepView]] = {
 }
 
 
-class WizardScreen(TuiwizScreen):
+def count(job: CheckData) -> DataReport:
+    """Carry out the check of a whole file in a process of its own."""
+    done = subprocess.run(job.command(), capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    return read_report(done.stdout)
+
+
+class WizardScreen(Writing):
     """Holds the session, runs the jobs that it wants in threads, and shows one view a step."""
 
     KEYS = keys.WIZARD
@@ -71,6 +76,11 @@ class WizardScreen(TuiwizScreen):
         self.show_step()
         if self.session.draft.answers.task:
             self.say("your last draft; ctrl+l starts anew")
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is still being read, counted or written."""
+        return bool(self._under_way) or self.writing or self.query_one(DataView).reading
 
     @property
     def step(self) -> Step:
@@ -134,8 +144,7 @@ class WizardScreen(TuiwizScreen):
                 case ReadModel():
                     result = model_facts(job.source, job.revision, Path(job.folder))
                 case CheckData():
-                    done = subprocess.run(job.command(), capture_output=True, stdin=subprocess.DEVNULL, check=False)
-                    result = read_report(done.stdout)
+                    result = count(job)
         except TuiwizError as error:
             result = error
         if self.is_running:
@@ -159,7 +168,7 @@ class WizardScreen(TuiwizScreen):
     def action_next(self) -> None:
         """Take the step's answer and go on, or say what is missing."""
         if self.step == "review":
-            self._ask_what_next()
+            self.ask_what_next()
             return
         if not self.view.commit():
             lacking = steps.missing(self.step, self.session.draft.answers, self.session.composed)
@@ -179,20 +188,42 @@ class WizardScreen(TuiwizScreen):
         if self.step == "task":
             go_back(self.app)
             return
-        self.view.commit() if self.step in ("data", "model", "hardware") and not self._said else None
+        # What cannot be taken stays unsaid: going back must always work.
+        self.view.commit(quietly=True)
         self.session.go(steps.before(self.step))
         self.show_step()
 
+    def action_enter(self) -> None:
+        self.action_next()
+
+    def action_go_on(self) -> None:
+        self.action_next()
+
+    def action_edit(self) -> None:
+        self.query_one(SettingsView).edit_selected()
+
+    def action_complete(self) -> None:
+        """Take the path that the focused line offers; where it offers none, go to the next field as Tab does."""
+        line = self.focused
+        paths = isinstance(line, Input) and isinstance(line.suggester, PathSuggester)
+        offered = candidates(line.value, self.session.folder, limit=1) if isinstance(line, Input) and paths else []
+        if isinstance(line, Input) and offered and offered[0] != line.value:
+            line.value = offered[0]
+            line.cursor_position = len(line.value)
+        else:
+            self.focus_next()
+
     def action_undo(self) -> None:
-        if self.session.history.undo():
+        if self.session.undo():
             self.show_step()
             self.say("took back the last change; ctrl+y does it again")
         else:
             self.say("there is nothing to take back")
 
     def action_redo(self) -> None:
-        if self.session.history.redo():
+        if self.session.redo():
             self.show_step()
+            self.say("did it again")
         else:
             self.say("nothing was taken back")
 
@@ -205,108 +236,29 @@ class WizardScreen(TuiwizScreen):
     def action_reset(self) -> None:
         self.query_one(SettingsView).reset_value()
 
+    def action_take_other(self) -> None:
+        self.query_one(SettingsView).take_other()
+
     def action_why(self) -> None:
-        self.query_one(SettingsView).explain_whole()
+        self.query_one(SettingsView).toggle_whole()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of a step work on that step alone."""
         if not self.is_mounted:
             return True
-        if action in ("reset", "why"):
-            return self.step == "settings" and not self.query_one(SettingsView).editing
-        if action in ("write", "train"):
-            return self.step == "review"
+        settings = self.query_one(SettingsView)
+        choosing = self.step == "settings" and not settings.editing
+        match action:
+            case "edit" | "go_on" | "why":
+                return choosing
+            case "enter":
+                return self.step != "settings"
+            case "next":
+                return not choosing
+            case "reset":
+                return choosing and settings.is_own
+            case "take_other":
+                return choosing and settings.other is not None
+            case "write" | "train":
+                return self.step == "review"
         return True
-
-    def action_write(self) -> None:
-        self._write(run=False)
-
-    def action_train(self) -> None:
-        self._write(run=True)
-
-    def _ask_what_next(self) -> None:
-        answers = [
-            Answer("w", "write and run", "run"),
-            Answer("b", "write the bundle only", "write"),
-            Answer("n", "neither", "no"),
-        ]
-        output = self.query_one(ReviewView).output
-        self.app.push_screen(
-            Dialog(
-                "Write the bundle and start the run?", f"{output}; the run goes on when this screen closes", answers
-            ),
-            lambda answer: self._write(run=answer == "run") if answer in ("run", "write") else None,
-        )
-
-    def _write(self, *, run: bool, replace: bool = False) -> None:
-        """Write the bundle and, where asked, start the run and show it."""
-        review = self.query_one(ReviewView)
-        output, composed = review.output, self.session.composed
-        errors = [one for one in self.session.problems if one.severity == "error"]
-        if composed is None or errors:
-            self.say(errors[0].message if errors else "there is no bundle to write yet")
-            return
-        if output.exists() and not replace:
-            self.app.push_screen(
-                Dialog(
-                    f"{output.name} exists already. Replace it?",
-                    str(output),
-                    [Answer("r", "replace", "yes"), Answer("n", "no", "no")],
-                ),
-                lambda answer: self._write(run=run, replace=True) if answer == "yes" else None,
-            )
-            return
-        try:
-            text = self._bundle_for(output)
-            write_atomic(output, text)
-        except TuiwizError as error:
-            self.say(error.message)
-            return
-        except OSError as error:
-            self.say(f"{output} cannot be written: {error.strerror or error}")
-            return
-        if not run:
-            saved.forget()
-            self.app.notify(f"wrote {output}; train it with: tuiwiz run {output.name}", markup=False)
-            go_back(self.app)
-            return
-        self._start(output)
-
-    def _bundle_for(self, output: Path) -> str:
-        """The bundle's text with paths as seen from its own folder."""
-        from tuiwiz.bundle.write import write_bundle
-        from tuiwiz.wizard.compose import compose
-
-        answers = self.session.draft.answers
-        found = compose(relative_to(_from(answers, self.session.folder), output.parent), self.session.facts)
-        heading = f"Made by the tuiwiz wizard, preset {found.preset or 'none'}. Paths are relative to this file."
-        return write_bundle(found.bundle, why=found.why, heading=heading)
-
-    def _start(self, bundle: Path) -> None:
-        from tuiwiz.runs.folder import prepare
-        from tuiwiz.runs.launch import start
-
-        try:
-            ready = prepare(bundle)
-            start(ready.folder, detach=True)
-        except TuiwizError as error:
-            self.say(error.problems[0].message)
-            return
-        except OSError as error:
-            self.say(f"the run cannot be started: {error.strerror or error}")
-            return
-        saved.forget()
-        open_screen(self.app, "run", replace=True, run=ready.path, started_here=True)
-
-
-def _from(answers: Any, folder: Path) -> Any:
-    """Answers whose paths, typed in `folder`, are absolute."""
-    import msgspec
-
-    def whole(path: str | None) -> str | None:
-        return str((folder / Path(path).expanduser()).absolute()) if path else path
-
-    model = answers.model
-    if model and (folder / Path(model).expanduser()).exists():
-        model = whole(model)
-    return msgspec.structs.replace(answers, data=whole(answers.data), validation=whole(answers.validation), model=model)

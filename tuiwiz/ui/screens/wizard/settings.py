@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -11,16 +12,17 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from tuiwiz.base.text import clean, clean_line
+from tuiwiz.base.units import gib, human_duration
 from tuiwiz.bundle.change import parse_value
 from tuiwiz.bundle.convert import value_problems
 from tuiwiz.spec.bundle import SECTIONS
 from tuiwiz.spec.fields import FIELDS
 from tuiwiz.spec.keys import flatten, section_keys
 from tuiwiz.spec.rules import AVAILABLE, available
-from tuiwiz.ui.screens.wizard.view import StepView, problem_content
+from tuiwiz.ui.screens.wizard.view import StepView
 from tuiwiz.ui.widgets.picklist import Pick, PickList
+from tuiwiz.wizard.alternatives import Alternative
 from tuiwiz.wizard.answers import Composed
-from tuiwiz.wizard.planning import verdict_words
 from tuiwiz.wizard.work import shown
 
 FIRST = (
@@ -35,8 +37,9 @@ class SettingsView(StepView):
         yield Static(id="settings-fit")
         with VerticalScroll(id="settings-body", can_focus=False):
             yield PickList(id="settings")
-        yield Static(id="settings-why")
         yield Input(id="settings-edit")
+        with VerticalScroll(id="settings-about", can_focus=False):
+            yield Static(id="settings-why")
 
     def on_mount(self) -> None:
         self.query_one("#settings-edit").display = False
@@ -55,17 +58,46 @@ class SettingsView(StepView):
     def editing(self) -> bool:
         return bool(self.query_one("#settings-edit", Input).display)
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the value under the cursor is the user's own."""
+        return self.key in self.session.draft.answers.sets
+
+    @property
+    def other(self) -> Alternative | None:
+        """The other value that is shown for the key under the cursor."""
+        composed = self.session.composed
+        found = composed.alternatives.get(self.key or "", ()) if composed is not None else ()
+        return found[0] if found else None
+
     def refresh_view(self) -> None:
         composed = self.session.composed
-        fit = self.query_one("#settings-fit", Static)
         if composed is None:
-            fit.update(Content("\n").join(problem_content(one) for one in self.session.problems))
+            lines = [self.problem(one) for one in self.session.problems]
+            self.query_one("#settings-fit", Static).update(Content("\n").join(lines))
             return
-        steps = f"   {composed.steps:,} steps" if composed.steps else ""
-        warmup = f", warm-up {composed.warmup}" if composed.warmup is not None else ""
-        fit.update(Content.assemble(("  ", ""), (verdict_words(composed.plan), "bold"), (f"{steps}{warmup}", "$dim")))
+        self._show_fit(composed)
         self._fill(composed)
-        self._explain(composed)
+        if not self.editing:
+            self._explain(composed)
+
+    def _show_fit(self, composed: Composed, *, trial: bool = False) -> None:
+        """One line: the fit of the bundle, or of what it would be with the value being typed."""
+        plan = composed.plan
+        parts: list[tuple[str, str]] = [("  would be: " if trial else "  ", "$accent" if trial else "")]
+        if plan is None:
+            parts.append(("not planned: model or device unknown", "$dim"))
+        else:
+            word, tone = {"fits": ("fits", "$good"), "tight": ("tight", "$warn")}.get(
+                plan.verdict, ("does not fit", "$bad")
+            )
+            parts.append((f"{word}: {gib(plan.total_bytes)} of {gib(plan.usable_bytes)}", f"{tone} bold"))
+        if composed.steps:
+            warmup = f", warm-up {composed.warmup}" if composed.warmup is not None else ""
+            parts.append((f"   {composed.steps:,} steps{warmup}", "$dim"))
+        if plan is not None and plan.seconds is not None:
+            parts.append((f"   about {human_duration(plan.seconds)}", "$dim"))
+        self.query_one("#settings-fit", Static).update(Content.assemble(*parts))
 
     def _fill(self, composed: Composed) -> None:
         flat = flatten(composed.bundle)
@@ -77,7 +109,7 @@ class SettingsView(StepView):
                 continue
             origin = composed.origin.get(key, "default")
             value = flat[key]
-            text = "-" if value is None else clean_line(shown(value), 22)
+            text = "-" if value is None else clean_line(shown(value), 17)
             grade = composed.grades.get(key, "") if origin.startswith("preset") else ""
             tone = "$accent bold" if origin == "user" else "bold"
             mine = f"[ {text} ]" if origin == "user" else text
@@ -85,8 +117,8 @@ class SettingsView(StepView):
                 Pick(
                     key,
                     Content.assemble(
-                        f"{key:<32}",
-                        (f"{mine:>16}", tone),
+                        f"{key:<29}",
+                        (f"{mine:>17}", tone),
                         "  ",
                         (f"{clean_line(origin, 22):<22}", "$dim"),
                         (f" {grade}" if grade else "", "$good" if grade == "A" else "$dim"),
@@ -95,39 +127,50 @@ class SettingsView(StepView):
             )
         self.query_one(PickList).set_picks(picks)
 
-    def _explain(self, composed: Composed, *, whole: bool = False) -> None:
+    def _explain(self, composed: Composed) -> None:
         key = self.key
         if key is None:
             return
+        whole = self.has_class("-whole")
         field = FIELDS[key]
         unit = f" [{field.unit}]" if field.unit else ""
-        lines = [Content.assemble((f"  {field.help}{unit}", "$dim"))]
-        why = composed.why.get(key, "")
-        if why:
-            lines.append(Content.assemble(("  why: ", "$dim"), clean_line(why, 0 if whole else 230)))
-        for problem in self.session.problems:
-            if problem.key == key:
-                lines.append(problem_content(problem))
+        lines = [Content.assemble((f"{field.help}{unit}", "$dim"))]
+        lines += [self.problem(one) for one in self.session.problems if one.key == key]
+        others = composed.alternatives.get(key, ())
+        for number, other in enumerate(others if whole else others[:1]):
+            mark = "" if other.usable else " (no room for it here)"
+            press = ("a: ", "$accent bold") if number == 0 else ("   ", "")
+            comment = clean_line(other.comment, 0 if whole else 130)
+            lines.append(Content.assemble(press, (f"{other.who} says {shown(other.value)}{mark}: ", "$dim"), comment))
         if key in composed.ranges:
             low, high = composed.ranges[key]
-            lines.append(Content.assemble((f"  published range {shown(low)} to {shown(high)}", "$dim")))
-        for other in composed.alternatives.get(key, ())[: 4 if whole else 1]:
-            mark = "" if other.usable else " (no room for it here)"
-            lines.append(
-                Content.assemble(
-                    (f"  {other.who} says {shown(other.value)}{mark}: ", "$dim"), clean_line(other.comment, 160)
-                )
-            )
+            lines.append(Content.assemble((f"published range {shown(low)} to {shown(high)}", "$dim")))
+        why = composed.why.get(key, "")
+        if why:
+            lines.insert(1, Content.assemble(("why: ", "$dim"), clean_line(why, 0 if whole else 230)))
+        self._tell(lines)
+
+    def _tell(self, lines: list[Content]) -> None:
         self.query_one("#settings-why", Static).update(Content("\n").join(lines))
+
+    def toggle_whole(self) -> None:
+        """Give the reason most of the screen, and back."""
+        self.toggle_class("-whole")
+        self.refresh_view()
 
     def on_pick_list_moved(self, event: PickList.Moved) -> None:
         event.stop()
         if self.session.composed is not None:
             self._explain(self.session.composed)
+        self.screen.refresh_bindings()
 
     def on_pick_list_chosen(self, event: PickList.Chosen) -> None:
         event.stop()
         self.begin(event.value)
+
+    def edit_selected(self) -> None:
+        if self.key is not None:
+            self.begin(self.key)
 
     def begin(self, key: str) -> None:
         """Edit a value in place."""
@@ -135,31 +178,60 @@ class SettingsView(StepView):
         if composed is None:
             return
         edit = self.query_one("#settings-edit", Input)
-        words = ", ".join(str(word) for word in available(key))
-        edit.placeholder = f"{key}: {words}" if words else f"{key}: empty unsets it"
+        edit.placeholder = f"{key}: empty unsets it"
         value = flatten(composed.bundle)[key]
         with edit.prevent(Input.Changed):
             edit.value = "" if value is None else shown(value)
         edit.display = True
         edit.focus()
+        edit.cursor_position = len(edit.value)
+        self._judge(edit.value)
+        self.screen.refresh_bindings()
 
     def end(self) -> None:
         """Leave the edit line without taking it."""
-        edit = self.query_one("#settings-edit", Input)
-        edit.display = False
+        self.query_one("#settings-edit", Input).display = False
         self.query_one(PickList).focus()
+        self.wizard.say("")
         self.refresh_view()
+        self.screen.refresh_bindings()
+
+    def on_key(self, event: events.Key) -> None:
+        """While a value of few choices is edited, up and down go through them."""
+        step = {"down": 1, "up": -1}.get(event.key)
+        words = [str(word) for word in available(self.key or "") if word is not None]
+        if step is None or not self.editing or not words:
+            return
+        event.stop()
+        event.prevent_default()
+        edit = self.query_one("#settings-edit", Input)
+        edit.value = words[(words.index(edit.value) + step) % len(words)] if edit.value in words else words[0]
+        edit.cursor_position = len(edit.value)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
+        if self.editing:
+            self._judge(event.value)
+
+    def _judge(self, typed: str) -> None:
+        """Say whether the value as typed can be, and what the run would be with it."""
         key, composed = self.key, self.session.composed
-        if key is None or composed is None or not self.editing:
+        if key is None or composed is None:
             return
-        wrong = _judged(key, event.value)
-        line = Content.assemble(("  ok", "$good")) if not wrong else Content.assemble((f"  {wrong}", "$bad"))
-        self.query_one("#settings-why", Static).update(
-            Content("\n").join([line, Content.assemble((f"  {FIELDS[key].help}", "$dim"))])
-        )
+        wrong = _judged(key, typed)
+        words = ", ".join(str(word) for word in available(key) if word is not None)
+        lines = [Content.assemble((f"{FIELDS[key].help}", "$dim"))]
+        if words:
+            lines.append(Content.assemble(("up and down choose: ", "$dim"), words))
+        trial = None if wrong else self.session.with_value(key, parse_value(typed))
+        if wrong:
+            lines.insert(0, Content.assemble(("no: ", "$bad bold"), (wrong, "$bad")))
+        else:
+            lines.insert(0, Content.assemble(("ok", "$good bold"), ("   enter takes it, esc leaves it", "$dim")))
+            found = trial.problems if trial is not None else ()
+            lines[1:1] = [self.problem(one) for one in found if one.key == key]
+        self._tell(lines)
+        self._show_fit(trial or composed, trial=trial is not None)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -170,19 +242,26 @@ class SettingsView(StepView):
         if wrong:
             self.wizard.say(wrong)
             return
-        self.session.edit(key, parse_value(event.value))
+        self.take(key, parse_value(event.value))
+
+    def take(self, key: str, value: Any) -> None:
+        """Make `value` the user's own; taking the value that stands anyway changes nothing."""
+        composed = self.session.composed
+        if composed is not None and (self.is_own or flatten(composed.bundle)[key] != value):
+            self.session.edit(key, value)
         self.end()
         self.wizard.changed()
+
+    def take_other(self) -> None:
+        """Take the other value that is shown."""
+        if self.key is not None and self.other is not None:
+            self.take(self.key, self.other.value)
 
     def reset_value(self) -> None:
         """Take back the user's own value of the key under the cursor."""
         if self.key is not None:
             self.session.reset(self.key)
             self.wizard.changed()
-
-    def explain_whole(self) -> None:
-        if self.session.composed is not None:
-            self._explain(self.session.composed, whole=True)
 
 
 def _fixed(key: str) -> bool:

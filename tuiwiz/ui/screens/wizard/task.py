@@ -12,16 +12,28 @@ from tuiwiz.ui.screens.wizard.view import StepView
 from tuiwiz.ui.widgets.picklist import Pick, PickList
 
 SAYS = {
-    "instruct": ("answer one request", "pairs of request and answer: instructions, questions, JSON, summaries"),
-    "chat": ("talk over several turns", "conversations; every answer of the assistant is learnt"),
-    "pretrain": ("know a field or a style", "running text without questions; every token is learnt"),
+    "instruct": (
+        "answer one request",
+        "Rows are pairs of a request and its answer: instructions, questions, text to JSON, summaries. "
+        "Only the answers are learnt.",
+    ),
+    "chat": (
+        "talk over several turns",
+        "Rows are conversations, with or without a system message. Every answer of the assistant is learnt.",
+    ),
+    "pretrain": (
+        "know a field or a style",
+        "Rows are running text without questions. Every token is learnt; a chat model may lose some of its manners.",
+    ),
 }
+"""By task: what the model is to do, and what the data is like."""
 
 
 class TaskView(StepView):
     def compose(self) -> ComposeResult:
         yield Static("What is the model to learn?\n")
         yield PickList(id="tasks")
+        yield Static(id="task-about")
 
     def first_focus(self) -> Widget:
         return self.query_one(PickList)
@@ -30,11 +42,20 @@ class TaskView(StepView):
         picks = []
         kinds = [str(kind) for kind in available("task.kind")]
         for kind in [*(one for one in SAYS if one in kinds), *(one for one in kinds if one not in SAYS)]:
-            short, long = SAYS.get(kind, (kind, ""))
-            picks.append(Pick(kind, Content.assemble((f"{kind:<10}", "bold"), f"to {short:<26}", (long, "$dim"))))
+            short, _ = SAYS.get(kind, (kind, ""))
+            picks.append(Pick(kind, Content.assemble((f"{kind:<10}", "bold"), f"to {short}")))
         self.query_one(PickList).set_picks(picks, select=self.session.draft.answers.task or None)
+        self._tell()
 
-    def commit(self) -> bool:
+    def _tell(self) -> None:
+        _, long = SAYS.get(self.query_one(PickList).value or "", ("", ""))
+        self.query_one("#task-about", Static).update(Content.styled(long, "$dim"))
+
+    def on_pick_list_moved(self, event: PickList.Moved) -> None:
+        event.stop()
+        self._tell()
+
+    def commit(self, *, quietly: bool = False) -> bool:
         kind = self.query_one(PickList).value
         if kind is not None:
             self.session.answer(task=kind)

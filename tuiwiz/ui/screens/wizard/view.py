@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
@@ -43,6 +44,10 @@ class StepView(Vertical):
     def glyphs(self) -> Glyphs:
         return glyphs_of(self)
 
+    def problem(self, problem: Problem) -> Content:
+        """A problem wrapped to this view's width."""
+        return problem_content(problem, self.size.width - 7)
+
     def first_focus(self) -> Widget | None:
         """What has the focus when the step opens."""
         return None
@@ -53,17 +58,26 @@ class StepView(Vertical):
     def refresh_view(self) -> None:
         """Something changed: an answer, a result, the size."""
 
-    def commit(self) -> bool:
-        """Take what is typed as the answer before leaving forwards; False keeps the user here."""
+    def commit(self, *, quietly: bool = False) -> bool:
+        """Take what is typed as the answer; False, with the reason said unless `quietly`, keeps the user here."""
         return True
 
 
-def problem_content(problem: Problem) -> Content:
-    """`! message  place` with the hint on a line of its own."""
+def problem_content(problem: Problem, width: int = 0) -> Content:
+    """`! message` with its row, the hint on a line of its own; `width` wraps both under themselves."""
     tone = {"error": "$bad", "warning": "$warn"}.get(problem.severity, "$dim")
     word = {"error": "error", "warning": "!", "info": "note"}[problem.severity]
     place = f"row {problem.row}: " if problem.row is not None else ""
-    line = Content.assemble((f"  {word} ", f"{tone} bold"), clean_line(f"{place}{problem.message}", 300))
+    said = _under(clean_line(f"{place}{problem.message}", 300), len(word) + 3, width)
+    line = Content.assemble((f"  {word} ", f"{tone} bold"), said)
     if problem.hint:
-        line = Content("\n").join([line, Content.assemble("    ", (clean_line(problem.hint, 300), "$dim"))])
+        hint = _under(clean_line(problem.hint, 300), len(word) + 3, width)
+        line = Content("\n").join([line, Content.assemble(" " * (len(word) + 3), (hint, "$dim"))])
     return line
+
+
+def _under(text: str, indent: int, width: int) -> str:
+    """`text` in lines that begin `indent` columns in, but for the first one, which has its beginning already."""
+    if width <= indent + 10:
+        return text
+    return ("\n" + " " * indent).join(textwrap.wrap(text, width - indent, break_on_hyphens=False))

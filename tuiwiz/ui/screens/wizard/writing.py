@@ -1,0 +1,122 @@
+"""The end of the wizard: the bundle is written and, where asked, the run is started and shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tuiwiz.base.errors import TuiwizError
+from tuiwiz.base.files import write_atomic
+from tuiwiz.ui.app import go_back, open_screen
+from tuiwiz.ui.screen import TuiwizScreen
+from tuiwiz.ui.screens.wizard.review import ReviewView
+from tuiwiz.ui.widgets.dialog import Answer, Dialog
+from tuiwiz.wizard import saved
+from tuiwiz.wizard.session import Session
+from tuiwiz.wizard.written import bundle_text
+
+
+class Writing(TuiwizScreen):
+    """The half of the wizard's screen that writes. Hashing and starting take seconds and have a thread."""
+
+    session: Session
+    writing = False
+
+    def say(self, text: str) -> None:
+        """One line above the footer."""
+        raise NotImplementedError
+
+    def action_write(self) -> None:
+        self._write(run=False)
+
+    def action_train(self) -> None:
+        self._write(run=True)
+
+    def ask_what_next(self) -> None:
+        answers = [
+            Answer("w", "write and run", "run"),
+            Answer("b", "write the bundle only", "write"),
+            Answer("n", "neither", "no"),
+        ]
+        output = self.query_one(ReviewView).output
+        self.app.push_screen(
+            Dialog(
+                "Write the bundle and start the run?", f"{output}; the run goes on when this screen closes", answers
+            ),
+            lambda answer: self._write(run=answer == "run") if answer in ("run", "write") else None,
+        )
+
+    def _write(self, *, run: bool, replace: bool = False) -> None:
+        """Write the bundle and, where asked, start the run; a file that is there is replaced only after asking."""
+        review = self.query_one(ReviewView)
+        review.commit()
+        output = review.output
+        refused = self._refusal(output, run=run)
+        if refused:
+            self.say(refused)
+            return
+        if output.exists() and not replace:
+            self.app.push_screen(
+                Dialog(
+                    f"{output.name} exists already. Replace it?",
+                    str(output),
+                    [Answer("r", "replace", "yes"), Answer("n", "no", "no")],
+                ),
+                lambda answer: self._write(run=run, replace=True) if answer == "yes" else None,
+            )
+            return
+        self.writing = True
+        self.say("writing the bundle and starting the run ..." if run else "writing the bundle ...")
+        self.run_worker(lambda: self._carry_through(output, run=run), thread=True, exit_on_error=True)
+
+    def _refusal(self, output: Path, *, run: bool) -> str:
+        """Why nothing can be written now; empty when it can."""
+        errors = [one for one in self.session.problems if one.severity == "error"]
+        composed = self.session.composed
+        if self.writing:
+            return "it is being written"
+        if composed is None or errors:
+            return errors[0].message if errors else "there is no bundle to write yet"
+        if output.is_dir():
+            return f"{output} is a folder: name a file in it"
+        if run and not self.session.facts.model_chosen:
+            size = composed.bundle.model.source
+            return f"{size} is only a size: choose a model before running, or write the bundle with ctrl+s"
+        return ""
+
+    def _carry_through(self, output: Path, *, run: bool) -> None:
+        """In a thread."""
+        started: Path | None = None
+        wrong = ""
+        try:
+            write_atomic(output, bundle_text(self.session, output))
+            if run:
+                started = _start(output)
+        except TuiwizError as error:
+            problem = error.problems[0] if error.problems else None
+            wrong = problem.message if problem is not None else error.message
+        except OSError as error:
+            wrong = f"{output} cannot be written: {error.strerror or error}"
+        if self.is_running:
+            self.app.call_from_thread(self._finish, output, started, wrong)
+
+    def _finish(self, output: Path, started: Path | None, wrong: str) -> None:
+        self.writing = False
+        if wrong:
+            self.say(wrong)
+            return
+        saved.forget()
+        if started is not None:
+            open_screen(self.app, "run", replace=True, run=started, started_here=True)
+            return
+        self.app.notify(f"wrote {output}; train it with: tuiwiz run {output.name}", markup=False)
+        go_back(self.app)
+
+
+def _start(bundle: Path) -> Path:
+    """The folder of the run, which goes on without this process."""
+    from tuiwiz.runs.folder import prepare
+    from tuiwiz.runs.launch import start
+
+    ready = prepare(bundle)
+    start(ready.folder, detach=True)
+    return ready.path
