@@ -95,7 +95,7 @@ class Lines:
             f"step     {event.step}/{view.steps} {100 * event.step / max(1, view.steps):3.0f} %",
             f"loss {got.get('loss', float('nan')):.4f}",
             f"grad {got.get('grad_norm', float('nan')):.3g}",
-            f"rate {human_number(got.get('learning_rate', 0.0))}",
+            f"rate {human_number(float(f"{got.get('learning_rate', 0.0):.3g}"))}",
             f"{human_count(got.get('tokens_per_second', 0.0))} tokens/s",
         ]
         if live and eta is not None and not last:
