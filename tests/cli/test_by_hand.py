@@ -10,7 +10,7 @@ import typer
 
 from tests.support.streams import T0, finished_run
 from tuiwiz.cli.main import main
-from tuiwiz.base.places import run_root
+from tuiwiz.runs.names import run_root
 
 
 def test_a_bundle_that_cannot_be_written_is_told_in_a_sentence(
