@@ -136,13 +136,12 @@ RUN: tuple[Key, ...] = (
 WIZARD: tuple[Key, ...] = (
     Key("wizard.next", "ctrl+n", "next", "next", "Take this step's answer and go to the next one (also enter)."),
     Key("wizard.back", "escape", "back", "back", "Go back a step; nothing is lost."),
+    Key("wizard.undo", "ctrl+z", "undo", "undo", "Take back the last change of an answer."),
+    Key("wizard.redo", "ctrl+y", "redo", "redo", "Do again what was taken back.", footer=False),
     Key("wizard.reset", "ctrl+r", "reset", "reset", "Settings: take back your own value of this key."),
     Key("wizard.why", "w", "why", "why", "Settings: the whole reason, range and alternatives of this value."),
     Key("wizard.write", "ctrl+s", "write", "write", "Review: write the bundle and leave."),
     Key("wizard.run", "ctrl+t", "train", "write and run", "Review: write the bundle, start the run, watch it."),
-    # After the keys of a step: where a footer is too narrow for all, what a step is for stays.
-    Key("wizard.undo", "ctrl+z", "undo", "undo", "Take back the last change of an answer."),
-    Key("wizard.redo", "ctrl+y", "redo", "redo", "Do again what was taken back.", footer=False),
     Key(
         "wizard.anew", "ctrl+l", "anew", "start anew", "Forget all answers and start from the first step.", footer=False
     ),

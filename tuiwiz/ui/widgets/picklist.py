@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from textual import events
 from textual.content import Content
@@ -105,8 +104,8 @@ class PickList(Widget, can_focus=True):
 
     def on_key(self, event: events.Key) -> None:
         far = len(self.picks)
-        keys = {"down": 1, "j": 1, "up": -1, "k": -1, "pagedown": 10, "pageup": -10}
-        steps = {**keys, "home": -far, "g": -far, "end": far, "G": far}.get(event.key)
+        steps = {"down": 1, "j": 1, "up": -1, "k": -1, "pagedown": 10, "pageup": -10, "home": -far, "g": -far, "end": far,
+                 "G": far}.get(event.key)  # fmt: skip
         if steps is not None:
             event.stop()
             event.prevent_default()
@@ -136,7 +135,7 @@ def _parts(text: Content) -> list[_Part]:
     """The text cut where its styles change, one style each."""
     cuts = sorted({0, len(text.plain), *(edge for span in text.spans for edge in (span.start, span.end))})
     parts = []
-    for start, end in pairwise(cuts):
+    for start, end in zip(cuts, cuts[1:], strict=False):
         style = next((str(span.style) for span in reversed(text.spans) if span.start <= start and end <= span.end), "")
         parts.append(_Part(start, end, style))
     return parts

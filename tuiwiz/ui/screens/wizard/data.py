@@ -130,8 +130,7 @@ class DataView(StepView):
             counted = report.facts
             lines.append(
                 Content(
-                    f"  {counted.rows:,} usable rows, {counted.tokens:,} tokens, "
-                    f"{counted.supervised_tokens:,} trained; "
+                    f"  {counted.rows:,} usable rows, {counted.tokens:,} tokens, {counted.supervised_tokens:,} trained; "
                     f"a row: median {counted.p50}, 95 % {counted.p95}, longest {counted.longest}"
                 )
             )

@@ -92,8 +92,7 @@ class FitView(StepView):
         took = _duration(choice, composed)
         figures = (
             f"{METHODS.get(choice.method, choice.method):<7}{choice.max_length:>6}"
-            f"{f'{choice.micro_batch} x {choice.accumulation}':>15}"
-            f"  {'on' if choice.gradient_checkpointing else 'off':<5}"
+            f"{f'{choice.micro_batch} x {choice.accumulation}':>15}  {'on' if choice.gradient_checkpointing else 'off':<5}"
             f"{gib(choice.total_bytes):>10}{speed:>11}{took:>14}"
         )
         if not choice.fits:

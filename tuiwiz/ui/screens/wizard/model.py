@@ -81,7 +81,7 @@ class ModelView(StepView):
             terms = ", needs an agreement" if known.gated else ""
             figures = f"{human_count(known.shape.parameters):>8}   "
             picks.append(
-                Pick(known.name, Content.assemble(f"{known.name:<32}", figures, (f"{known.licence}{terms}", "$dim")))
+                Pick(known.name, Content.assemble(f"{known.name:<34}", figures, (f"{known.licence}{terms}", "$dim")))
             )
         self.query_one(PickList).set_picks(picks, select=typed or None)
 

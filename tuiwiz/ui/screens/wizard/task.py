@@ -12,9 +12,9 @@ from tuiwiz.ui.screens.wizard.view import StepView
 from tuiwiz.ui.widgets.picklist import Pick, PickList
 
 SAYS = {
-    "instruct": ("answer one request", "pairs: questions, JSON, summaries"),
-    "chat": ("talk over several turns", "conversations; all answers learnt"),
-    "pretrain": ("know a field or a style", "running text; every token learnt"),
+    "instruct": ("answer one request", "pairs of request and answer: instructions, questions, JSON, summaries"),
+    "chat": ("talk over several turns", "conversations; every answer of the assistant is learnt"),
+    "pretrain": ("know a field or a style", "running text without questions; every token is learnt"),
 }
 
 
