@@ -90,12 +90,14 @@ class Lines:
             return []
         self._said, self._said_step = time.monotonic(), event.step
         got = event.metrics
+        # Three digits, as everywhere else in the line: it must not grow and shrink from step to step.
+        rate = float(f"{got.get('learning_rate', 0.0):.3g}")
         eta = eta_seconds(view)
         parts = [
             f"step     {event.step}/{view.steps} {100 * event.step / max(1, view.steps):3.0f} %",
             f"loss {got.get('loss', float('nan')):.4f}",
             f"grad {got.get('grad_norm', float('nan')):.3g}",
-            f"rate {human_number(got.get('learning_rate', 0.0))}",
+            f"rate {human_number(rate)}",
             f"{human_count(got.get('tokens_per_second', 0.0))} tokens/s",
         ]
         if live and eta is not None and not last:

@@ -97,7 +97,9 @@ def _usage_error(error: Exception, args: list[str]) -> int:
     from tuiwiz.base.problems import nearest
     from tuiwiz.cli.output import note
 
-    note(f"tuiwiz: {error.format_message()}")  # type: ignore[attr-defined]
+    message: str = error.format_message()  # type: ignore[attr-defined]
+    # The library's own guess would stand beside ours.
+    note(f"tuiwiz: {message.split(' Did you mean ')[0]}")
     word = next((arg for arg in args if not arg.startswith("-")), "")
     close = nearest(word, COMMANDS) if word and word not in COMMANDS else None
     if close:

@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _new(answers: Answers, output: Path, *, force: bool, as_json: bool) -> None:
-    from tuiwiz.base.errors import InvalidError, UsageError
+    from tuiwiz.base.errors import InvalidError, MachineLacksError, UsageError
     from tuiwiz.base.files import write_atomic
     from tuiwiz.bundle.write import write_bundle
     from tuiwiz.cli.output import emit_json, note, problem_lines
@@ -70,7 +70,11 @@ def _new(answers: Answers, output: Path, *, force: bool, as_json: bool) -> None:
     if errors:
         message = errors[0].message if len(errors) == 1 else f"{len(errors)} problems stand against this bundle"
         raise InvalidError(message, hint=errors[0].hint if len(errors) == 1 else "", problems=errors)
-    write_atomic(output, write_bundle(composed.bundle, why=composed.why, heading=_heading(composed)))
+    try:
+        write_atomic(output, write_bundle(composed.bundle, why=composed.why, heading=_heading(composed)))
+    except OSError as error:
+        message = f"{output} cannot be written: {error.strerror or error}"
+        raise MachineLacksError(message, hint="name a file that you may write with -o") from error
     if as_json:
         emit_json(_document(composed, output))
         return

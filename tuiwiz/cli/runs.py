@@ -109,7 +109,13 @@ def register(app: typer.Typer) -> None:
         if not yes:
             if not sys.stdin.isatty():
                 raise UsageError("removing needs --yes where nobody can be asked")
-            typer.confirm(f"Remove {folder.path} with everything in it?", abort=True)
+            try:
+                agreed = typer.confirm(f"Remove {folder.path} with everything in it?")
+            except typer.Abort as error:
+                raise KeyboardInterrupt from error
+            if not agreed:
+                say("nothing removed")
+                return
         shutil.rmtree(folder.path)
         say(f"removed {folder.path}")
 
@@ -145,6 +151,8 @@ def _line(one: RunInfo) -> str:
 
 
 def _shown(name: str, value: object) -> str:
+    from datetime import datetime
+
     from tuiwiz.base.units import human_bytes, human_duration
 
     if value is None:
@@ -153,6 +161,10 @@ def _shown(name: str, value: object) -> str:
         return human_bytes(value)
     if name == "elapsed_s" and isinstance(value, float):
         return human_duration(value)
+    if name == "tokens_per_second" and isinstance(value, float):
+        return f"{value:,.0f}"
+    if name == "started" and isinstance(value, float):
+        return datetime.fromtimestamp(value).astimezone().isoformat(sep=" ", timespec="seconds")
     if isinstance(value, dict):
         return "  ".join(f"{key} {one:.4f}" if isinstance(one, float) else f"{key} -" for key, one in value.items())
     return str(value)
