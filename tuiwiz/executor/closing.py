@@ -29,7 +29,14 @@ def finish(run: Trainer, model: Path, sampler: Sampler, reason: str, wall_s: flo
     progress = run.progress
     best = progress.best_step
     if best is not None and best != progress.step:
-        checkpoint.load_weights(run.recorder.folder.checkpoint(best), run.weights)
+        kept = run.recorder.folder.checkpoint(best)
+        if kept.is_dir():
+            checkpoint.load_weights(kept, run.weights)
+        else:
+            run.recorder.alert(
+                "best_lost", f"the checkpoint of the best step {best} is gone: the last weights are saved"
+            )
+            best = None
     sampler.at(progress.step, final=True)
     run.recorder.stage("saving", note="the result")
     path = save_result(run, model)

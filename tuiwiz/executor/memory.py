@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tuiwiz.base.errors import TuiwizError
+from tuiwiz.data.types import Rows
 from tuiwiz.events import types
+from tuiwiz.spec.bundle import Bundle
 
 if TYPE_CHECKING:
     from tuiwiz.executor.loop import Trainer
     from tuiwiz.memory.plan import Plan
 
+CAREFUL_MICRO = 4
+"""Micro-batch where the planner does not know the model."""
 MOVING = ("activations", "logits", "temporary")
 
 
 def report_memory(run: Trainer, model: Path) -> None:
     """Write the `memory` event: the plan's items beside what the device measured; both sum to their totals."""
-    plan = _plan(run, model)
+    plan = plan_of(run.bundle, run.train_rows, model)
     predicted = {name: size for name, size in plan.items.items() if size} if plan is not None else {}
     run.recorder.write(
         types.Memory,
@@ -29,19 +33,29 @@ def report_memory(run: Trainer, model: Path) -> None:
     )
 
 
-def _plan(run: Trainer, model: Path) -> Plan | None:
-    """The planner's word on this run, with the rows as they are; None where it does not know the model."""
+def planned_micro(bundle: Bundle, rows: Rows, model: Path) -> int:
+    """The micro-batch of a bundle that leaves it open: that of the planner's first setting for the bundle's method."""
+    found = plan_of(bundle, rows, model)
+    for choice in found.choices if found is not None else ():
+        same = choice.gradient_checkpointing == bundle.memory.gradient_checkpointing
+        if choice.method == bundle.adapter.method and choice.max_length == bundle.data.max_length and same:
+            return min(choice.micro_batch, bundle.batch.effective)
+    return min(bundle.batch.effective, CAREFUL_MICRO)
+
+
+def plan_of(bundle: Bundle, rows: Rows, model: Path) -> Plan | None:
+    """The planner's word on a run, with the rows as they are; None where it does not know the model."""
     from tuiwiz.catalog.config import read_shape
     from tuiwiz.catalog.machine import this_device
     from tuiwiz.memory.plan import plan
 
-    lengths = sorted(run.train_rows.lengths_of(range(len(run.train_rows))))
+    lengths = sorted(rows.lengths_of(range(len(rows))))
     if not lengths:
         return None
     at = {"p50": len(lengths) // 2, "p95": int(0.95 * (len(lengths) - 1)), "max": len(lengths) - 1}
     try:
         shape = read_shape(model)
-        return plan(run.bundle, shape, this_device(), {name: lengths[i] for name, i in at.items()}, rows=len(lengths))
+        return plan(bundle, shape, this_device(), {name: lengths[i] for name, i in at.items()}, rows=len(lengths))
     except TuiwizError:
         return None
 

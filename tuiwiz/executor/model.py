@@ -11,6 +11,7 @@ from torch import nn
 
 from tuiwiz.base.errors import InvalidError, MachineLacksError
 from tuiwiz.executor.device import Device
+from tuiwiz.executor.lora import speed_up
 from tuiwiz.spec.bundle import Bundle
 
 
@@ -98,6 +99,7 @@ def add_adapters(model: Any, bundle: Bundle, folder: Path) -> Any:
     for parameter in wrapped.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+    speed_up(wrapped)
     return wrapped
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tuiwiz
-from tuiwiz.base.errors import ExitCode
+from tuiwiz.base.errors import DriftError, ExitCode
 from tuiwiz.bundle.digest import digest
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.data.prepare import prepare
@@ -80,7 +80,7 @@ def _train(
     from tuiwiz.executor.device import choose_device, set_threads
     from tuiwiz.executor.evaluate import evaluation_steps
     from tuiwiz.executor.loop import Trainer, train
-    from tuiwiz.executor.memory import report_memory
+    from tuiwiz.executor.memory import planned_micro, report_memory
     from tuiwiz.executor.model import add_adapters, enable_checkpointing, load_base, trainable
     from tuiwiz.executor.objectives.causal import CausalObjective
     from tuiwiz.executor.optim import make_optimizer
@@ -106,7 +106,7 @@ def _train(
 
     rows, effective = len(prepared.train), bundle.batch.effective
     total = total_steps(rows, effective, bundle.schedule.epochs, bundle.schedule.steps)
-    micro = bundle.batch.micro or min(effective, 8)
+    micro = bundle.batch.micro or planned_micro(bundle, prepared.train, weights)
     steps = evaluation_steps(
         total,
         cadence(bundle.evaluation.every, total),
@@ -120,6 +120,11 @@ def _train(
         path, complaints = checkpoint.newest_valid(folder.checkpoints)
         if path is not None:
             progress = checkpoint.load(path, trained, optimizer, scaler)
+            if progress.digest != digest(bundle):
+                raise DriftError(
+                    "the bundle in this run folder was changed since its last checkpoint",
+                    hint="put the old bundle.toml back, or start a new run with the changed one",
+                )
             restored = ("weights", "optimizer", "schedule", "random streams", "row order", "counters")
     resolved = resolve(
         bundle, base, weights, device, micro=micro, total=total, evaluations=len(prepared.validation) > 0

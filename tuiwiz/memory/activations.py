@@ -113,10 +113,12 @@ def _inputs_kept(shape: ModelShape, setting: Setting, autocast: bool, *, attenti
 
 def _adapter(shape: ModelShape, setting: Setting, stack: Stack, *, attention_half: bool) -> float:
     """Bytes a token of what adapters keep: a copy of their input in their own type, and their inner state."""
-    size = stack.adapter_bytes
+    size = setting.compute_bytes if stack.fused_adapters else stack.adapter_bytes
     ours = [one for one in shape.targeted(setting.targets) if _half(one) == attention_half and one.copies == 1]
     inner = sum(setting.rank * size for _ in ours)
     dropped = sum(one.inputs * (1 + size) for one in ours) if setting.dropout else 0
+    if stack.fused_adapters and setting.dropout:
+        return inner + sum(one.inputs * 2 * size for one in ours)
     if size != setting.compute_bytes or setting.dropout:
         return inner + dropped + sum(size * one.inputs for one in ours)
     shared = {one.inputs for one in ours if not one.name.endswith(("o_proj", "down_proj"))}

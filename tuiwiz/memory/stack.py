@@ -17,12 +17,14 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     """`loss`: `chunked` runs the head on supervised positions only, a chunk at a time; `padded` and `shifted` build all
     logits, the latter with a copy of them. `adapter_bytes` is the size of an adapter's element, `wide_norms` keeps
     norms, embeddings and head of a quantised model in fp32, `keeps_logits` holds the logits through the backward pass.
+    `fused_adapters` compute in the type of their input and keep no copy of it, whatever type they are stored in.
     `masters_bytes` is the size of an element that `full` trains; `foreach` an optimizer step with a copy of the states.
     """
 
     name: str
     loss: Literal["chunked", "padded", "shifted"] = "chunked"
     adapter_bytes: int = 4
+    fused_adapters: bool = False
     masters_bytes: int = 4
     wide_norms: bool = False
     keeps_logits: bool = False
@@ -36,7 +38,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
 CHUNK = 256
 """Positions whose logits exist at one time in the executor's chunked loss."""
 
-OURS = Stack(name="tuiwiz")
+OURS = Stack(name="tuiwiz", fused_adapters=True)
 PEFT_LOOP = Stack(name="plain loop with PEFT", loss="padded", foreach=True, keeps_logits=True)
 """A plain loop over a PEFT model that holds the model's outputs until the backward pass is done."""
 PEFT_KBIT_LOOP = Stack(

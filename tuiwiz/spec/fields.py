@@ -82,7 +82,9 @@ FIELDS: dict[str, Field] = {
     "data.packing": Field("packing", "put several short rows into one sequence, isolated from each other"),
     "data.train_on": Field("train on", "which tokens count: assistant turns, the last answer, or all"),
     "validation.path": Field("validation data", "a file of rows that are never trained on"),
-    "validation.fraction": Field("validation share", "share of the training file held out by seed", above=0, below=1),
+    "validation.fraction": Field(
+        "validation share", "share of the training file held out by seed; 0 holds out nothing", least=0, below=1
+    ),
     "validation.max_rows": Field("validation rows", "evaluate on at most so many rows", "rows", least=1),
     "adapter.method": Field(
         "method", "qlora: 4-bit base with adapters; lora: 16-bit base with adapters; full: all weights"

@@ -12,7 +12,7 @@ import msgspec
 from tuiwiz.base.errors import InternalError, UsageError
 from tuiwiz.base.problems import Problems
 from tuiwiz.bundle.convert import to_bundle
-from tuiwiz.presets.bands import band_of
+from tuiwiz.presets.bands import band_of, parse_size
 from tuiwiz.presets.choose import Ranked, choose
 from tuiwiz.presets.explain import range_words, why_words
 from tuiwiz.presets.find import all_presets, find
@@ -195,7 +195,8 @@ def _answered(work: Work, answers: Answers, context: Context, facts: Facts) -> N
         work.put("data.mapping", facts.data.mapping, "data", "recognised from the columns")
     if answers.model and not facts.model_chosen:
         hint = "set model.source to a folder, a hub id or a name from `tuiwiz models list`"
-        work.warn("model.source", f"{answers.model} is only a size: choose a model before running", hint)
+        what = "is only a size" if parse_size(answers.model) is not None else "has no weights that can be trained"
+        work.warn("model.source", f"{answers.model} {what}: choose a model before running", hint)
 
 
 def _bare_task(work: Work, preset: Resolved) -> None:

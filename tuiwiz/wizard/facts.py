@@ -137,7 +137,8 @@ def model_facts(source: str, revision: str | None, folder: Path) -> ModelFacts:
             raise UsageError(f"no known model has about {source} parameters", hint="`tuiwiz models list` shows them")
         return ModelFacts(shape=near[0].shape, chosen=False, note=f"planned with the shape of {near[0].name}")
     located = locate(source, revision, folder)
-    return ModelFacts(shape=located.shape, folder=located.folder, note=located.note)
+    trainable = located.has_weights or located.kind not in ("folder", "gguf")
+    return ModelFacts(shape=located.shape, folder=located.folder, chosen=trainable, note=located.note)
 
 
 def data_facts(answers: Answers, folder: Path, tokenizer: Path | None) -> tuple[DataFacts | None, tuple[Problem, ...]]:
