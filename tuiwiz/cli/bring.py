@@ -37,6 +37,7 @@ def bring_embedded(tell: Callable[[str, int, int], None]) -> Path:
     if embedded.is_ready():
         return embedded.folder()
     with embedded.lock(tell):
+        embedded.sweep()
         hub = locate(embedded.HUB_ID, None, Path.cwd())
         cached = hub.folder if hub.has_weights else None
         if embedded.is_ready() or embedded.copy_from_hub(tell, cached=cached):

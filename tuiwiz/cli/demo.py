@@ -70,7 +70,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Train a small real model on this machine, without GPU, hub or account, and show what it learnt."""
         from tuiwiz.cli.bring import Ticker, bring_embedded
-        from tuiwiz.cli.output import emit_json, note
+        from tuiwiz.cli.output import emit_json
 
         started = time.monotonic()
         with Ticker() as ticker:
@@ -82,8 +82,7 @@ def register(app: typer.Typer) -> None:
             ready, live=not plain and not as_json and sys.stdin.isatty() and sys.stdout.isatty(), to_stderr=as_json
         )
         if code != 0:
-            if code == 7:
-                note(f"tuiwiz: stopped; `tuiwiz resume {ready.path.name}` goes on with the training")
+            _tell_the_end(ready, code, as_json=as_json)
             raise typer.Exit(code)
         result = _score(ready)
         document = {
@@ -141,6 +140,23 @@ def _train(ready: Ready, *, live: bool, to_stderr: bool) -> int:
     return 7 if name == "Stopped" else int(closing.summary.get("exit_code", 6))
 
 
+def _tell_the_end(ready: Ready, code: int, *, as_json: bool) -> None:
+    """Why there is nothing to measure: the lines of the run have told its end, a JSON document has not."""
+    from tuiwiz.base.problems import Problem
+    from tuiwiz.cli.output import emit_json, note
+
+    if code == 7:
+        message = "stopped before the end of the training"
+        hint = f"`tuiwiz resume {ready.path.name}` goes on with it; `tuiwiz demo` starts again"
+        note(f"tuiwiz: {message}")
+        note(f"  hint: {hint}")
+    else:
+        message, hint = f"the training ended with exit code {code}", f"`tuiwiz watch {ready.path.name}` shows how"
+    if as_json:
+        problem = Problem(message=message, hint=hint)
+        emit_json({"ok": False, "message": message, "problems": [problem], "run": str(ready.path)})
+
+
 def _score(ready: Ready) -> dict[str, Any]:
     import msgspec
 
@@ -171,6 +187,7 @@ def _training_peak(ready: Ready) -> int:
 
 
 def _print(document: dict[str, Any], samples: list[dict[str, str]]) -> None:
+    from tuiwiz.base.text import clean_line
     from tuiwiz.base.units import human_bytes, human_duration
     from tuiwiz.cli.output import say
 
@@ -185,8 +202,8 @@ def _print(document: dict[str, Any], samples: list[dict[str, str]]) -> None:
     for sample in samples[:3]:
         say()
         say(f"  request   {sample['request']}")
-        say(f"  before    {sample['before'][:100]}")
-        say(f"  after     {sample['after'][:100]}")
+        say(f"  before    {clean_line(sample['before'], 100)}")
+        say(f"  after     {clean_line(sample['after'], 100)}")
         say(f"  expected  {sample['expected']}")
     say()
     say(f"{human_duration(document['seconds'])}, peak memory {human_bytes(document['peak_bytes'])}")
