@@ -138,3 +138,49 @@ def test_evaluation_in_between_changes_nothing_bit_for_bit(tmp_path: Path, tiny_
     assert curve(events_of(often)) == curve(events_of(never))
     weights = "step-6/weights.safetensors"
     assert sha256_file(often.checkpoints / weights) == sha256_file(never.checkpoints / weights)
+
+
+def logits_by_row(model: Any, rows: Rows, *, packing: bool) -> dict[int, torch.Tensor]:
+    """Logits of each row, cut out of the batches that it was laid out in."""
+    found: dict[int, torch.Tensor] = {}
+    for sequences in lay_out(rows, range(len(rows)), 4, packing=packing):
+        batch = collate(rows, sequences, CPU)
+        with torch.no_grad():
+            logits = model(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).logits
+        for line, sequence in enumerate(sequences):
+            start = 0
+            for index in sequence:
+                found[index] = logits[line, start : start + rows.lengths[index]]
+                start += rows.lengths[index]
+    return found
+
+
+def test_packed_documents_do_not_see_each_other(model: Any) -> None:
+    rows = rows_of([40, 9, 12, 17, 3, 22, 5, 30])
+    packed, apart = (logits_by_row(model, rows, packing=packing) for packing in (True, False))
+    assert any(len(sequence) > 2 for batch in lay_out(rows, range(8), 4, packing=True) for sequence in batch)
+    for index, logits in apart.items():
+        alone = model(input_ids=torch.tensor([list(rows[index].input_ids)]), use_cache=False).logits[0]
+        assert torch.allclose(logits, alone, atol=2e-6) and torch.allclose(packed[index], alone, atol=2e-6), index
+
+
+@pytest.mark.long
+def test_the_way_changes_nothing_on_the_embedded_model() -> None:
+    from transformers import AutoModelForCausalLM
+
+    from tuiwiz.catalog import embedded
+
+    if not embedded.is_ready():
+        pytest.skip("the embedded model is not on this machine: tuiwiz models get")
+    real = AutoModelForCausalLM.from_pretrained(embedded.folder(), dtype=torch.float32, attn_implementation="sdpa")
+    real.train()
+    rows = rows_of([96, 40, 55, 71])
+    whole = step_of(real, rows, 4, packing=False)
+    for micro, packing, fused in (
+        (2, False, True),
+        (1, False, True),
+        (4, True, True),
+        (1, True, True),
+        (4, False, False),
+    ):
+        assert_same(step_of(real, rows, micro, packing=packing, fused=fused), whole)

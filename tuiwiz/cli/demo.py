@@ -30,7 +30,7 @@ format = "openai"
 max_length = 128
 
 [validation]
-fraction = 0.06
+fraction = 0.04
 
 [adapter]
 method = "qlora"
@@ -40,7 +40,7 @@ dropout = 0.0
 
 [optimizer]
 name = "adamw"
-learning_rate = 2e-3
+learning_rate = 3e-3
 betas = [0.9, 0.99]
 
 [schedule]
@@ -50,11 +50,11 @@ epochs = 1
 
 [batch]
 effective = 16
-micro = 4
+micro = 16
 
 [evaluation]
-every = 0.25
-samples = 3
+every = 0.5
+samples = 2
 
 [checkpoint]
 every = 0.5

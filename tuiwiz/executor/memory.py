@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,10 @@ def report_memory(run: Trainer, model: Path) -> None:
 
 
 def planned_micro(bundle: Bundle, rows: Rows, model: Path) -> int:
-    """The micro-batch of a bundle that leaves it open: that of the planner's first setting for the bundle's method."""
+    """The micro-batch of a bundle that leaves it open: what its accumulation makes of it, else that of the planner's
+    first setting for the bundle's method."""
+    if bundle.batch.accumulation is not None:
+        return math.ceil(bundle.batch.effective / bundle.batch.accumulation)
     found = plan_of(bundle, rows, model)
     for choice in found.choices if found is not None else ():
         same = choice.gradient_checkpointing == bundle.memory.gradient_checkpointing

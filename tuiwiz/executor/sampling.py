@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,15 +21,18 @@ LONGEST_PROMPT = 1024
 
 
 class Sampler:
-    """Knows the prompts and remembers what the base model said."""
+    """Knows the prompts and remembers what the base model said; `earlier` are the samples of attempts before this one,
+    since a resumed run cannot ask the base model any more."""
 
-    def __init__(self, run: Trainer, model: Path, evaluation_steps: list[int]) -> None:
+    def __init__(
+        self, run: Trainer, model: Path, evaluation_steps: list[int], earlier: Sequence[types.Sample] = ()
+    ) -> None:
         self._run = run
         self._tokens = Tokens(model)
         rows = [row for row in run.held_out if 0 < len(row.prompt_ids) <= LONGEST_PROMPT and row.answer_ids]
         self._rows: list[Encoded] = rows[: run.bundle.evaluation.samples]
         self._stop = stop_ids(model, self._tokens)
-        self._base: list[str] = []
+        self._base = {sample.prompt: sample.base for sample in earlier if sample.step == 0}
         between = [step for step in evaluation_steps if 0 < step < run.total]
         # Before, in the middle, after: sampling at every evaluation would cost more than the evaluation itself.
         self._steps = {0, *(between[len(between) // 2 : len(between) // 2 + 1]), run.total}
@@ -53,12 +57,12 @@ class Sampler:
                 progress=lambda done, total: run.recorder.stage("sampling", done, total),
             )
         now = self._tokens.decode_batch(found)
-        if step == 0:
-            self._base = now
         prompts = self._tokens.decode_batch([row.prompt_ids for row in self._rows])
+        if step == 0:
+            self._base = dict(zip(prompts, now, strict=True))
         expected = self._tokens.decode_batch([until_stop(answer, stop) for answer in answers])
         for index, prompt in enumerate(prompts):
-            base = self._base[index] if index < len(self._base) else ""
+            base = self._base.get(prompt, "")
             run.recorder.write(
                 types.Sample, step=step, prompt=prompt, base=base, now=now[index], expected=expected[index]
             )

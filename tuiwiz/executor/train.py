@@ -188,7 +188,7 @@ def _train(
         progress=progress,
     )
     interrupts.check()
-    sampler = Sampler(trainer, weights, steps)
+    sampler = Sampler(trainer, weights, steps, earlier.samples)
     trainer.sample = sampler.at
     trainer.after_step = lambda step: report_memory(trainer, weights) if step == progress.step == 2 else None
     started = time.monotonic()

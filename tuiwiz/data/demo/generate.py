@@ -16,7 +16,7 @@ from tuiwiz.data.demo.intents import INTENTS, KINDS, Intent
 
 SEED = 20_250
 TRAIN_ROWS_EACH = 44
-HELD_OUT_ROWS_EACH = 8
+HELD_OUT_ROWS_EACH = 7
 
 
 def rows(*, held_out: bool) -> list[dict[str, Any]]:

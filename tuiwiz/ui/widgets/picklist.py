@@ -90,7 +90,7 @@ class PickList(Widget, can_focus=True):
         for index, pick in enumerate(self.picks):
             text = pick.text
             if glyphs.ascii:
-                text = Content.assemble(*((to_ascii(text.plain[s.start : s.end]), s.style) for s in _parts(text)))
+                text = ascii_content(text)
             mark = f" {glyphs.select} " if index == self.cursor else "   "
             line = Content.assemble((mark, "$accent bold"), text)
             if index == self.cursor and self.has_focus:
@@ -138,6 +138,13 @@ class PickList(Widget, can_focus=True):
             self._put(event.y)
             if again and self.value is not None:
                 self.post_message(self.Chosen(self, self.value))
+
+
+def ascii_content(text: Content) -> Content:
+    """`text` with what a bare console cannot show replaced, its styles kept."""
+    if text.plain.isascii():
+        return text
+    return Content.assemble(*((to_ascii(text.plain[part.start : part.end]), part.style) for part in _parts(text)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from tuiwiz.base.text import clean
 from tuiwiz.ui.glyphs import to_ascii
 from tuiwiz.ui.screens.wizard.paths import PathSuggester, candidates
 from tuiwiz.ui.screens.wizard.view import StepView
+from tuiwiz.ui.widgets.saying import Saying
 from tuiwiz.wizard.jobs import absolute
 from tuiwiz.wizard.previews import Preview, PreviewRow, read_preview
 
@@ -37,7 +38,7 @@ class DataView(StepView):
         yield Static("Validation data, never trained on; empty: a share is held out", classes="dim")
         yield Input(placeholder="optional", suggester=PathSuggester(self.session.folder), id="validation")
         with VerticalScroll(id="data-body"):
-            yield Static(id="data-info")
+            yield Saying(id="data-info")
             yield Static(id="data-rows")
 
     def first_focus(self) -> Widget:

@@ -15,6 +15,7 @@ from tuiwiz.memory.search import Choice
 from tuiwiz.ui.screens.wizard.view import StepView
 from tuiwiz.ui.widgets.budget import budget_bar, items_line
 from tuiwiz.ui.widgets.picklist import Pick, PickList
+from tuiwiz.ui.widgets.saying import Saying
 from tuiwiz.wizard.answers import Composed, Picked
 
 METHODS = {"qlora": "QLoRA", "lora": "LoRA", "full": "full"}
@@ -24,10 +25,10 @@ HEADINGS = f"   {'method':<7}{'length':>6}{'micro x accum':>14}  {'ckpt':<5}{'me
 
 class FitView(StepView):
     def compose(self) -> ComposeResult:
-        yield Static(id="fit-verdict")
+        yield Saying(id="fit-verdict")
         with VerticalScroll(id="fit-body", can_focus=False):
             yield PickList(id="choices")
-        yield Static(id="fit-notes")
+        yield Saying(id="fit-notes")
 
     def first_focus(self) -> Widget:
         return self.query_one(PickList)

@@ -14,6 +14,7 @@ from tuiwiz.base.units import gib
 from tuiwiz.catalog.gpus import CARDS
 from tuiwiz.ui.screens.wizard.view import StepView
 from tuiwiz.ui.widgets.picklist import Pick, PickList
+from tuiwiz.ui.widgets.saying import Saying
 
 HERE = ""
 """Value of the row that means this machine."""
@@ -23,7 +24,7 @@ class HardwareView(StepView):
     def compose(self) -> ComposeResult:
         yield Static("Train here, or plan for a card: by name, or by its memory in GiB", classes="dim")
         yield Input(placeholder="empty: this machine", id="card")
-        yield Static(id="device-info")
+        yield Saying(id="device-info")
         with VerticalScroll(id="device-body", can_focus=False):
             yield PickList(id="cards")
 

@@ -16,6 +16,7 @@ from tuiwiz.presets.bands import band_of, band_words, parse_size
 from tuiwiz.ui.screens.wizard.paths import PathSuggester
 from tuiwiz.ui.screens.wizard.view import StepView
 from tuiwiz.ui.widgets.picklist import Pick, PickList
+from tuiwiz.ui.widgets.saying import Saying
 
 MOST = 60
 
@@ -24,7 +25,7 @@ class ModelView(StepView):
     def compose(self) -> ComposeResult:
         yield Static("Model: a folder, a hub id, or a size such as 1B or 8B; down: the list", classes="dim")
         yield Input(placeholder="smollm2-135m-instruct", suggester=PathSuggester(self.session.folder), id="model-name")
-        yield Static(id="model-info")
+        yield Saying(id="model-info")
         with VerticalScroll(id="model-body", can_focus=False):
             yield PickList(id="models")
 

@@ -15,6 +15,7 @@ from tuiwiz.base.text import clean
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.spec.keys import flatten
 from tuiwiz.ui.screens.wizard.view import StepView
+from tuiwiz.ui.widgets.saying import Saying
 from tuiwiz.wizard.answers import Composed
 from tuiwiz.wizard.planning import verdict_words
 from tuiwiz.wizard.work import shown
@@ -26,8 +27,8 @@ class ReviewView(StepView):
         yield Static("Write the bundle to", classes="dim")
         yield Input(id="output")
         with VerticalScroll(id="review-body"):
-            yield Static(id="review-facts")
-            yield Static(id="review-toml")
+            yield Saying(id="review-facts")
+            yield Saying(id="review-toml")
 
     def first_focus(self) -> Widget:
         return self.query_one("#review-body")

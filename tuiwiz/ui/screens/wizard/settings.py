@@ -21,6 +21,7 @@ from tuiwiz.spec.keys import flatten, section_keys
 from tuiwiz.spec.rules import AVAILABLE, available
 from tuiwiz.ui.screens.wizard.view import StepView
 from tuiwiz.ui.widgets.picklist import Pick, PickList
+from tuiwiz.ui.widgets.saying import Saying
 from tuiwiz.wizard.alternatives import Alternative
 from tuiwiz.wizard.answers import Composed
 from tuiwiz.wizard.work import shown
@@ -34,12 +35,12 @@ FIRST = (
 
 class SettingsView(StepView):
     def compose(self) -> ComposeResult:
-        yield Static(id="settings-fit")
+        yield Saying(id="settings-fit")
         with VerticalScroll(id="settings-body", can_focus=False):
             yield PickList(id="settings")
         yield Input(id="settings-edit")
         with VerticalScroll(id="settings-about", can_focus=False):
-            yield Static(id="settings-why")
+            yield Saying(id="settings-why")
 
     def on_mount(self) -> None:
         self.query_one("#settings-edit").display = False
