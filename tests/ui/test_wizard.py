@@ -107,6 +107,8 @@ async def test_paths_in_the_bundle_start_at_its_folder(place: Path) -> None:
 async def test_write_and_run_starts_a_run_and_shows_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in fake_executor("--steps", 3).items():
         monkeypatch.setenv(name, value)
+    # The fake executor loads nothing; a folder without weights would not be started at all.
+    (place / "tiny" / "model.safetensors").write_bytes(b"")
     app = wizard_app(place)
     async with app.run_test(size=SIZE) as pilot:
         await answer(pilot, until_step="review")

@@ -80,7 +80,7 @@ class Writing(TuiwizScreen):
             return f"{output} is a folder: name a file in it"
         if run and not self.session.facts.model_chosen:
             size = composed.bundle.model.source
-            return f"{size} is only a size: choose a model before running, or write the bundle with ctrl+s"
+            return f"{size} has nothing to train: choose a model with weights, or only write the bundle with ctrl+s"
         return ""
 
     def _carry_through(self, output: Path, *, run: bool) -> None:
