@@ -55,7 +55,7 @@ def _score(folder: Path, source: RunFolder, rows: Path, examples: Path) -> dict[
     tokens, renderer = Tokens(model_folder), Renderer(model_folder)
     stop = stop_ids(model_folder, tokens)
     expected = [tokens.decode(until_stop(row.answer_ids, stop)) for row in held_out]
-    budget = max(len(row.answer_ids) for row in held_out) + 8
+    budget = max(len(row.answer_ids) for row in held_out) + 1
     total = 0
 
     def tell(what: str, done: int) -> None:

@@ -15,7 +15,7 @@ from tuiwiz.data.demo import EXAMPLES, HELD_OUT, SYSTEM, TRAIN
 from tuiwiz.data.demo.intents import INTENTS, KINDS, Intent
 
 SEED = 20_250
-TRAIN_ROWS_EACH = 44
+TRAIN_ROWS_EACH = 39
 HELD_OUT_ROWS_EACH = 7
 
 
