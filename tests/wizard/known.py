@@ -12,8 +12,11 @@ from tuiwiz.wizard.facts import DataFacts, Facts
 
 
 def shape(name: str, parameters: float, hidden: int, layers: int, heads: int, kv: int, intermediate: int) -> Any:
+    head = hidden // heads
+    per_rank = layers * (2 * (hidden + heads * head) + 2 * (hidden + kv * head) + 3 * (hidden + intermediate))
     return SimpleNamespace(
         name=name,
+        parameters_per_rank=lambda *, experts: per_rank,
         parameters=int(parameters),
         hidden=hidden,
         layers=layers,

@@ -25,7 +25,7 @@ from tuiwiz.spec.rules import available
 from tuiwiz.wizard import derived
 from tuiwiz.wizard.alternatives import Alternative, alternatives
 from tuiwiz.wizard.answers import Answers, Composed, Picked, absorb
-from tuiwiz.wizard.planning import Planned, apply, parameters_per_rank, plan_of, take
+from tuiwiz.wizard.planning import Planned, apply, plan_of, take
 from tuiwiz.wizard.work import DEFAULT, PLANNER, USER, Work, shown
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _decide(answers: Answers, facts: Facts) -> _Decided:
     derived.split(work, facts.data)
     rows = derived.training_rows(work, facts.data)
     derived.length(work, facts.data)
-    derived.rank(work, facts.data, parameters_per_rank(facts.shape) if facts.shape is not None else None)
+    derived.rank(work, facts.data, facts.shape.parameters_per_rank(experts=False) if facts.shape is not None else None)
     steps = derived.steps(work, rows)
     derived.learning_rate(work, preset, steps)
     return _Decided(work, context, preset, ranked, rows, steps)

@@ -12,7 +12,6 @@ from tuiwiz.spec.bundle import Bundle
 from tuiwiz.wizard.work import PLANNER, Work
 
 if TYPE_CHECKING:
-    from tuiwiz.catalog.shapes import ModelShape
     from tuiwiz.memory.plan import Plan
     from tuiwiz.memory.search import Choice
     from tuiwiz.wizard.answers import Picked
@@ -20,14 +19,6 @@ if TYPE_CHECKING:
 
 MICRO, ACCUMULATION = "batch.micro", "batch.accumulation"
 CHECKPOINTING, LENGTH = "memory.gradient_checkpointing", "data.max_length"
-
-
-def parameters_per_rank(shape: ModelShape) -> int:
-    """Adapter parameters of one unit of rank over all linear layers: the sum of (inputs + outputs)."""
-    query, key_value = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    attention = (shape.hidden + query) * 2 + (shape.hidden + key_value) * 2
-    mlp = 3 * (shape.hidden + shape.intermediate)
-    return shape.layers * (attention + mlp)
 
 
 def plan_of(bundle: Bundle, facts: Facts, rows: int | None) -> Plan | None:
