@@ -56,12 +56,18 @@ KINDS: dict[str, Kind] = {
             "greenhouse",
             "music room",
             "dressing room",
+            "nursery",
+            "pantry",
+            "library",
+            "workshop",
+            "guest room",
         ),
-        ("nursery", "pantry", "library", "workshop", "guest room"),
+        ("veranda", "den", "cloakroom", "loft", "storeroom"),
     ),
     "state": Kind(("on", "off"), ()),
     "minutes": Kind(
-        (1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 14, 15, 18, 20, 22, 25, 30, 35, 40, 45, 50, 60), (7, 13, 17, 28, 33, 55)
+        (1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 18, 20, 22, 25, 30, 35, 40, 45, 50, 60, 7, 13, 17, 28, 33, 55),
+        (26, 32, 38, 42, 52, 57),
     ),
     "time": Kind(
         (
@@ -85,8 +91,15 @@ KINDS: dict[str, Kind] = {
             "21:30",
             "22:15",
             "23:00",
+            "05:50",
+            "07:25",
+            "09:05",
+            "11:35",
+            "16:10",
+            "18:55",
+            "20:25",
         ),
-        ("05:50", "07:25", "09:05", "11:35", "16:10", "18:55", "20:25"),
+        ("05:35", "06:50", "09:45", "12:05", "15:40", "18:15", "21:25"),
     ),
     "artist": Kind(
         (
@@ -120,10 +133,15 @@ KINDS: dict[str, Kind] = {
             "Debussy",
             "Otis Redding",
             "Carole King",
+            "Chopin",
+            "David Bowie",
+            "Aretha Franklin",
+            "Schubert",
+            "Ella Fitzgerald",
         ),
-        ("Chopin", "David Bowie", "Aretha Franklin", "Schubert", "Ella Fitzgerald"),
+        ("Sibelius", "Edith Piaf", "Rossini", "Leonard Cohen", "Dusty Springfield"),
     ),
-    "level": Kind((10, 15, 20, 25, 30, 40, 45, 50, 60, 70, 75, 80, 90, 100), (36, 44, 65, 85, 95)),
+    "level": Kind((10, 15, 20, 25, 30, 40, 45, 50, 60, 70, 75, 80, 90, 100, 36, 44, 65, 85, 95), (34, 58, 62, 77, 88)),
     "person": Kind(
         (
             "Anna",
@@ -160,8 +178,14 @@ KINDS: dict[str, Kind] = {
             "Hugo",
             "Vera",
             "Samuel",
+            "Hannah",
+            "Felix",
+            "Clara",
+            "Simon",
+            "Rosa",
+            "Victor",
         ),
-        ("Hannah", "Felix", "Clara", "Simon", "Rosa", "Victor"),
+        ("Margaret", "Stefan", "Lydia", "Edward", "Pauline", "Gregor"),
     ),
     "text": Kind(
         (
@@ -189,8 +213,19 @@ KINDS: dict[str, Kind] = {
             "the water is cold",
             "I paid the bill",
             "the room is free",
+            "I lost my keys",
+            "lunch is at noon",
+            "the dog is fine",
+            "bring an umbrella",
+            "the bus was early",
         ),
-        ("I lost my keys", "lunch is at noon", "the dog is fine", "bring an umbrella", "the bus was early"),
+        (
+            "my flight is delayed",
+            "the soup is hot",
+            "you forgot your hat",
+            "the concert was great",
+            "I will be home soon",
+        ),
     ),
     "item": Kind(
         (
@@ -224,10 +259,16 @@ KINDS: dict[str, Kind] = {
             "towels",
             "candles",
             "batteries",
+            "carrots",
+            "honey",
+            "lemons",
+            "flour",
+            "olives",
+            "yogurt",
         ),
-        ("carrots", "honey", "lemons", "flour", "olives", "yogurt"),
+        ("cucumbers", "jam", "noodles", "plums", "cream", "napkins"),
     ),
-    "count": Kind((1, 2, 3, 4, 5, 6, 8, 9, 10, 12), (7, 11, 13)),
+    "count": Kind((1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 7, 11, 13), (14, 26, 34)),
     "city": Kind(
         (
             "Paris",
@@ -262,11 +303,17 @@ KINDS: dict[str, Kind] = {
             "Manila",
             "Porto",
             "Bergen",
+            "Lisbon",
+            "Dublin",
+            "Athens",
+            "Helsinki",
+            "Nairobi",
+            "Chicago",
         ),
-        ("Lisbon", "Dublin", "Athens", "Helsinki", "Nairobi", "Chicago"),
+        ("Stockholm", "Marseille", "Valencia", "Montreal", "Dallas", "Glasgow"),
     ),
     "day": Kind(("Monday", "Tuesday", "Thursday", "Friday", "Sunday"), ("Wednesday", "Saturday")),
-    "degrees": Kind((16, 18, 20, 21, 22, 23, 24), (17, 19)),
+    "degrees": Kind((16, 18, 20, 21, 22, 23, 24, 17, 19), (14, 26, 29)),
     "place": Kind(
         (
             "the airport",
@@ -295,8 +342,13 @@ KINDS: dict[str, Kind] = {
             "the opera",
             "the tower",
             "the factory",
+            "the theater",
+            "the castle",
+            "the bakery",
+            "the embassy",
+            "the aquarium",
         ),
-        ("the theater", "the castle", "the bakery", "the embassy", "the aquarium"),
+        ("the winery", "the ferry", "the town square", "the courthouse", "the campsite"),
     ),
     "mode": Kind(("car", "bike", "bus", "train"), ()),
     "word": Kind(
@@ -335,8 +387,14 @@ KINDS: dict[str, Kind] = {
             "horse",
             "school",
             "corner",
+            "winter",
+            "mirror",
+            "forest",
+            "candlelight",
+            "island",
+            "feather",
         ),
-        ("winter", "mirror", "forest", "candlelight", "island", "feather"),
+        ("button", "thunder", "blanket", "teacher", "ladder", "pencil"),
     ),
     "language": Kind(
         (
@@ -352,8 +410,11 @@ KINDS: dict[str, Kind] = {
             "Arabic",
             "Japanese",
             "Hindi",
+            "Swedish",
+            "Greek",
+            "Turkish",
         ),
-        ("Swedish", "Greek", "Turkish"),
+        ("Portuguese", "Russian", "Korean"),
     ),
     "chore": Kind(
         (
@@ -381,8 +442,13 @@ KINDS: dict[str, Kind] = {
             "measure the window",
             "defrost the freezer",
             "visit the doctor",
+            "return the books",
+            "order a cake",
+            "paint the fence",
+            "sort the photos",
+            "check the tires",
         ),
-        ("return the books", "order a cake", "paint the fence", "sort the photos", "check the tires"),
+        ("walk the dog", "change the filter", "mail the form", "trim the hedge", "dust the shelves"),
     ),
     "unit": Kind(
         (
@@ -410,10 +476,14 @@ KINDS: dict[str, Kind] = {
             "pecks",
             "leagues",
             "rods",
+            "gallons",
+            "ounces",
         ),
-        ("gallons", "ounces"),
+        ("hectares of land", "teaspoons", "nautical miles"),
     ),
-    "amount": Kind((2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 20, 25, 30, 40, 50, 60, 75, 100), (27, 36, 48, 95)),
+    "amount": Kind(
+        (2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 20, 25, 30, 40, 50, 60, 75, 100, 27, 36, 48, 95), (31, 54, 64, 120)
+    ),
     "channel": Kind(
         (
             "news",
@@ -436,8 +506,11 @@ KINDS: dict[str, Kind] = {
             "local",
             "drama",
             "poker",
+            "science",
+            "comedy",
+            "travel",
         ),
-        ("science", "comedy", "travel"),
+        ("mystery", "western", "finance"),
     ),
 }
 
@@ -454,11 +527,14 @@ INTENTS: tuple[Intent, ...] = (
             "{room} lights {state}",
             "please switch {state} the light in the {room}",
             "make sure the lights in the {room} are {state}",
-        ),
-        (
             "can the lamp in the {room} go {state}",
             "get the {room} lights {state} for me",
             "set the lights of the {room} to {state}",
+        ),
+        (
+            "{room} lights should be {state} now",
+            "let the light in the {room} be {state}",
+            "would you put the {room} lights {state}",
         ),
     ),
     Intent(
@@ -473,11 +549,14 @@ INTENTS: tuple[Intent, ...] = (
             "I need a {minutes} minute timer",
             "please time {minutes} minutes",
             "wake the timer for {minutes} minutes",
-        ),
-        (
             "ring a timer after {minutes} minutes",
             "run a timer for {minutes} minutes now",
             "could you time {minutes} minutes for me",
+        ),
+        (
+            "tell me when {minutes} minutes are over",
+            "have a timer run {minutes} minutes",
+            "let me know in {minutes} minutes with a timer",
         ),
     ),
     Intent(
@@ -492,8 +571,11 @@ INTENTS: tuple[Intent, ...] = (
             "put an alarm on {time}",
             "make the alarm ring at {time}",
             "my alarm should go off at {time}",
+            "I want to be woken at {time}",
+            "let an alarm sound at {time}",
+            "get me out of bed at {time}",
         ),
-        ("I want to be woken at {time}", "let an alarm sound at {time}", "get me out of bed at {time}"),
+        ("ring the alarm at {time}", "the alarm clock has to ring at {time}", "do not let me sleep past {time}"),
     ),
     Intent(
         "play",
@@ -507,8 +589,11 @@ INTENTS: tuple[Intent, ...] = (
             "could you play {artist}",
             "let us listen to {artist}",
             "play me a song of {artist}",
+            "I am in the mood for {artist}",
+            "how about some music from {artist}",
+            "please play anything by {artist}",
         ),
-        ("I am in the mood for {artist}", "how about some music from {artist}", "please play anything by {artist}"),
+        ("I feel like listening to {artist}", "find a song by {artist} and play it", "some {artist} would be nice now"),
     ),
     Intent(
         "volume",
@@ -522,8 +607,11 @@ INTENTS: tuple[Intent, ...] = (
             "put the volume at {level}",
             "I want the volume at {level}",
             "bring the sound to {level} percent",
+            "move the volume to {level}",
+            "could the volume be {level}",
+            "adjust the sound level to {level}",
         ),
-        ("move the volume to {level}", "could the volume be {level}", "adjust the sound level to {level}"),
+        ("sound at {level} please", "I would like it at volume {level}", "can you make the volume {level}"),
     ),
     Intent(
         "call",
@@ -537,8 +625,11 @@ INTENTS: tuple[Intent, ...] = (
             "could you call {name} for me",
             "get {name} on the phone",
             "please dial {name}",
+            "I need to speak with {name} on the phone",
+            "make a phone call to {name}",
+            "please get {name} on the line",
         ),
-        ("I need to speak with {name} on the phone", "make a phone call to {name}", "please get {name} on the line"),
+        ("I have to phone {name}", "would you ring up {name} please", "connect me with {name}"),
     ),
     Intent(
         "message",
@@ -552,8 +643,11 @@ INTENTS: tuple[Intent, ...] = (
             "let {name} know {text}",
             "send a note to {name}: {text}",
             "please text {name} that {text}",
+            "write a message to {name}: {text}",
+            "could you write {name}: {text}",
+            "send word to {name} that {text}",
         ),
-        ("write a message to {name}: {text}", "could you write {name}: {text}", "send word to {name} that {text}"),
+        ("drop {name} a line: {text}", "I want {name} to know that {text}", "message for {name}: {text}"),
     ),
     Intent(
         "shopping",
@@ -567,8 +661,15 @@ INTENTS: tuple[Intent, ...] = (
             "please note {count} {item} for shopping",
             "remember to buy {count} {item}",
             "get {count} {item} on the list",
+            "write {count} {item} on the shopping list",
+            "the list needs {count} {item}",
+            "I should buy {count} {item}",
         ),
-        ("write {count} {item} on the shopping list", "the list needs {count} {item}", "I should buy {count} {item}"),
+        (
+            "do not forget {count} {item} at the store",
+            "my shopping list should have {count} {item}",
+            "I am out of food, list {count} {item}",
+        ),
     ),
     Intent(
         "weather",
@@ -582,11 +683,14 @@ INTENTS: tuple[Intent, ...] = (
             "is it sunny in {city} {day}",
             "tell me the weather in {city} for {day}",
             "{day} weather in {city}",
-        ),
-        (
             "how warm does {city} get on {day}",
             "give me the {day} forecast of {city}",
             "what will {day} be like in {city}",
+        ),
+        (
+            "do I need an umbrella in {city} on {day}",
+            "what weather does {city} have on {day}",
+            "{city} on {day}: how will the weather be",
         ),
     ),
     Intent(
@@ -601,11 +705,14 @@ INTENTS: tuple[Intent, ...] = (
             "warm the {room} up to {degrees} degrees",
             "please bring the {room} to {degrees} degrees",
             "turn the heating in the {room} to {degrees}",
-        ),
-        (
             "keep the {room} at {degrees} degrees",
             "the {room} should have {degrees} degrees",
             "change the heating of the {room} to {degrees}",
+        ),
+        (
+            "it should be {degrees} degrees in the {room}",
+            "I like the {room} at {degrees} degrees",
+            "let the {room} have a temperature of {degrees}",
         ),
     ),
     Intent(
@@ -620,8 +727,15 @@ INTENTS: tuple[Intent, ...] = (
             "I want to go to {place} by {mode}",
             "show me the way to {place} by {mode}",
             "bring me to {place} by {mode}",
+            "which way is {place} by {mode}",
+            "find a route to {place} by {mode}",
+            "I have to reach {place} by {mode}",
         ),
-        ("which way is {place} by {mode}", "find a route to {place} by {mode}", "I have to reach {place} by {mode}"),
+        (
+            "my goal is {place}, I go by {mode}",
+            "directions to {place} by {mode} please",
+            "what is the fastest way to {place} by {mode}",
+        ),
     ),
     Intent(
         "translate",
@@ -635,11 +749,14 @@ INTENTS: tuple[Intent, ...] = (
             "I need {word} in {language}",
             "say {word} in {language}",
             "what do they call {word} in {language}",
-        ),
-        (
             "tell me how {word} is called in {language}",
             "put {word} into {language}",
             "could you translate {word} to {language}",
+        ),
+        (
+            "what would be the {language} for {word}",
+            "in {language}, what is {word}",
+            "teach me to say {word} in {language}",
         ),
     ),
     Intent(
@@ -654,11 +771,14 @@ INTENTS: tuple[Intent, ...] = (
             "set a reminder for {day}: {text}",
             "I must {text} on {day}",
             "remember that I want to {text} on {day}",
-        ),
-        (
             "please remember for {day} to {text}",
             "give me a reminder on {day} to {text}",
             "help me remember to {text} on {day}",
+        ),
+        (
+            "make sure I {text} on {day}",
+            "I need a reminder for {day} to {text}",
+            "{day} is when I have to {text}, remind me",
         ),
     ),
     Intent(
@@ -673,11 +793,14 @@ INTENTS: tuple[Intent, ...] = (
             "book {name} for {day} at {time}",
             "add a meeting with {name} on {day} at {time}",
             "{day} at {time} I meet {name}",
-        ),
-        (
             "arrange to meet {name} on {day} at {time}",
             "my meeting with {name} is on {day} at {time}",
             "set up a date with {name} on {day} at {time}",
+        ),
+        (
+            "I would like to meet {name} on {day}, {time}",
+            "{name} and I meet on {day} at {time}",
+            "note a meeting on {day} at {time} with {name}",
         ),
     ),
     Intent(
@@ -692,11 +815,14 @@ INTENTS: tuple[Intent, ...] = (
             "give me {amount} {unit} in metric",
             "turn {amount} {unit} into metric",
             "I need {amount} {unit} as a metric value",
-        ),
-        (
             "work out {amount} {unit} in metric",
             "could you convert {amount} {unit} for me",
             "what are {amount} {unit} in the metric system",
+        ),
+        (
+            "how many metric units are {amount} {unit}",
+            "express {amount} {unit} in metric",
+            "tell me {amount} {unit} in metric units",
         ),
     ),
     Intent(
@@ -711,11 +837,14 @@ INTENTS: tuple[Intent, ...] = (
             "television to {channel} please",
             "go to the {channel} channel",
             "turn the television to {channel}",
-        ),
-        (
             "let me see the {channel} channel",
             "open the {channel} channel on the television",
             "could we watch the {channel} channel",
+        ),
+        (
+            "I would like the {channel} channel",
+            "is there something on the {channel} channel, show it",
+            "find the {channel} channel on television",
         ),
     ),
 )
