@@ -51,13 +51,15 @@ def evaluate(
     device: Device,
     autocast: Callable[[], Any],
     progress: Callable[[int, int], None],
+    row_losses: list[float] | None = None,
 ) -> dict[str, float]:
     """Mean cross-entropy over all supervised tokens of `rows`, and the share of rows whose every supervised token is
     the argmax given the tokens before it (for short answers the exact match of greedy generation, for the price of a
-    loss)."""
+    loss). `row_losses` receives each row's summed loss."""
     lengths = rows.lengths_of(range(len(rows)))
     total = torch.zeros((), dtype=torch.float64)
     supervised = exact = done = 0
+    by_row = torch.zeros(len(rows), dtype=torch.float64)
     with torch.inference_mode(), dropout_off(model), autocast():
         for batch in _batches(lengths):
             micro = collate(rows, [[index] for index in batch], device.where)
@@ -66,9 +68,15 @@ def evaluate(
             supervised += micro.supervised
             wrong = torch.bincount(micro.row_of[~loss.right], minlength=micro.rows)
             exact += int((wrong == 0).sum())
+            if row_losses is not None:
+                summed = torch.bincount(micro.row_of, weights=loss.losses.double(), minlength=micro.rows)
+                by_row[batch] = summed.cpu()
             done += len(batch)
             progress(done, len(rows))
-    return {"loss": float(total) / max(1, supervised), "exact_match": exact / max(1, len(rows))}
+    if row_losses is not None:
+        row_losses[:] = by_row.tolist()
+    mean = float(total) / max(1, supervised)
+    return {"loss": mean, "exact_match": exact / max(1, len(rows))}
 
 
 def _batches(lengths: list[int]) -> Iterator[list[int]]:
