@@ -40,7 +40,7 @@ def make_optimizer(parameters: Iterable[tuple[str, nn.Parameter]], bundle: Bundl
         case "adamw":
             return torch.optim.AdamW(groups, fused=True, **adam)
         case "sgd":
-            return torch.optim.SGD(groups, momentum=wanted.momentum or 0.0, nesterov=wanted.nesterov, **rate)
+            return torch.optim.SGD(groups, momentum=wanted.momentum or 0.0, nesterov=bool(wanted.nesterov), **rate)
         case "adafactor":
             from transformers.optimization import Adafactor
 
@@ -123,7 +123,7 @@ def _muon(named: list[tuple[str, nn.Parameter]], bundle: Bundle) -> Any:
             groups_of(inner, bundle),
             lr=wanted.learning_rate,
             momentum=momentum,
-            nesterov=wanted.nesterov,
+            nesterov=wanted.nesterov is not False,
             adjust_lr_fn="match_rms_adamw",
         )
         parts.append(muon)

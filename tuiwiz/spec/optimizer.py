@@ -37,7 +37,7 @@ class Optimizer(Section, frozen=True, kw_only=True):
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
     momentum: float | None = None
-    nesterov: bool = False
+    nesterov: bool | None = None
     weight_decay: float = 0.0
     clip_norm: float = 1.0
     embedding_ratio: float = 1.0
