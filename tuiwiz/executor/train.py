@@ -27,6 +27,8 @@ from tuiwiz.events.view import RunView
 from tuiwiz.executor.interrupt import Interrupts
 from tuiwiz.executor.record import Recorder
 from tuiwiz.executor.source import model_folder
+from tuiwiz.executor.tracking.feed import Feed
+from tuiwiz.executor.tracking.trackers import openers
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.derive import cadence
 from tuiwiz.spec.phases import run_steps
@@ -46,6 +48,7 @@ def run(path: Path) -> int:
         write_process(folder.pid)
         folder.control.mkdir(exist_ok=True)
         bundle = read_bundle(folder.bundle)
+        recorder.feed = Feed(openers(bundle, path), recorder.log)
         base = Path(job.get("bundle_folder") or path)
         weights = model_folder(bundle, base, lambda what, done, total: recorder.stage(what, done, total))
         recorder.stage("tokenizing")

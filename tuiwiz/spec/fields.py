@@ -184,7 +184,7 @@ FIELDS: dict[str, Field] = {
         too_high="overshoots; the loss swings",
     ),
     "optimizer.nesterov": Field(
-        "Nesterov", "look ahead along the momentum before each step (SGD: off where unset; Muon: on)", source="Nesterov 1983"
+        "Nesterov", "look ahead along the momentum (SGD: off where unset; Muon: on)", source="Nesterov 1983"
     ),
     "optimizer.weight_decay": Field(
         "weight decay",

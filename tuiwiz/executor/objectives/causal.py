@@ -58,9 +58,17 @@ class CausalObjective:
         self.fused = fused and not any(getattr(config, name, None) not in (None, 1, 1.0) for name in _UNKNOWN_SCALES)
         self.softcap: float | None = getattr(config, "final_logit_softcapping", None)
         self.decoder = self.causal.get_decoder()
-        self.head = self.causal.get_output_embeddings()
         # A head with adapters of its own, or a quantised one, is more than a matrix.
         self.fused = self.fused and type(self.head) is nn.Linear
+
+    @property
+    def head(self) -> Any:
+        """The output layer in force: the trained copy where peft keeps one beside the original."""
+        found = self.causal.get_output_embeddings()
+        copies = getattr(found, "modules_to_save", None)
+        if copies is None:
+            return found
+        return found.original_module if found.disable_adapters else copies[found.active_adapters[0]]
 
     def __call__(self, batch: MicroBatch) -> Loss:
         if not self.fused:
