@@ -47,7 +47,9 @@ def make_run(folder: Path, model: Path, *, steps: int = 6, **values: str) -> Tra
         bundle=bundle,
         device=CPU,
         model=network,
-        objective=CausalObjective(network, fused=bundle.memory.fused_loss),
+        objective=CausalObjective(
+            network, fused=bundle.memory.fused_loss, smoothing=bundle.regularization.label_smoothing
+        ),
         weights=weights,
         optimizer=make_optimizer(weights.items(), bundle, CPU),
         scaler=None,

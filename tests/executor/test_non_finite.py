@@ -12,8 +12,9 @@ from tests.support.processes import events
 from tuiwiz.base.errors import RunFailedError
 from tuiwiz.events import types
 from tuiwiz.executor import checkpoint
-from tuiwiz.executor.loop import SKIPS_IN_A_ROW, Trainer, optimizer_step, train
+from tuiwiz.executor.loop import Trainer, optimizer_step, train
 from tuiwiz.executor.objectives.causal import Loss
+from tuiwiz.executor.soundness import SKIPS_IN_A_ROW
 
 
 class Broken:
@@ -25,7 +26,7 @@ class Broken:
     def __call__(self, batch: object) -> Loss:
         loss = self.inner(batch)  # type: ignore[arg-type]
         broken = self.run.progress.step in self.steps and torch.is_grad_enabled()
-        return Loss(loss.total * float("nan"), loss.right) if broken else loss
+        return Loss(loss.total * float("nan"), loss.right, loss.losses) if broken else loss
 
 
 def broken_run(folder: Path, model: Path, steps: set[int], total: int = 8) -> Trainer:

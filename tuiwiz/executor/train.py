@@ -96,10 +96,19 @@ def _train(
     from tuiwiz.executor.optim import make_optimizer
     from tuiwiz.executor.provenance import resolve, write_environment
     from tuiwiz.executor.sampling import Sampler
+    from tuiwiz.executor.speedups import (
+        first_loss,
+        keeping_activations,
+        refuse_without_cuda,
+        replace_kernels,
+        set_precision,
+    )
 
     interrupts.check()
     threads = set_threads()
     device = choose_device(bundle)
+    refuse_without_cuda(bundle, device)
+    set_precision(bundle)
     seed_everything(bundle.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     whole = bundle.adapter.method in ("full", "freeze")
@@ -205,7 +214,10 @@ def _train(
         course=make_course(bundle, total, list(trained), prepared.train, phase_rows(bundle, base, weights)),
         limit=TimeLimit(bundle.schedule, progress.wall_s),
         pissa=pissa,
+        keeping=keeping_activations(bundle),
     )
+    for name in replace_kernels(model, bundle, lambda: first_loss(trainer)):
+        recorder.log(f"{name} in place: they agree with the model's own on the first batch")
     interrupts.check()
     sampler = Sampler(trainer, weights, steps, earlier.samples)
     trainer.sample = sampler.at
