@@ -32,6 +32,11 @@ def texts(desk: Desk, label: Any, **changes: Any) -> Seen:
     return desk.run(data__train=desk.file("texts.jsonl", *rows), task__kind="classify", **changes)
 
 
+def labels(run: Seen) -> torch.Tensor:
+    """[rows, k] of all rows that were trained, in order."""
+    return torch.cat([batch.labels for batch in run.batches if batch.labels is not None])
+
+
 @shows("task.labels")
 def _task_labels(desk: Desk) -> None:
     words, numbers = ["apples", "pears", "both"], [0.5, 2.0, 8.0]
@@ -41,9 +46,9 @@ def _task_labels(desk: Desk) -> None:
     assert single.trainer.model.get_base_model().config.id2label == {0: "apples", 1: "both", 2: "pears"}
     multi = texts(desk, lambda i: words[: 1 + i % 3], task__labels="multi")
     assert multi.metric("loss")[0] == pytest.approx(math.log(2), abs=0.3)
-    assert {tuple(row) for batch in multi.batches for row in batch.labels.tolist()} == {(1, 0, 0), (1, 0, 1), (1, 1, 1)}
+    assert {tuple(row) for row in labels(multi).tolist()} == {(1, 0, 0), (1, 0, 1), (1, 1, 1)}
     number = texts(desk, lambda i: numbers[i % 3], task__labels="regression")
-    first = torch.cat([batch.labels for batch in number.batches[:2]])
+    first = labels(number)[:4]
     assert number.metric("loss")[0] == pytest.approx(float(first.square().mean()), abs=2.0)
     assert number.trainer.model.get_base_model().config.num_labels == 1
 
@@ -116,8 +121,7 @@ def _objective_label_smoothing(desk: Desk) -> None:
 def _weighted(desk: Desk, key: str) -> tuple[torch.Tensor, torch.Tensor]:
     """How far the first step's loss is from 1/2 of all rows: at the start each row's is half its weight."""
     losses = [judged(desk, **{f"objective__{key}": weight}, **ONE) for weight in (1.0, 3.0)]
-    shares = [float((batch.labels > 0).float().mean()) for batch in losses[0].batches]
-    return torch.tensor([run.metric("loss")[0] for run in losses]), torch.tensor(shares).mean()
+    return torch.tensor([run.metric("loss")[0] for run in losses]), labels(losses[0]).mean()
 
 
 @shows("objective.desirable_weight")

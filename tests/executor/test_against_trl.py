@@ -35,7 +35,7 @@ JUDGED_ROWS = [
 ]
 
 
-def a_run(folder: Path, model: Path, task: str, *, size: float = 0.1, **values: str) -> Trainer:
+def a_run(folder: Path, model: Path, task: str, *, size: float = 0.1, **values: Any) -> Trainer:
     """A run whose adapters have already moved away from the base model; `reference` is that of the base."""
     import json
 
@@ -49,9 +49,8 @@ def a_run(folder: Path, model: Path, task: str, *, size: float = 0.1, **values: 
     )
     if task in ("dpo", "kto"):
         objective: Any = run.objective
-        fill_reference(
-            folder, {"train": run.train_rows}, run.model, objective, CPU, run.autocast, lambda done, total: None
-        )
+        sets, visited = {"train": run.train_rows}, {"train": list(range(len(run.train_rows)))}
+        fill_reference(folder, sets, visited, run.model, objective, CPU, run.autocast, lambda done, total: None)
     torch.manual_seed(5)
     with torch.no_grad():
         for name, value in run.weights.items():
@@ -141,7 +140,7 @@ def trainer_of(kind: type[Any], run: Trainer, **values: Any) -> Any:
         def unwrap_model(self, value: Any) -> Any:
             return value
 
-    made = kind.__new__(kind)
+    made: Any = object.__new__(kind)
     common = {
         "accelerator": Gathering(),
         "args": SimpleNamespace(center_rewards_coefficient=None, gradient_checkpointing_kwargs=None),

@@ -34,7 +34,7 @@ class Broken:
 
 def broken_run(folder: Path, model: Path, steps: set[int], total: int = 8) -> Trainer:
     run = make_run(folder, model, steps=total)
-    run.objective = Broken(run, steps)  # type: ignore[assignment]
+    run.objective = Broken(run, steps)
     return run
 
 

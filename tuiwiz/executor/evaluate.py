@@ -25,9 +25,11 @@ def dropout_off(model: nn.Module) -> Iterator[None]:
     `model.eval()` would let bitsandbytes repack 4-bit weights and would switch off gradient checkpointing; leaving the
     rest in training mode keeps every later step the same, bit for bit. Attention modules hold their share as a number.
     """
-    modules = [(module, module.p) for module in model.modules() if isinstance(module, nn.Dropout) and module.p]
-    shares = [
-        (module, module.attention_dropout)
+    modules: list[tuple[Any, float]] = [
+        (module, module.p) for module in model.modules() if isinstance(module, nn.Dropout) and module.p
+    ]
+    shares: list[tuple[Any, float]] = [
+        (module, float(module.attention_dropout))  # type: ignore[arg-type]
         for module in model.modules()
         if isinstance(getattr(module, "attention_dropout", None), float) and module.attention_dropout
     ]
@@ -35,7 +37,7 @@ def dropout_off(model: nn.Module) -> Iterator[None]:
     for module, _ in modules:
         module.p = 0.0
     for owner, _ in shares:
-        owner.attention_dropout = 0.0  # type: ignore[assignment]
+        owner.attention_dropout = 0.0
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ weights trained, the model before its first update is the reference. A resumed r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,29 +37,31 @@ class Measuring(Objective, Protocol):
 def fill_reference(
     folder: Path,
     sets: dict[str, Rows],
+    visited: dict[str, list[int]],
     model: Any,
     objective: Measuring,
     device: Device,
     autocast: Callable[[], Any],
     progress: Callable[[int, int], None],
 ) -> None:
-    """Give every row of `sets` (name -> rows) its `reference`, from the run folder where it lies there already."""
+    """Give the rows of `sets` (name -> rows) that are `visited` their `reference`, from the run folder where it lies
+    there already. Rows that the run never comes to have none (nan)."""
     found = _read(folder / FILE, sets)
     if found is None:
-        total, done = sum(len(rows) for rows in sets.values()), 0
+        total, done = sum(len(indexes) for indexes in visited.values()), 0
         found = {}
         for name, rows in sets.items():
-            columns: Tensor | None = None
-            for indexes in by_length(rows.lengths_of(range(len(rows)))):
+            places = visited[name]
+            for group in by_length(rows.lengths_of(places)):
+                indexes = [places[index] for index in group]
                 with torch.inference_mode(), dropout_off(model), autocast():
                     batch = objective.collate(rows, [[index] for index in indexes], device.where)
                     measured = objective.measure(batch).float().cpu()
-                columns = torch.zeros(len(rows), measured.shape[1]) if columns is None else columns
-                columns[indexes] = measured
+                if name not in found:
+                    found[name] = torch.full((len(rows), measured.shape[1]), math.nan)
+                found[name][indexes] = measured
                 done += len(indexes)
                 progress(done, total)
-            if columns is not None:
-                found[name] = columns
         temporary = folder / f".{FILE}.tmp"
         save_file(found, temporary)
         temporary.replace(folder / FILE)

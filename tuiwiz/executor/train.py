@@ -103,6 +103,8 @@ def _train(
         model = add_adapters(model, bundle, base)
     if bundle.memory.gradient_checkpointing:
         enable_checkpointing(model)
+    rows, effective = len(prepared.train), bundle.batch.effective
+    total = total_steps(rows, effective, bundle.schedule.epochs, bundle.schedule.steps)
     trained = trainable(model)
     optimizer = make_optimizer(trained.items(), bundle, device)
     objective = objective_of(bundle, model, prepared.labels)
@@ -110,11 +112,9 @@ def _train(
         (lambda: torch.autocast(device.where.type, dtype=device.compute)) if _mixed(full, device) else nullcontext
     )
     if bundle.task.kind in REFERENCE_TASKS:
-        _measure(folder, recorder, interrupts, prepared, model, objective, device, autocast)
+        _measure(folder, recorder, interrupts, bundle, prepared, total, model, objective, device, autocast)
     scaler = torch.amp.GradScaler(device.where.type) if device.compute == torch.float16 else None
 
-    rows, effective = len(prepared.train), bundle.batch.effective
-    total = total_steps(rows, effective, bundle.schedule.epochs, bundle.schedule.steps)
     micro = bundle.batch.micro or planned_micro(bundle, prepared.train, weights)
     steps = evaluation_steps(
         total,
@@ -213,13 +213,16 @@ def _measure(
     folder: RunFolder,
     recorder: Recorder,
     interrupts: Interrupts,
+    bundle: Bundle,
     prepared: Prepared,
+    total: int,
     model: Any,
     objective: Any,
     device: Any,
     autocast: Callable[[], Any],
 ) -> None:
     """Note what the model as it was loaded thinks of every row."""
+    from tuiwiz.executor.batching import Order
     from tuiwiz.executor.reference import fill_reference
 
     def progress(done: int, total: int) -> None:
@@ -227,7 +230,12 @@ def _measure(
         recorder.stage("measuring", done, total, note="the model before training, on every row")
 
     sets = {"train": prepared.train, "validation": prepared.validation}
-    fill_reference(folder.path, sets, model, objective, device, autocast, progress)
+    order = Order(len(prepared.train), bundle.batch.effective, bundle.seed)
+    visited = {
+        "train": sorted({row for step in range(min(total, order.per_epoch)) for row in order.step(step)}),
+        "validation": list(range(len(prepared.validation))),
+    }
+    fill_reference(folder.path, sets, visited, model, objective, device, autocast, progress)
 
 
 def seed_everything(seed: int) -> None:
