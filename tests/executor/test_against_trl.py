@@ -197,10 +197,15 @@ def eight(run: Trainer) -> MicroBatch:
     [("sigmoid", {}), ("ipo", {}), ("robust", {"objective__label_smoothing": "0.2"})],
 )
 @pytest.mark.parametrize("method", ["lora", "qlora"])
-def test_dpo(tmp_path: Path, tiny_model: Path, loss: str, more: dict[str, str], method: str) -> None:
+def test_dpo(tmp_path: Path, tiny_model: Path, loss: str, more: dict[str, Any], method: str) -> None:
     from trl.trainer.dpo_trainer import DPOTrainer
 
-    values = {"adapter__method": f'"{method}"', "objective__loss": f'"{loss}"', "objective__beta": "0.3", **more}
+    values: dict[str, Any] = {
+        "adapter__method": f'"{method}"',
+        "objective__loss": f'"{loss}"',
+        "objective__beta": "0.3",
+        **more,
+    }
     if method == "qlora":
         values["quantization__compute_dtype"] = '"fp32"'
     run = a_run(tmp_path, tiny_model, "dpo", **values)
@@ -227,7 +232,10 @@ def test_orpo_and_simpo(tmp_path: Path, tiny_model: Path, task: str) -> None:
     from trl.experimental.cpo.cpo_trainer import CPOTrainer
     from trl.experimental.orpo.orpo_trainer import ORPOTrainer
 
-    knobs = {"orpo": {"objective__lambda": "0.4"}, "simpo": {"objective__beta": "1.5", "objective__gamma": "0.7"}}
+    knobs: dict[str, dict[str, Any]] = {
+        "orpo": {"objective__lambda": "0.4"},
+        "simpo": {"objective__beta": "1.5", "objective__gamma": "0.7"},
+    }
     run = a_run(tmp_path, tiny_model, task, **knobs[task])
     mine = ours(run)
     batch = tensors(eight(run))
