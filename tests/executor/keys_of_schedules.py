@@ -150,9 +150,9 @@ def _residual_dropout(desk: Desk) -> None:
 def _evaluation_metric(desk: Desk) -> None:
     run = desk.run(evaluation__metric="exact_match", **STALLED)
     shares = {event.step: event.metrics["exact_match"] for event in run.of(types.Eval)}
-    assert run.trainer.progress.best_value == max(value for step, value in shares.items() if step)
+    assert run.trainer.progress.best_score == max(value for step, value in shares.items() if step)
     run = desk.run(evaluation__metric="loss", **STALLED)
-    assert run.trainer.progress.best_value == min(e.metrics["loss"] for e in run.of(types.Eval) if e.step)
+    assert run.trainer.progress.best_score == min(e.metrics["loss"] for e in run.of(types.Eval) if e.step)
 
 
 @shows("evaluation.noise_aware")

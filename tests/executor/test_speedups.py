@@ -86,7 +86,7 @@ def test_kernels_that_disagree_are_refused(tmp_path: Path, tiny_model: Path, mon
     asked: list[dict[str, Any]] = []
     fake_liger(monkeypatch, lambda **options: asked.append(options))
     assert replace_kernels(run.model, bundle, lambda: first_loss(run)) == ["Liger kernels"]
-    assert asked[0]["fused_linear_cross_entropy"] is False and asked[0]["model"] is run.objective.causal
+    assert asked[0]["fused_linear_cross_entropy"] is False and asked[0]["model"] is run.model.get_base_model()
 
     def spoil(model: Any, **options: Any) -> None:
         with torch.no_grad():

@@ -100,6 +100,17 @@ def test_available_choices_are_those_that_run() -> None:
         ({"schedule.kind": "constant", "schedule.min_ratio": 0.1}, "no meaning"),
         ({"data.train": []}, "empty list"),
         ({"task.kind": "pretrain"}, "would not"),
+        ({"task.labels": "multi"}, "no meaning for the task"),
+        ({"objective.beta": 0.2}, "no meaning for the task"),
+        ({"task.kind": "simpo", "objective.lambda": 0.2}, "no meaning for the task simpo"),
+        ({"task.kind": "dpo", "objective.label_smoothing": 0.2}, "robust loss only"),
+        ({"task.kind": "dpo", "data.train_on": "all"}, "judges answers"),
+        ({"task.kind": "dpo", "data.packing": True}, "tell apart"),
+        ({"task.kind": "classify", "data.packing": True}, "tell apart"),
+        ({"task.kind": "classify", "data.train_on": "all"}, "no meaning when labels"),
+        ({"task.kind": "classify", "evaluation.metric": "rougeL"}, "no metric 'rougeL'"),
+        ({"task.kind": "classify", "task.labels": "regression", "evaluation.metric": "accuracy"}, "no metric"),
+        ({"evaluation.metric": "rouge"}, "no metric 'rouge'"),
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, Any], expected: str) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from tuiwiz.base.errors import InvalidError
+from tuiwiz.executor.heads import feed_in_fp32, head_modules
 from tuiwiz.executor.lora import speed_up
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.task import HEAD_TASKS
 
 SVD_ITERATIONS = 16
 """Of PiSSA's randomised singular value decomposition: its error is then far below that of the training."""
@@ -32,6 +34,7 @@ def add_adapters(model: Any, bundle: Bundle, folder: Path, tokens: dict[str, int
     from peft import PeftModel, get_peft_model
 
     adapter = bundle.adapter
+    with_head = bundle.task.kind in HEAD_TASKS
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     if adapter.from_ is not None:
@@ -50,6 +53,8 @@ def add_adapters(model: Any, bundle: Bundle, folder: Path, tokens: dict[str, int
     for parameter in wrapped.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+    if with_head:
+        feed_in_fp32(wrapped)
     speed_up(wrapped)
     return wrapped
 
@@ -58,6 +63,7 @@ def _config(model: Any, bundle: Bundle, vocabulary: dict[str, int]) -> Any:
     from peft import LoraConfig
 
     adapter = bundle.adapter
+    heads = head_modules(model) if bundle.task.kind in HEAD_TASKS else []
     names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
     for name in adapter.modules_to_save:
         if name not in names:
@@ -76,14 +82,24 @@ def _config(model: Any, bundle: Bundle, vocabulary: dict[str, int]) -> Any:
         lora_dropout=adapter.dropout,
         target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
         rank_pattern=dict(adapter.rank_pattern),
-        modules_to_save=list(adapter.modules_to_save) or None,
+        modules_to_save=[*adapter.modules_to_save, *heads] or None,
         trainable_token_indices=[vocabulary[token] for token in adapter.train_tokens] or None,
         use_rslora=adapter.variant == "rslora",
         use_dora=adapter.variant == "dora",
         init_lora_weights=f"pissa_niter_{SVD_ITERATIONS}" if adapter.variant == "pissa" else True,
-        task_type="CAUSAL_LM",
+        task_type="SEQ_CLS" if heads else "CAUSAL_LM",
         bias="none",
     )
+
+
+def vocabulary(bundle: Bundle, weights: Path) -> dict[str, int]:
+    """The tokenizer's tokens, where the bundle trains some of them."""
+    if not bundle.adapter.train_tokens:
+        return {}
+    from tokenizers import Tokenizer
+
+    found: dict[str, int] = Tokenizer.from_file(str(weights / "tokenizer.json")).get_vocab(with_added_tokens=True)
+    return found
 
 
 def _listed(names: set[str]) -> str:

@@ -9,18 +9,24 @@ from torch import nn
 
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.executor.device import Device
+from tuiwiz.executor.heads import head_modules
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.parts import as_words, select
+from tuiwiz.spec.task import HEAD_TASKS
 
 
 def freeze(model: nn.Module, bundle: Bundle, device: Device) -> None:
-    """Keep only `adapter.trainable` trainable, in fp32; what is frozen stays in the compute type, half the size.
+    """Train only `adapter.trainable` and new heads, in fp32; what is frozen stays in the compute type.
 
     Raises:
         InvalidError: the set names nothing of this model.
     """
     names = [name for name, _ in model.named_parameters()]
     chosen = set(select(bundle.adapter.trainable, names))
+    if bundle.task.kind in HEAD_TASKS:
+        # New weights that nobody trained yet.
+        parts = tuple(f"{name}." for name in head_modules(model))
+        chosen |= {name for name in names if name.startswith(parts)}
     if not chosen:
         words = ", ".join(as_words(bundle.adapter.trainable))
         raise InvalidError(

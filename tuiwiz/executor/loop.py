@@ -16,18 +16,19 @@ from typing import Any
 import torch
 from torch import nn
 
+from tuiwiz.base.files import write_atomic
 from tuiwiz.data.types import Rows
 from tuiwiz.events import types
 from tuiwiz.executor import checkpoint, course
 from tuiwiz.executor.adapters import PissaStart
-from tuiwiz.executor.batching import collate, lay_out
+from tuiwiz.executor.batching import lay_out
 from tuiwiz.executor.checkpoint import Progress
 from tuiwiz.executor.course import Stage, make_course
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.evaluate import evaluate
 from tuiwiz.executor.interrupt import Interrupts
 from tuiwiz.executor.limits import TimeLimit
-from tuiwiz.executor.objectives.causal import CausalObjective
+from tuiwiz.executor.objectives.objective import Objective, added, joined, mean
 from tuiwiz.executor.optim import for_evaluation, set_rate
 from tuiwiz.executor.record import Recorder
 from tuiwiz.executor.soundness import refuse_dead_weights, skip
@@ -42,7 +43,7 @@ class Trainer:
     bundle: Bundle
     device: Device
     model: Any
-    objective: CausalObjective
+    objective: Objective
     weights: dict[str, nn.Parameter]
     optimizer: Any
     scaler: Any
@@ -57,6 +58,8 @@ class Trainer:
     interrupts: Interrupts
     sample: Callable[[int], None]
     """Answer the held-out prompts after so many steps."""
+    generated: Callable[[], dict[str, float]]
+    """Metrics of answers that are generated for the held-out rows, where the bundle asks for one."""
     after_step: Callable[[int], None]
     """Called once a finished step, for what is measured only then."""
     progress: Progress = field(default_factory=Progress)
@@ -120,15 +123,21 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     progress, device = run.progress, run.device
     clock = Clock(device)
     layout = lay_out(run.train_rows, indexes, run.micro, packing=run.bundle.data.packing)
-    batches = [collate(run.train_rows, sequences, device.where) for sequences in layout]
+    batches = [run.objective.collate(run.train_rows, sequences, device.where) for sequences in layout]
+    counts = added(run.objective.counts(batch) for batch in batches)
     supervised = sum(batch.supervised for batch in batches)
     tokens = sum(batch.tokens for batch in batches)
     clock.lap("data")
 
     total = torch.zeros((), device=device.where)
+    seen: list[dict[str, torch.Tensor]] = []
+    with torch.no_grad(), run.autocast():
+        run.objective.begin(batches)
     for batch in batches:
         with run.autocast(), run.keeping():
-            loss = run.objective(batch).total / max(1, supervised)
+            outcome = run.objective(batch)
+        loss = mean(outcome.parts, counts)
+        seen.append(outcome.seen)
         clock.lap("forward")
         (run.scaler.scale(loss) if run.scaler is not None else loss).backward()
         clock.lap("backward")
@@ -159,6 +168,7 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     allocated, peak = device.memory()
     return {
         "loss": value,
+        **(run.objective.summary(joined(seen)) if run.objective.tells else {}),
         "grad_norm": norm,
         "learning_rate": rate,
         "epoch": course.epoch_after_step(run),
@@ -212,6 +222,7 @@ def _evaluate(run: Trainer) -> bool:
     started = time.perf_counter()
     run.recorder.stage("evaluating", 0, len(run.held_out))
     row_losses: list[float] = []
+    tables: dict[str, str] = {}
     with for_evaluation(run.optimizer):
         metrics = evaluate(
             run.model,
@@ -220,18 +231,22 @@ def _evaluate(run: Trainer) -> bool:
             run.device,
             run.autocast,
             lambda done, total: run.recorder.stage("evaluating", done, total),
+            tables.update,
             row_losses,
         )
+        metrics |= run.generated()
         run.recorder.write(types.Eval, step=progress.step, metrics=metrics, rows=len(run.held_out))
         run.sample(progress.step)
     if run.limit is not None:
         run.limit.evaluation_s = time.perf_counter() - started
     if progress.step == 0:
-        progress.first_loss = metrics["loss"]
+        progress.first_loss, progress.first_score = metrics["loss"], metrics[run.bundle.evaluation.metric]
         return False
     run.recorder.stage("training", progress.step, run.total)
     verdict = judge(run, metrics, row_losses)
     if verdict.best:
+        for name, text in tables.items():
+            write_atomic(run.recorder.folder.path / name, text)
         save_checkpoint(run, best=True)
     if verdict.phase_over:
         course.after_step(run, plateau=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from tuiwiz.base.errors import InvalidError, MachineLacksError
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.freeze import freeze, with_residual_dropout
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.task import HEAD_TASKS
 
 
-def load_base(folder: Path, bundle: Bundle, device: Device) -> Any:
-    """The causal language model in `folder`, on the device, without adapters.
+def load_base(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str] = ()) -> Any:
+    """The model in `folder`, on the device, without adapters: a causal language model, or for the tasks that learn
+    numbers one with a new head for `labels`.
 
     Base weights of adapter methods are kept in the compute type; `full` keeps fp32 masters and computes under autocast.
 
@@ -25,6 +28,8 @@ def load_base(folder: Path, bundle: Bundle, device: Device) -> Any:
         MachineLacksError: the attention implementation is not installed here.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
+
+    from tuiwiz.executor.heads import load_with_head
 
     method = bundle.adapter.method
     options: dict[str, Any] = {
@@ -42,7 +47,10 @@ def load_base(folder: Path, bundle: Bundle, device: Device) -> Any:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         options["config"] = with_residual_dropout(config, bundle.regularization.residual_dropout)
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, **options)
+        if bundle.task.kind in HEAD_TASKS:
+            model = load_with_head(folder, bundle, labels, options)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(folder, **options)
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise InvalidError(
             f"the model in {folder} cannot be loaded: {(str(error) or type(error).__name__).splitlines()[0]}",
@@ -95,6 +103,8 @@ def _quantized(bundle: Bundle, device: Device) -> Any:
     """4 bits in blocks (NF4 or FP4), or 8 bits with outliers apart, LLM.int8() (https://arxiv.org/abs/2208.07339)."""
     from transformers import BitsAndBytesConfig
 
+    from tuiwiz.executor.heads import HEADS
+
     quantization = bundle.quantization
     if quantization.bits == 8:
         return BitsAndBytesConfig(load_in_8bit=True)
@@ -103,4 +113,5 @@ def _quantized(bundle: Bundle, device: Device) -> Any:
         bnb_4bit_quant_type=quantization.type,
         bnb_4bit_use_double_quant=quantization.double,
         bnb_4bit_compute_dtype=device.compute,
+        llm_int8_skip_modules=list(HEADS) if bundle.task.kind in HEAD_TASKS else None,
     )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tuiwiz.base.errors import MachineLacksError, RunFailedError
-from tuiwiz.executor.batching import collate
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.evaluate import dropout_off
+from tuiwiz.executor.objectives.objective import mean
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.needs import without_cuda
 
@@ -71,10 +71,11 @@ def replace_kernels(model: Any, bundle: Bundle, loss: Callable[[], float], *, ba
 
 def first_loss(run: Trainer) -> float:
     """Mean loss of the first rows, without dropout and without gradients."""
-    count = min(run.micro, len(run.train_rows))
+    places = [[index] for index in range(min(run.micro, len(run.train_rows)))]
     with torch.no_grad(), dropout_off(run.model), run.autocast():
-        batch = collate(run.train_rows, [[index] for index in range(count)], run.device.where)
-        return float(run.objective(batch).total) / max(1, batch.supervised)
+        batch = run.objective.collate(run.train_rows, places, run.device.where)
+        run.objective.begin([batch])
+        return float(mean(run.objective(batch).parts, run.objective.counts(batch)))
 
 
 def _liger(model: Any) -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import random
 import socket
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 import tuiwiz
 from tuiwiz.base.errors import DriftError, ExitCode
 from tuiwiz.bundle.digest import digest
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.data.prepare import prepare
-from tuiwiz.data.types import Prepared, Rows
+from tuiwiz.data.types import Prepared
 from tuiwiz.events import types
 from tuiwiz.events.fold import fold
 from tuiwiz.events.folder import RunFolder
@@ -32,6 +31,7 @@ from tuiwiz.executor.tracking.trackers import openers
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.derive import cadence
 from tuiwiz.spec.phases import run_steps
+from tuiwiz.spec.task import REFERENCE_TASKS
 
 
 def run(path: Path) -> int:
@@ -82,17 +82,18 @@ def _train(
     import torch
 
     from tuiwiz.executor import checkpoint
-    from tuiwiz.executor.adapters import PissaStart, add_adapters
+    from tuiwiz.executor.adapters import PissaStart, add_adapters, vocabulary
     from tuiwiz.executor.closing import finish, stop
-    from tuiwiz.executor.course import make_course
+    from tuiwiz.executor.course import make_course, phase_rows
     from tuiwiz.executor.device import choose_device, set_threads
     from tuiwiz.executor.evaluate import evaluation_steps
+    from tuiwiz.executor.generated import Generated
     from tuiwiz.executor.limits import TimeLimit
     from tuiwiz.executor.loop import Trainer, train
     from tuiwiz.executor.memory import planned_micro, report_memory
     from tuiwiz.executor.model import enable_checkpointing, load_base, trainable
     from tuiwiz.executor.neftune import add_noise
-    from tuiwiz.executor.objectives.causal import CausalObjective
+    from tuiwiz.executor.objectives.choose import objective_of
     from tuiwiz.executor.optim import make_optimizer
     from tuiwiz.executor.provenance import resolve, write_environment
     from tuiwiz.executor.sampling import Sampler
@@ -114,7 +115,7 @@ def _train(
     whole = bundle.adapter.method in ("full", "freeze")
 
     recorder.stage("loading", note=f"{bundle.model.source} for {bundle.adapter.method}")
-    model = load_base(weights, bundle, device)
+    model = load_base(weights, bundle, device, prepared.labels)
     if not whole:
         model = add_adapters(model, bundle, base, vocabulary(bundle, weights))
     # Before a checkpoint is loaded: what PiSSA began with is what it took out of the base.
@@ -123,12 +124,18 @@ def _train(
         add_noise(model, bundle.regularization.neftune)
     if bundle.memory.gradient_checkpointing:
         enable_checkpointing(model)
-    trained = trainable(model)
-    optimizer = make_optimizer(trained.items(), bundle, device)
-    scaler = torch.amp.GradScaler(device.where.type) if device.compute == torch.float16 else None
-
     rows, effective = len(prepared.train), bundle.batch.effective
     total = run_steps(bundle, rows)
+    trained = trainable(model)
+    optimizer = make_optimizer(trained.items(), bundle, device)
+    objective = objective_of(bundle, model, prepared.labels)
+    autocast = (
+        (lambda: torch.autocast(device.where.type, dtype=device.compute)) if _mixed(whole, device) else nullcontext
+    )
+    if bundle.task.kind in REFERENCE_TASKS:
+        _measure(folder, recorder, interrupts, bundle, prepared, total, model, objective, device, autocast)
+    scaler = torch.amp.GradScaler(device.where.type) if device.compute == torch.float16 else None
+
     micro = bundle.batch.micro or planned_micro(bundle, prepared.train, weights)
     steps = evaluation_steps(
         total,
@@ -186,16 +193,11 @@ def _train(
     write_environment(folder, device, threads, prepared, bundle)
     folder.resolved.write_text(resolved, encoding="utf-8")
 
-    autocast = (
-        (lambda: torch.autocast(device.where.type, dtype=device.compute)) if _mixed(whole, device) else nullcontext
-    )
     trainer = Trainer(
         bundle=bundle,
         device=device,
         model=model,
-        objective=CausalObjective(
-            model, fused=bundle.memory.fused_loss, smoothing=bundle.regularization.label_smoothing
-        ),
+        objective=objective,
         weights=trained,
         optimizer=optimizer,
         scaler=scaler,
@@ -209,6 +211,7 @@ def _train(
         recorder=recorder,
         interrupts=interrupts,
         sample=lambda step: None,
+        generated=dict,
         after_step=lambda step: None,
         progress=progress,
         course=make_course(bundle, total, list(trained), prepared.train, phase_rows(bundle, base, weights)),
@@ -221,6 +224,7 @@ def _train(
     interrupts.check()
     sampler = Sampler(trainer, weights, steps, earlier.samples)
     trainer.sample = sampler.at
+    trainer.generated = Generated(trainer, weights).metrics
     trainer.after_step = lambda step: report_memory(trainer, weights) if step == progress.step == 2 else None
     started = time.monotonic()
     reason = train(trainer)
@@ -232,6 +236,35 @@ def _train(
     return int(ExitCode.STOPPED)
 
 
+def _measure(
+    folder: RunFolder,
+    recorder: Recorder,
+    interrupts: Interrupts,
+    bundle: Bundle,
+    prepared: Prepared,
+    total: int,
+    model: Any,
+    objective: Any,
+    device: Any,
+    autocast: Callable[[], Any],
+) -> None:
+    """Note what the model as it was loaded thinks of every row."""
+    from tuiwiz.executor.batching import Order
+    from tuiwiz.executor.reference import fill_reference
+
+    def progress(done: int, total: int) -> None:
+        interrupts.check()
+        recorder.stage("measuring", done, total, note="the model before training, on every row")
+
+    sets = {"train": prepared.train, "validation": prepared.validation}
+    order = Order(len(prepared.train), bundle.batch.effective, bundle.seed)
+    visited = {
+        "train": sorted({row for step in range(min(total, order.per_epoch)) for row in order.step(step)}),
+        "validation": list(range(len(prepared.validation))),
+    }
+    fill_reference(folder.path, sets, visited, model, objective, device, autocast, progress)
+
+
 def seed_everything(seed: int) -> None:
     """Start every random stream; each takes what its generator allows of the seed."""
     import numpy
@@ -240,28 +273,6 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     numpy.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-
-
-def vocabulary(bundle: Bundle, weights: Path) -> dict[str, int]:
-    """The tokenizer's tokens, where the bundle trains some of them."""
-    if not bundle.adapter.train_tokens:
-        return {}
-    from tokenizers import Tokenizer
-
-    found: dict[str, int] = Tokenizer.from_file(str(weights / "tokenizer.json")).get_vocab(with_added_tokens=True)
-    return found
-
-
-def phase_rows(bundle: Bundle, base: Path, weights: Path) -> list[Rows | None]:
-    """Each phase's own rows, read as the run's are; None for a phase over the run's."""
-    found: list[Rows | None] = []
-    for phase in bundle.phases:
-        if phase.data is None:
-            found.append(None)
-            continue
-        own = msgspec.structs.replace(bundle, data=msgspec.structs.replace(bundle.data, train=phase.data))
-        found.append(prepare(own, base, weights, hold_out=False, tokenizer_name=bundle.model.source).train)
-    return found
 
 
 def _mixed(whole: bool, device: Any) -> bool:

@@ -9,28 +9,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tuiwiz.base.problems import Problem
+from tuiwiz.spec import task_rules
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.fields import choices
 from tuiwiz.spec.keys import default_of, flatten
 from tuiwiz.spec.training_rules import TRAINING_RULES
 
 AVAILABLE: dict[str, tuple[Any, ...]] = {
-    "task.kind": ("chat", "instruct", "pretrain"),
-    "task.labels": (None,),
-    "data.format": ("auto", "openai", "sharegpt", "alpaca", "prompt-completion", "text"),
     "data.overlong": ("drop", "truncate"),
     "batch.processes": (1,),
-    "evaluation.metric": ("loss", "exact_match"),
     "memory.offload": ("none", "activations"),
     "memory.oom": ("fail",),
     "launch.strategy": ("single",),
     "launch.nodes": (1,),
-    "objective.beta": (None,),
-    "objective.gamma": (None,),
-    "objective.lambda": (None,),
-    "objective.loss": (None,),
-    "objective.desirable_weight": (None,),
-    "objective.undesirable_weight": (None,),
 }
 """Keys of which this version carries out only these values."""
 
@@ -52,7 +43,7 @@ def _not_available(bundle: Bundle) -> Iterator[Problem]:
         if flat[key] in allowed:
             continue
         words = ", ".join(str(value) for value in allowed if value not in (None, []))
-        if choices(key) or key in ("batch.processes", "launch.nodes", "evaluation.metric"):
+        if choices(key) or key in ("batch.processes", "launch.nodes"):
             yield Problem(
                 message=f"{key} = {flat[key]!r} is not available in this version",
                 key=key,
@@ -187,6 +178,7 @@ def _data(bundle: Bundle) -> Iterator[Problem]:
 RULES: tuple[Callable[[Bundle], Iterator[Problem]], ...] = (
     _not_available,
     _data,
+    *task_rules.RULES,
     _length_of_run,
     _batch,
     _validation,
