@@ -93,9 +93,13 @@ class Loader:
         message = f"a {self.format} set does not fit the task {task}"
         raise self._refused([Problem(message=message, hint=hint, path=str(self.source.path))])
 
-    def _reject(self, example: Example, error: RowError) -> None:
+    def reject(self, row: int, line: int, error: RowError) -> None:
+        """Leave out a row that was counted as usable before."""
         self.examination.usable -= 1
-        self.examination.reject(example.row, example.line, error)
+        self.examination.reject(row, line, error)
+
+    def _reject(self, example: Example, error: RowError) -> None:
+        self.reject(example.row, example.line, error)
 
     def rows(self) -> Iterator[Counted]:
         """Rows that fit, in order, over-long ones dropped or cut. Without a tokenizer token counts are estimates.
@@ -125,28 +129,33 @@ class Loader:
         limit, tally = self.settings.max_length, self.tally
         drops = self.settings.overlong == "drop"
         for count, found in enumerate(rows):
-            tokens = found.tokens
             if not count:
                 self.endless = not self._stops(found)
-            length = len(tokens.ids)
-            if found.other is not None:
-                length = max(length, len(found.other.ids))
+            parts = [found.tokens] if found.other is None else [found.tokens, found.other]
+            length = max(len(part.ids) for part in parts)
             if length > limit:
+                kept = [0 if drops else part.trained.count(1, 0, limit) for part in parts]
                 tally.overlong += 1
-                supervised = tokens.trained.count(1)
-                kept = tokens.trained.count(1, 0, limit) if self.settings.overlong == "truncate" else 0
-                tally.lost_tokens += supervised - kept
-                if not kept and (drops or found.example.label is None):
+                tally.lost_tokens += sum(part.trained.count(1) for part in parts) - sum(kept)
+                # A text to classify has no answer that could be lost; of a pair both answers must keep something.
+                if drops or (0 in kept and (found.example.text is None or found.example.label is None)):
                     tally.dropped += 1
                     continue
-                found.tokens = TokenRow(tokens.row, tokens.ids[:limit], tokens.trained[:limit])
+                parts = [self._cut(part, limit) for part in parts]
+                found.tokens, found.other = parts[0], parts[1] if len(parts) > 1 else None
                 length = limit
-            tally.tokens += len(found.tokens.ids) + (len(found.other.ids) if found.other is not None else 0)
-            tally.supervised += found.tokens.trained.count(1)
-            if found.other is not None:
-                tally.supervised += found.other.trained.count(1)
+            tally.tokens += sum(len(part.ids) for part in parts)
+            tally.supervised += sum(part.trained.count(1) for part in parts)
             tally.lengths.append(length)
             yield found
+
+    def _cut(self, tokens: TokenRow, limit: int) -> TokenRow:
+        """The first `limit` tokens; of a text to classify, the token that closes it stays the last one."""
+        ids, trained = tokens.ids[:limit], tokens.trained[:limit]
+        special = self.renderer.tokens.special.values() if self.renderer.tokens is not None else ()
+        if not trained.count(1) and tokens.ids[-1] in special:
+            ids[-1] = tokens.ids[-1]
+        return TokenRow(tokens.row, ids, trained)
 
     def _stops(self, found: Counted) -> bool:
         """Whether a control token ends the trained part: without one a model never learns to stop."""
@@ -169,7 +178,7 @@ class Loader:
         elif examination.usable < LEAST_USABLE_SHARE * examination.rows:
             message = f"only {examination.usable:,} of {examination.rows:,} rows fit the format {self.format}"
             problem = Problem(message=message, hint="are several formats mixed? give each a file of its own", path=path)
-        elif self.format == "classification" and len(examination.labels) < 2:
+        elif self.format == "classification" and self.settings.labels != "regression" and len(examination.labels) < 2:
             only = next(iter(examination.labels), "")
             problem = Problem(message=f"at least two classes are needed, all rows are '{only}'", path=path)
         elif examination.usable == self.tally.dropped:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.problems import Problem
+from tuiwiz.base.text import clean_line
+from tuiwiz.data.encode import with_worse_answer
 from tuiwiz.data.mapping import Mapper, mapper
 from tuiwiz.data.render import Rendered, Renderer, TokenRow
 from tuiwiz.data.sniff import sniff_source
@@ -16,6 +18,8 @@ from tuiwiz.data.source import Source, open_source
 from tuiwiz.data.turns import RowError
 from tuiwiz.data.types import Mark, PreviewRow, Row, Segment
 
+_TRAINED = {"text": "all", "preference": "completion", "reward": "completion", "kto": "completion"}
+"""By format, what is trained whatever `data.train_on` says."""
 LINES_OF_TEXT = 40
 """Lines of a plain text file that are shown as one row."""
 
@@ -52,7 +56,7 @@ def preview(
         raise InvalidError(first.message, hint=first.hint, problems=sniffed.problems)
     renderer = renderer or Renderer(tokenizer_folder, template=template)
     map_row = mapper(sniffed.format, sniffed.mapping, system=system)
-    train_on = "all" if sniffed.format == "text" else train_on
+    train_on = _TRAINED.get(sniffed.format, train_on)
     if source.container == "text":
         max_length = sys.maxsize  # running text is cut into blocks, never dropped
     shown = []
@@ -80,6 +84,7 @@ def _preview_row(
     try:
         example = map_row(row)
         rendered = renderer.render(example, train_on)
+        other = renderer.render(with_worse_answer(example), train_on) if example.rejected is not None else None
     except RowError as error:
         problem = Problem(
             severity="warning",
@@ -90,8 +95,15 @@ def _preview_row(
             line=row.line or None,
         )
         return PreviewRow(row=row.number, line=row.line, problem=problem)
+    label = "" if example.label is None else clean_line(str(example.label), 200)
     if renderer.tokens is None:
-        return PreviewRow(row=row.number, line=row.line, segments=segments(rendered, len(rendered.text)))
+        return PreviewRow(
+            row=row.number,
+            line=row.line,
+            segments=segments(rendered, len(rendered.text)),
+            other=segments(other, len(other.text)) if other is not None else (),
+            label=label,
+        )
     encoded = renderer.encode([rendered])[0]
     verdict = renderer.verify([rendered], [encoded])[0]
     problem_or_none = _length_problem(row, len(encoded.ids), max_length, overlong)
@@ -104,10 +116,16 @@ def _preview_row(
         row=row.number,
         line=row.line,
         segments=segments(rendered, cut),
+        other=_other_segments(renderer, other, max_length) if other is not None else (),
+        label=label,
         tokens=len(encoded.ids),
         supervised_tokens=supervised,
         problem=problem_or_none,
     )
+
+
+def _other_segments(renderer: Renderer, other: Rendered, max_length: int) -> tuple[Segment, ...]:
+    return segments(other, _cut(renderer, other, renderer.encode([other])[0], max_length))
 
 
 def _length_problem(row: Row, tokens: int, max_length: int, overlong: str) -> Problem | None:
