@@ -20,8 +20,9 @@ from tuiwiz.executor.batching import collate, lay_out
 from tuiwiz.executor.loop import Trainer
 from tuiwiz.executor.lora import _Forward
 from tuiwiz.executor.objectives.causal import CHUNK, ChunkedCrossEntropy
-from tuiwiz.executor.optim import make_optimizer, rate_factor, set_rate
+from tuiwiz.executor.optim import make_optimizer, set_rate
 from tuiwiz.spec.optimizer import Schedule
+from tuiwiz.spec.rates import rate_factor
 
 
 def close(one: Tensor, other: Tensor, relative: float) -> bool:
@@ -57,7 +58,7 @@ def test_the_loss_in_chunks_is_torchs_in_value_and_gradients(
         return made[0], made[1], made[2]
 
     ours, theirs = leaves(), leaves()
-    total, right = ChunkedCrossEntropy.apply(*ours, targets, softcap)  # type: ignore[no-untyped-call]
+    total, right, _ = ChunkedCrossEntropy.apply(*ours, targets, softcap)  # type: ignore[no-untyped-call]
     logits = functional.linear(*theirs)
     if softcap is not None:
         logits = torch.tanh(logits / softcap) * softcap

@@ -54,9 +54,11 @@ def evaluate(
     device: Device,
     autocast: Callable[[], Any],
     progress: Callable[[int, int], None],
+    row_losses: list[float] | None = None,
     keep: Callable[[dict[str, str]], None] = lambda tables: None,
 ) -> dict[str, float]:
-    """The loss over `rows` as if they were one step, and the objective's metrics; `keep` is given its tables."""
+    """The loss over `rows` as if they were one step, and the objective's metrics; `row_losses` receives each row's own
+    loss, `keep` the objective's tables."""
     lengths = rows.lengths_of(range(len(rows)))
 
     def batches() -> Iterator[MicroBatch]:
@@ -65,6 +67,7 @@ def evaluate(
     totals: dict[str, torch.Tensor] = {}
     counts: list[dict[str, int]] = []
     seen: list[dict[str, torch.Tensor]] = []
+    by_row = torch.zeros(len(rows), dtype=torch.float64)
     done = 0
     with torch.inference_mode(), dropout_off(model), autocast():
         objective.begin(batches())
@@ -74,9 +77,12 @@ def evaluate(
                 totals[name] = totals.get(name, torch.zeros((), dtype=torch.float64)) + part.double().cpu()
             counts.append(objective.counts(micro))
             seen.append({name: values.cpu() for name, values in outcome.seen.items()})
+            by_row[indexes] = seen[-1]["loss"].double()
             done += len(indexes)
             progress(done, len(rows))
         everything = joined(seen)
+        if row_losses is not None:
+            row_losses[:] = by_row.tolist()
         keep(objective.tables(everything))
         return {"loss": float(mean(totals, added(counts))), **objective.summary(everything)}
 

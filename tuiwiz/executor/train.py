@@ -5,17 +5,18 @@ from __future__ import annotations
 import random
 import socket
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 import tuiwiz
 from tuiwiz.base.errors import DriftError, ExitCode
 from tuiwiz.bundle.digest import digest
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.data.prepare import prepare
-from tuiwiz.data.types import Prepared
+from tuiwiz.data.types import Prepared, Rows
 from tuiwiz.events import types
 from tuiwiz.events.fold import fold
 from tuiwiz.events.folder import RunFolder
@@ -26,8 +27,11 @@ from tuiwiz.events.view import RunView
 from tuiwiz.executor.interrupt import Interrupts
 from tuiwiz.executor.record import Recorder
 from tuiwiz.executor.source import model_folder
+from tuiwiz.executor.tracking.feed import Feed
+from tuiwiz.executor.tracking.trackers import openers
 from tuiwiz.spec.bundle import Bundle
-from tuiwiz.spec.derive import cadence, total_steps
+from tuiwiz.spec.derive import cadence
+from tuiwiz.spec.phases import run_steps
 from tuiwiz.spec.task import REFERENCE_TASKS
 
 
@@ -45,6 +49,7 @@ def run(path: Path) -> int:
         write_process(folder.pid)
         folder.control.mkdir(exist_ok=True)
         bundle = read_bundle(folder.bundle)
+        recorder.feed = Feed(openers(bundle, path), recorder.log)
         base = Path(job.get("bundle_folder") or path)
         weights = model_folder(bundle, base, lambda what, done, total: recorder.stage(what, done, total))
         recorder.stage("tokenizing")
@@ -78,16 +83,21 @@ def _train(
     import torch
 
     from tuiwiz.executor import checkpoint
+    from tuiwiz.executor.adapters import PissaStart, add_adapters
     from tuiwiz.executor.closing import finish, stop
+    from tuiwiz.executor.course import make_course
     from tuiwiz.executor.device import choose_device, set_threads
     from tuiwiz.executor.evaluate import evaluation_steps
     from tuiwiz.executor.generated import Generated
+    from tuiwiz.executor.limits import TimeLimit
     from tuiwiz.executor.loop import Trainer, train
     from tuiwiz.executor.memory import planned_micro, report_memory
-    from tuiwiz.executor.model import add_adapters, enable_checkpointing, load_base, trainable
+    from tuiwiz.executor.model import enable_checkpointing, load_base, trainable
+    from tuiwiz.executor.neftune import add_noise
     from tuiwiz.executor.objectives.choose import objective_of
     from tuiwiz.executor.optim import make_optimizer
     from tuiwiz.executor.provenance import resolve, write_environment
+    from tuiwiz.executor.reference import fill_reference, visited_rows
     from tuiwiz.executor.sampling import Sampler
 
     interrupts.check()
@@ -95,26 +105,34 @@ def _train(
     device = choose_device(bundle)
     seed_everything(bundle.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    full = bundle.adapter.method == "full"
+    whole = bundle.adapter.method in ("full", "freeze")
 
     recorder.stage("loading", note=f"{bundle.model.source} for {bundle.adapter.method}")
     model = load_base(weights, bundle, device, prepared.labels)
-    if not full:
-        model = add_adapters(model, bundle, base)
+    if not whole:
+        model = add_adapters(model, bundle, base, vocabulary(bundle, weights))
+    # Before a checkpoint is loaded: what PiSSA began with is what it took out of the base.
+    pissa = PissaStart(model) if bundle.adapter.variant == "pissa" else None
+    if bundle.regularization.neftune:
+        add_noise(model, bundle.regularization.neftune)
     if bundle.memory.gradient_checkpointing:
         enable_checkpointing(model)
     rows, effective = len(prepared.train), bundle.batch.effective
-    total = total_steps(rows, effective, bundle.schedule.epochs, bundle.schedule.steps)
+    total = run_steps(bundle, rows)
     trained = trainable(model)
     optimizer = make_optimizer(trained.items(), bundle, device)
     objective = objective_of(bundle, model, prepared.labels)
     autocast = (
-        (lambda: torch.autocast(device.where.type, dtype=device.compute)) if _mixed(full, device) else nullcontext
+        (lambda: torch.autocast(device.where.type, dtype=device.compute)) if _mixed(whole, device) else nullcontext
     )
     if bundle.task.kind in REFERENCE_TASKS:
-        _measure(folder, recorder, interrupts, bundle, prepared, total, model, objective, device, autocast)
-    scaler = torch.amp.GradScaler(device.where.type) if device.compute == torch.float16 else None
 
+        def tell(done: int, all_rows: int) -> None:
+            interrupts.check()
+            recorder.stage("measuring", done, all_rows, note="the model before training, on every row")
+
+        fill_reference(folder.path, prepared, visited_rows(bundle, prepared, total), model, objective, autocast, tell)
+    scaler = torch.amp.GradScaler(device.where.type) if device.compute == torch.float16 else None
     micro = bundle.batch.micro or planned_micro(bundle, prepared.train, weights)
     steps = evaluation_steps(
         total,
@@ -193,6 +211,9 @@ def _train(
         generated=dict,
         after_step=lambda step: None,
         progress=progress,
+        course=make_course(bundle, total, list(trained), prepared.train, phase_rows(bundle, base, weights)),
+        limit=TimeLimit(bundle.schedule, progress.wall_s),
+        pissa=pissa,
     )
     interrupts.check()
     sampler = Sampler(trainer, weights, steps, earlier.samples)
@@ -202,40 +223,11 @@ def _train(
     started = time.monotonic()
     reason = train(trainer)
     wall_s = time.monotonic() - started
-    if reason in ("finished", "early"):
+    if reason in ("finished", "early", "time"):
         finish(trainer, weights, sampler, reason, wall_s)
         return int(ExitCode.DONE)
     stop(trainer, reason, wall_s)
     return int(ExitCode.STOPPED)
-
-
-def _measure(
-    folder: RunFolder,
-    recorder: Recorder,
-    interrupts: Interrupts,
-    bundle: Bundle,
-    prepared: Prepared,
-    total: int,
-    model: Any,
-    objective: Any,
-    device: Any,
-    autocast: Callable[[], Any],
-) -> None:
-    """Note what the model as it was loaded thinks of every row."""
-    from tuiwiz.executor.batching import Order
-    from tuiwiz.executor.reference import fill_reference
-
-    def progress(done: int, total: int) -> None:
-        interrupts.check()
-        recorder.stage("measuring", done, total, note="the model before training, on every row")
-
-    sets = {"train": prepared.train, "validation": prepared.validation}
-    order = Order(len(prepared.train), bundle.batch.effective, bundle.seed)
-    visited = {
-        "train": sorted({row for step in range(min(total, order.per_epoch)) for row in order.step(step)}),
-        "validation": list(range(len(prepared.validation))),
-    }
-    fill_reference(folder.path, sets, visited, model, objective, device, autocast, progress)
 
 
 def seed_everything(seed: int) -> None:
@@ -248,11 +240,33 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _mixed(full: bool, device: Any) -> bool:
+def vocabulary(bundle: Bundle, weights: Path) -> dict[str, int]:
+    """The tokenizer's tokens, where the bundle trains some of them."""
+    if not bundle.adapter.train_tokens:
+        return {}
+    from tokenizers import Tokenizer
+
+    found: dict[str, int] = Tokenizer.from_file(str(weights / "tokenizer.json")).get_vocab(with_added_tokens=True)
+    return found
+
+
+def phase_rows(bundle: Bundle, base: Path, weights: Path) -> list[Rows | None]:
+    """Each phase's own rows, read as the run's are; None for a phase over the run's."""
+    found: list[Rows | None] = []
+    for phase in bundle.phases:
+        if phase.data is None:
+            found.append(None)
+            continue
+        own = msgspec.structs.replace(bundle, data=msgspec.structs.replace(bundle.data, train=phase.data))
+        found.append(prepare(own, base, weights, hold_out=False, tokenizer_name=bundle.model.source).train)
+    return found
+
+
+def _mixed(whole: bool, device: Any) -> bool:
     """Whether forward passes run under autocast: fp32 weights are trained, products are computed in fewer bits."""
     import torch
 
-    return full and device.compute != torch.float32
+    return whole and device.compute != torch.float32
 
 
 def _view_of(folder: RunFolder) -> RunView:
