@@ -149,15 +149,6 @@ def _residual_dropout(desk: Desk) -> None:
     assert desk.refused(desk.prepare(regularization__residual_dropout=0.4, **full)) == 3, "this model has none"
 
 
-@shows("evaluation.metric")
-def _evaluation_metric(desk: Desk) -> None:
-    run = desk.run(evaluation__metric="exact_match", **STALLED)
-    shares = {event.step: event.metrics["exact_match"] for event in run.of(types.Eval)}
-    assert run.trainer.progress.best_value == max(value for step, value in shares.items() if step)
-    run = desk.run(evaluation__metric="loss", **STALLED)
-    assert run.trainer.progress.best_value == min(e.metrics["loss"] for e in run.of(types.Eval) if e.step)
-
-
 @shows("evaluation.noise_aware")
 def _evaluation_noise_aware(desk: Desk) -> None:
     # One row falls and another rises by nearly as much: the mean is lower, but no more than by chance.
