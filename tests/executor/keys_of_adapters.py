@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.executor.desk import ONE, SGD, Desk, shows
+from tests.executor.desk import ONE, SGD, Desk, Seen, shows
 from tests.executor.keys_of_schedules import moved_parts
 from tests.support.tiny import make_model
 
@@ -93,5 +93,5 @@ def _layer(model: Any) -> Any:
     return next(module for name, module in model.named_modules() if name.endswith("q_proj"))
 
 
-def _name(run: Any, part: str) -> str:
+def _name(run: Seen, part: str) -> str:
     return next(name for name in run.first if part in name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from tests.executor.desk import FRACTION, ONE, SGD, Desk, Seen, shows
 from tests.executor.keys_of_training import STALLED
 from tests.support.tiny import make_gpt2
+from tests.support.training import add_phases
 from tuiwiz.events import types
 from tuiwiz.executor import limits
 
@@ -116,10 +116,7 @@ def _phases(desk: Desk) -> None:
     ]
     desk.file("more.jsonl", *({"prompt": f"what {n}", "completion": "pear"} for n in range(9)))
     folder = desk.prepare(**{**SGD, "schedule__steps": 8})
-    text = folder.bundle.read_text()
-    for stage in stages:
-        text += "\n[[phases]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in stage.items())
-    folder.bundle.write_text(text)
+    add_phases(folder, *stages)
     run = desk.run(folder=folder)
     assert run.metric("learning_rate") == pytest.approx([0.5] * 4 + [0.1, 0.075, 0.05, 0.025])
     assert "pear" not in run.tokens_of(run.batches[:8]) and "pear" in run.tokens_of(run.batches[8:])

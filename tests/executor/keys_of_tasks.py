@@ -64,7 +64,7 @@ def _evaluation_metric(desk: Desk) -> None:
         values = {event.step: event.metrics[metric] for event in evals}
         best = min(values.values()) if metric == "loss" else max(values.values())
         summary = run.of(types.Finished)[0].summary
-        assert summary["best_value"] == best and summary["metric"] == metric
+        assert summary["best_score"] == best and summary["metric"] == metric
         # The first step that reaches the best value: a later one would have to beat it.
         chosen[metric] = summary["best_step"]
         assert chosen[metric] == next(step for step, value in values.items() if value == best)

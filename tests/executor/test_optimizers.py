@@ -19,10 +19,10 @@ from tuiwiz.executor.loop import optimizer_step
 from tuiwiz.executor.optim import for_evaluation, make_optimizer, set_rate
 
 BETAS, EPS, RATE, DECAY = (0.8, 0.95), 1e-6, 0.05, 0.1
-FULL = {"adapter__method": '"full"', "adapter__rank": "16", "adapter__alpha": "32.0"}
+FULL: dict[str, Any] = {"adapter__method": '"full"', "adapter__rank": "16", "adapter__alpha": "32.0"}
 
 
-def settings(name: str, **more: str) -> dict[str, str]:
+def settings(name: str, **more: str) -> dict[str, Any]:
     values = {"name": f'"{name}"', "weight_decay": str(DECAY), "learning_rate": str(RATE), **more}
     if name not in ("sgd", "adafactor"):
         values["betas"] = "[0.8, 0.95]"

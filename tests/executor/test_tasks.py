@@ -158,7 +158,7 @@ def test_a_saved_classifier_says_what_was_measured(
     assert table[0][1:] == ["apples", "lemons", "pears"]
     counts = torch.tensor([[int(cell) for cell in line[1:]] for line in table[1:]])
     assert int(counts.sum()) == 16
-    assert float(counts.diagonal().sum()) / 16 == summary["best_value"] == max(one["accuracy"] for one in found[1:])
+    assert float(counts.diagonal().sum()) / 16 == summary["best_score"] == max(one["accuracy"] for one in found[1:])
     right = 0
     for index in range(64):
         row = labelled(index)
@@ -167,7 +167,7 @@ def test_a_saved_classifier_says_what_was_measured(
             place = int(network(input_ids=ids["input_ids"]).logits.argmax())
         right += config.id2label[place] == row["label"]
     # Trained and held-out rows together: the loaded model has learnt them.
-    assert right / 64 >= summary["best_value"] - 0.15
+    assert right / 64 >= summary["best_score"] - 0.15
 
 
 def test_the_reference_is_measured_once_and_is_the_model_before_training(tmp_path: Path, tiny_model: Path) -> None:

@@ -135,7 +135,7 @@ def closing_lines(event: types.Finished | types.Stopped | types.Failed) -> list[
     first, best = got.get("first_loss"), got.get("best_loss")
     if first is not None and best is not None:
         lines.append(f"         held-out loss {first:.4f} -> {best:.4f} (step {got.get('best_step')})")
-    metric, before, after = got.get("metric", "loss"), got.get("first_value"), got.get("best_value")
+    metric, before, after = got.get("metric", "loss"), got.get("first_score"), got.get("best_score")
     if metric != "loss" and before is not None and after is not None:
         lines.append(f"         held-out {clean_line(str(metric), 40)} {before:.4f} -> {after:.4f}")
     if got.get("elapsed_s"):

@@ -34,6 +34,7 @@ def add_adapters(model: Any, bundle: Bundle, folder: Path, tokens: dict[str, int
     from peft import PeftModel, get_peft_model
 
     adapter = bundle.adapter
+    with_head = bundle.task.kind in HEAD_TASKS
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     if adapter.from_ is not None:
@@ -52,7 +53,7 @@ def add_adapters(model: Any, bundle: Bundle, folder: Path, tokens: dict[str, int
     for parameter in wrapped.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
-    if bundle.task.kind in HEAD_TASKS:
+    if with_head:
         feed_in_fp32(wrapped)
     speed_up(wrapped)
     return wrapped
@@ -89,6 +90,16 @@ def _config(model: Any, bundle: Bundle, vocabulary: dict[str, int]) -> Any:
         task_type="SEQ_CLS" if heads else "CAUSAL_LM",
         bias="none",
     )
+
+
+def vocabulary(bundle: Bundle, weights: Path) -> dict[str, int]:
+    """The tokenizer's tokens, where the bundle trains some of them."""
+    if not bundle.adapter.train_tokens:
+        return {}
+    from tokenizers import Tokenizer
+
+    found: dict[str, int] = Tokenizer.from_file(str(weights / "tokenizer.json")).get_vocab(with_added_tokens=True)
+    return found
 
 
 def _listed(names: set[str]) -> str:

@@ -29,10 +29,9 @@ STATE = "state.json"
 
 
 class Progress(msgspec.Struct, kw_only=True):
-    """The loop's own counters.
+    """The loop's own counters. Scores are values of `evaluation.metric`; `best_loss` is the loss at the best step and
+    `best_rows` are the held-out rows' summed losses there.
 
-    `first_value` and `best_value` are those of `evaluation.metric`, `best_loss` and `best_rows` the loss and the losses
-    of each held-out row at the best step.
     `phase_start` is the step at which the present phase began, `own_data_steps` those spent on phases' own data,
     `cut_steps` what plateaus took off the run; `rate_scale` is what the plateau schedule made of the rate.
     """
@@ -44,10 +43,10 @@ class Progress(msgspec.Struct, kw_only=True):
     skipped_in_a_row: int = 0
     best_step: int | None = None
     best_loss: float | None = None
-    best_value: float | None = None
+    best_score: float | None = None
     best_rows: list[float] = []
     first_loss: float | None = None
-    first_value: float | None = None
+    first_score: float | None = None
     last_loss: float | None = None
     without_improvement: int = 0
     elapsed_s: float = 0.0

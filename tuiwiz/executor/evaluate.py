@@ -54,11 +54,11 @@ def evaluate(
     device: Device,
     autocast: Callable[[], Any],
     progress: Callable[[int, int], None],
-    row_losses: list[float] | None = None,
     keep: Callable[[dict[str, str]], None] = lambda tables: None,
+    row_losses: list[float] | None = None,
 ) -> dict[str, float]:
-    """The loss over `rows` as if they were one step, and the objective's metrics; `row_losses` receives each row's own
-    loss, `keep` the objective's tables."""
+    """The loss over `rows` as if they were one step, and the objective's metrics; `keep` is given its tables and
+    `row_losses` each row's summed loss, in one order every time, where the objective knows it."""
     lengths = rows.lengths_of(range(len(rows)))
 
     def batches() -> Iterator[MicroBatch]:
@@ -67,7 +67,6 @@ def evaluate(
     totals: dict[str, torch.Tensor] = {}
     counts: list[dict[str, int]] = []
     seen: list[dict[str, torch.Tensor]] = []
-    by_row = torch.zeros(len(rows), dtype=torch.float64)
     done = 0
     with torch.inference_mode(), dropout_off(model), autocast():
         objective.begin(batches())
@@ -77,13 +76,12 @@ def evaluate(
                 totals[name] = totals.get(name, torch.zeros((), dtype=torch.float64)) + part.double().cpu()
             counts.append(objective.counts(micro))
             seen.append({name: values.cpu() for name, values in outcome.seen.items()})
-            by_row[indexes] = seen[-1]["loss"].double()
             done += len(indexes)
             progress(done, len(rows))
         everything = joined(seen)
-        if row_losses is not None:
-            row_losses[:] = by_row.tolist()
         keep(objective.tables(everything))
+        if row_losses is not None and "row_loss" in everything:
+            row_losses[:] = everything["row_loss"].tolist()
         return {"loss": float(mean(totals, added(counts))), **objective.summary(everything)}
 
 

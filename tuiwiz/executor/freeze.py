@@ -16,7 +16,7 @@ from tuiwiz.spec.task import HEAD_TASKS
 
 
 def freeze(model: nn.Module, bundle: Bundle, device: Device) -> None:
-    """Keep only `adapter.trainable` trainable, in fp32; what is frozen stays in the compute type, half the size.
+    """Train only `adapter.trainable` and new heads, in fp32; what is frozen stays in the compute type.
 
     Raises:
         InvalidError: the set names nothing of this model.
@@ -24,9 +24,9 @@ def freeze(model: nn.Module, bundle: Bundle, device: Device) -> None:
     names = [name for name, _ in model.named_parameters()]
     chosen = set(select(bundle.adapter.trainable, names))
     if bundle.task.kind in HEAD_TASKS:
-        # A new head knows nothing: it is trained whatever else is.
-        new = tuple(f"{part}." for part in head_modules(model))
-        chosen |= {name for name in names if name.startswith(new)}
+        # New weights that nobody trained yet.
+        parts = tuple(f"{name}." for name in head_modules(model))
+        chosen |= {name for name in names if name.startswith(parts)}
     if not chosen:
         words = ", ".join(as_words(bundle.adapter.trainable))
         raise InvalidError(

@@ -26,7 +26,8 @@ def load_with_head(folder: Path, bundle: Bundle, labels: Sequence[str], options:
     single = bundle.task.kind == "classify" and kind is None
     names = list(labels) or ["score"]
     config = options.pop("config", None)
-    config = config or AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if config is None:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     config.num_labels = len(names)
     config.id2label = dict(enumerate(names))
     config.label2id = {name: place for place, name in enumerate(names)}

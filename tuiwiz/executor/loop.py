@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
-from tuiwiz.base.errors import RunFailedError
 from tuiwiz.base.files import write_atomic
 from tuiwiz.data.types import Rows
 from tuiwiz.events import types
@@ -23,7 +23,6 @@ from tuiwiz.executor import checkpoint, course
 from tuiwiz.executor.adapters import PissaStart
 from tuiwiz.executor.batching import lay_out
 from tuiwiz.executor.checkpoint import Progress
-from tuiwiz.executor.clock import Clock
 from tuiwiz.executor.course import Stage, make_course
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.evaluate import evaluate
@@ -32,12 +31,9 @@ from tuiwiz.executor.limits import TimeLimit
 from tuiwiz.executor.objectives.objective import Objective, added, joined, mean
 from tuiwiz.executor.optim import for_evaluation, set_rate
 from tuiwiz.executor.record import Recorder
+from tuiwiz.executor.soundness import refuse_dead_weights, skip
 from tuiwiz.executor.verdict import judge
 from tuiwiz.spec.bundle import Bundle
-
-SKIPS_IN_A_ROW = 5
-SKIPS_IN_ALL = 20
-"""Steps with a non-finite loss or gradient after which a run fails."""
 
 
 @dataclass(slots=True)
@@ -71,6 +67,8 @@ class Trainer:
     """The phases; one over the whole run where nothing else is said."""
     limit: TimeLimit | None = None
     pissa: PissaStart | None = None
+    keeping: Callable[[], Any] = nullcontext
+    """Context of a training pass that says where activations are kept."""
 
     def __post_init__(self) -> None:
         if not self.course:
@@ -136,7 +134,7 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     with torch.no_grad(), run.autocast():
         run.objective.begin(batches)
     for batch in batches:
-        with run.autocast():
+        with run.autocast(), run.keeping():
             outcome = run.objective(batch)
         loss = mean(outcome.parts, counts)
         seen.append(outcome.seen)
@@ -154,12 +152,12 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     set_rate(run.optimizer, rate)
     if math.isfinite(value) and math.isfinite(norm):
         if progress.step == 0:
-            _refuse_dead_weights(run)
+            refuse_dead_weights(run)
         run.scaler.step(run.optimizer) if run.scaler is not None else run.optimizer.step()
         progress.skipped_in_a_row = 0
         progress.last_loss = value
     else:
-        _skip(run, value, norm)
+        skip(run, value, norm)
     if run.scaler is not None:
         run.scaler.update()
     run.optimizer.zero_grad(set_to_none=True)
@@ -197,6 +195,25 @@ def save_checkpoint(run: Trainer, *, best: bool = False) -> None:
     checkpoint.retire(folder.checkpoints, keep=run.bundle.checkpoint.keep, best=progress.best_step)
 
 
+class Clock:
+    """Seconds of each part of a step; waits for the device, so that work is counted where it was asked for."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._start = self._last = time.perf_counter()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        self._device.synchronize()
+        now = time.perf_counter()
+        self.laps[name] = self.laps.get(name, 0.0) + now - self._last
+        self._last = now
+
+    @property
+    def total(self) -> float:
+        return max(1e-9, self._last - self._start)
+
+
 def _evaluate(run: Trainer) -> bool:
     """Evaluate and sample at the present step; True when patience has run out."""
     progress = run.progress
@@ -214,8 +231,8 @@ def _evaluate(run: Trainer) -> bool:
             run.device,
             run.autocast,
             lambda done, total: run.recorder.stage("evaluating", done, total),
-            row_losses,
             tables.update,
+            row_losses,
         )
         metrics |= run.generated()
         run.recorder.write(types.Eval, step=progress.step, metrics=metrics, rows=len(run.held_out))
@@ -223,7 +240,7 @@ def _evaluate(run: Trainer) -> bool:
     if run.limit is not None:
         run.limit.evaluation_s = time.perf_counter() - started
     if progress.step == 0:
-        progress.first_loss, progress.first_value = metrics["loss"], metrics.get(run.bundle.evaluation.metric)
+        progress.first_loss, progress.first_score = metrics["loss"], metrics.get(run.bundle.evaluation.metric)
         return False
     run.recorder.stage("training", progress.step, run.total)
     verdict = judge(run, metrics, row_losses)
@@ -249,48 +266,3 @@ def _out_of_time(run: Trainer, step_s: float) -> bool:
         _evaluate(run)
     save_checkpoint(run)
     return True
-
-
-def _skip(run: Trainer, loss: float, norm: float) -> None:
-    progress = run.progress
-    progress.skipped_steps += 1
-    progress.skipped_in_a_row += 1
-    run.recorder.alert(
-        "non_finite",
-        f"step {progress.step + 1} was skipped: its loss or gradient is not a finite number",
-        loss=str(loss),
-        grad_norm=str(norm),
-        skipped_steps=progress.skipped_steps,
-    )
-    if run.scaler is not None and progress.skipped_steps < SKIPS_IN_ALL:
-        # A loss scale that is still too large overflows on purpose and is halved.
-        progress.skipped_in_a_row = min(progress.skipped_in_a_row, SKIPS_IN_A_ROW - 1)
-    if progress.skipped_in_a_row >= SKIPS_IN_A_ROW or progress.skipped_steps >= SKIPS_IN_ALL:
-        raise RunFailedError(
-            f"the loss or its gradient was not a finite number in {progress.skipped_steps} steps, "
-            f"{progress.skipped_in_a_row} of them in a row",
-            hint="lower optimizer.learning_rate, or use bf16 or fp32 in place of fp16",
-        )
-
-
-def _refuse_dead_weights(run: Trainer) -> None:
-    """A trained matrix without a gradient means a run that would learn less than it says.
-
-    LoRA's A matrices have zero gradient while B is zero, so only B matrices are asked at the first step.
-    """
-    adapters = any(".lora_B." in name and parameter.requires_grad for name, parameter in run.weights.items())
-    dead = [
-        name
-        for name, parameter in run.weights.items()
-        if parameter.requires_grad
-        and (".lora_B." in name or not adapters)
-        and (parameter.grad is None or not bool(parameter.grad.any()))
-    ]
-    if not dead:
-        return
-    if len(dead) > len(run.weights) // 10:
-        raise RunFailedError(
-            f"{len(dead)} trained tensors get no gradient, such as {dead[0]}: the run would not learn",
-            hint='this is a fault of the installed libraries or of this model; try adapter.method = "lora"',
-        )
-    run.recorder.alert("no_gradient", f"{len(dead)} trained tensors get no gradient at the first step", names=dead[0])

@@ -9,14 +9,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 import tuiwiz
 from tuiwiz.base.errors import DriftError, ExitCode
 from tuiwiz.bundle.digest import digest
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.data.prepare import prepare
-from tuiwiz.data.types import Prepared, Rows
+from tuiwiz.data.types import Prepared
 from tuiwiz.events import types
 from tuiwiz.events.fold import fold
 from tuiwiz.events.folder import RunFolder
@@ -83,9 +81,9 @@ def _train(
     import torch
 
     from tuiwiz.executor import checkpoint
-    from tuiwiz.executor.adapters import PissaStart, add_adapters
+    from tuiwiz.executor.adapters import PissaStart, add_adapters, vocabulary
     from tuiwiz.executor.closing import finish, stop
-    from tuiwiz.executor.course import make_course
+    from tuiwiz.executor.course import make_course, phase_rows
     from tuiwiz.executor.device import choose_device, set_threads
     from tuiwiz.executor.evaluate import evaluation_steps
     from tuiwiz.executor.generated import Generated
@@ -99,10 +97,19 @@ def _train(
     from tuiwiz.executor.provenance import resolve, write_environment
     from tuiwiz.executor.reference import fill_reference, visited_rows
     from tuiwiz.executor.sampling import Sampler
+    from tuiwiz.executor.speedups import (
+        first_loss,
+        keeping_activations,
+        refuse_without_cuda,
+        replace_kernels,
+        set_precision,
+    )
 
     interrupts.check()
     threads = set_threads()
     device = choose_device(bundle)
+    refuse_without_cuda(bundle, device)
+    set_precision(bundle)
     seed_everything(bundle.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     whole = bundle.adapter.method in ("full", "freeze")
@@ -133,6 +140,7 @@ def _train(
 
         fill_reference(folder.path, prepared, visited_rows(bundle, prepared, total), model, objective, autocast, tell)
     scaler = torch.amp.GradScaler(device.where.type) if device.compute == torch.float16 else None
+
     micro = bundle.batch.micro or planned_micro(bundle, prepared.train, weights)
     steps = evaluation_steps(
         total,
@@ -214,7 +222,10 @@ def _train(
         course=make_course(bundle, total, list(trained), prepared.train, phase_rows(bundle, base, weights)),
         limit=TimeLimit(bundle.schedule, progress.wall_s),
         pissa=pissa,
+        keeping=keeping_activations(bundle),
     )
+    for name in replace_kernels(model, bundle, lambda: first_loss(trainer)):
+        recorder.log(f"{name} in place: they agree with the model's own on the first batch")
     interrupts.check()
     sampler = Sampler(trainer, weights, steps, earlier.samples)
     trainer.sample = sampler.at
@@ -238,28 +249,6 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     numpy.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-
-
-def vocabulary(bundle: Bundle, weights: Path) -> dict[str, int]:
-    """The tokenizer's tokens, where the bundle trains some of them."""
-    if not bundle.adapter.train_tokens:
-        return {}
-    from tokenizers import Tokenizer
-
-    found: dict[str, int] = Tokenizer.from_file(str(weights / "tokenizer.json")).get_vocab(with_added_tokens=True)
-    return found
-
-
-def phase_rows(bundle: Bundle, base: Path, weights: Path) -> list[Rows | None]:
-    """Each phase's own rows, read as the run's are; None for a phase over the run's."""
-    found: list[Rows | None] = []
-    for phase in bundle.phases:
-        if phase.data is None:
-            found.append(None)
-            continue
-        own = msgspec.structs.replace(bundle, data=msgspec.structs.replace(bundle.data, train=phase.data))
-        found.append(prepare(own, base, weights, hold_out=False, tokenizer_name=bundle.model.source).train)
-    return found
 
 
 def _mixed(whole: bool, device: Any) -> bool:

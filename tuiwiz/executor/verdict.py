@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tuiwiz.spec.metrics import improves
+from tuiwiz.spec.task import FALLING
 
 if TYPE_CHECKING:
     from tuiwiz.executor.checkpoint import Progress
@@ -30,11 +30,11 @@ def judge(run: Trainer, metrics: dict[str, float], row_losses: Sequence[float]) 
     progress, wanted = run.progress, run.bundle.evaluation
     span = run.course[progress.phase].span
     value = metrics.get(wanted.metric, math.nan)
-    best = improves(wanted.metric, value, progress.best_value, wanted.min_delta)
+    best = improves(wanted.metric, value, progress.best_score, wanted.min_delta)
     if best and wanted.noise_aware and progress.best_rows:
         best = exceeds_noise(progress.best_rows, row_losses)
     if best:
-        progress.best_value, progress.best_loss, progress.best_step = value, metrics["loss"], progress.step
+        progress.best_score, progress.best_loss, progress.best_step = value, metrics["loss"], progress.step
         progress.without_improvement = 0
         progress.best_rows = list(row_losses) if wanted.noise_aware else []
     else:
@@ -50,6 +50,16 @@ def judge(run: Trainer, metrics: dict[str, float], row_losses: Sequence[float]) 
         patience_over=wanted.patience is not None and progress.without_improvement >= wanted.patience,
         phase_over=span.patience is not None and progress.phase_stale >= span.patience,
     )
+
+
+def improves(metric: str, value: float, best: float | None, min_delta: float) -> bool:
+    """Whether a score beats the best one by more than the share `min_delta` of it; any number beats none."""
+    if math.isnan(value):
+        return False
+    if best is None:
+        return True
+    least = abs(best) * min_delta
+    return value < best - least if metric in FALLING else value > best + least
 
 
 def exceeds_noise(before: Sequence[float], now: Sequence[float]) -> bool:

@@ -18,10 +18,7 @@ from tuiwiz.spec.training_rules import TRAINING_RULES
 AVAILABLE: dict[str, tuple[Any, ...]] = {
     "data.overlong": ("drop", "truncate"),
     "batch.processes": (1,),
-    "memory.offload": ("none",),
-    "memory.liger": (False,),
-    "memory.compile": (False,),
-    "memory.tf32": (False,),
+    "memory.offload": ("none", "activations"),
     "memory.oom": ("fail",),
     "launch.strategy": ("single",),
     "launch.nodes": (1,),

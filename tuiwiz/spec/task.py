@@ -50,6 +50,9 @@ DEFAULTS: dict[str, dict[str, float | str]] = {
 GENERATED = ("rouge1", "rouge2", "rougeL", "chrf", "generated_exact")
 """Metrics of answers that are generated at every evaluation."""
 
+FALLING = ("loss", "mean_absolute_error", "mean_squared_error")
+"""Metrics that are better when lower; all others are better when higher."""
+
 
 def metrics_of(task: str, labels: str | None = None) -> tuple[str, ...]:
     """What `evaluation.metric` may be: the metrics that an evaluation of this task measures."""

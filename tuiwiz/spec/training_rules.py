@@ -16,6 +16,7 @@ from tuiwiz.spec.phases import patience_of
 WITHOUT_BETAS = ("sgd", "adafactor")
 WITHOUT_EPSILON = ("sgd", "adafactor", "lion")
 WHOLE = ("full", "freeze")
+WORD_TASKS = ("chat", "instruct", "pretrain")
 
 _CLOCK = re.compile(r"^([01]?\d|2[0-3]):[0-5]\d$")
 
@@ -174,6 +175,9 @@ def phases(bundle: Bundle) -> Iterator[Problem]:
         )
     if len(set(names)) < len(names):
         yield _phase("two phases have the same name", "names tell them apart in the log")
+    if any(phase.data is not None for phase in stages) and bundle.task.kind not in WORD_TASKS:
+        message = f"a phase's own data is read for {', '.join(WORD_TASKS)}, not for {bundle.task.kind}"
+        yield _phase(message, "join the data into one file, or use two runs with adapter.from")
     for phase in stages:
         yield from _one_phase(bundle, phase)
 
@@ -214,12 +218,6 @@ def adapters(bundle: Bundle) -> Iterator[Problem]:
             key="adapter.variant",
             hint='set adapter.variant = "plain", or leave out adapter.from',
         )
-    if adapter.variant == "pissa" and bundle.task.kind in ("dpo", "kto"):
-        yield Problem(
-            message="PiSSA changes the base weights, which this objective takes as its reference",
-            key="adapter.variant",
-            hint='set adapter.variant = "plain"',
-        )
     if adapter.method == "freeze":
         for word in as_words(adapter.trainable):
             if problem := problem_of(word):
@@ -253,11 +251,11 @@ def watching(bundle: Bundle) -> Iterator[Problem]:
             key="evaluation.noise_aware",
             hint='use evaluation.min_delta, or evaluation.metric = "loss"',
         )
-    if bundle.task.kind == "dpo" and bundle.regularization.label_smoothing:
+    if evaluation.noise_aware and bundle.task.kind not in WORD_TASKS:
         yield Problem(
-            message="DPO has a label smoothing of its own: that of its robust loss",
-            key="regularization.label_smoothing",
-            hint="leave it out, and see objective.loss",
+            message=f"evaluation.noise_aware compares rows by the loss of their words; {bundle.task.kind} has none",
+            key="evaluation.noise_aware",
+            hint="use evaluation.min_delta",
         )
 
 

@@ -73,19 +73,20 @@ class CausalObjective(Plain):
     def __call__(self, batch: MicroBatch) -> Outcome:
         smoothing = self.smoothing if torch.is_grad_enabled() else 0.0
         if self.fused:
+            head = self.head
             total, right, losses = ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-                self.states(batch), self.head.weight, self.head.bias, batch.targets, self.softcap, smoothing
+                self.states(batch), head.weight, head.bias, batch.targets, self.softcap, smoothing
             )
         else:
             chosen = self.logits(batch)
             total = functional.cross_entropy(chosen, batch.targets, reduction="sum", label_smoothing=smoothing)
-            right = chosen.detach().argmax(-1) == batch.targets
             losses = functional.cross_entropy(chosen.detach(), batch.targets, reduction="none")
+            right = chosen.detach().argmax(-1) == batch.targets
         if torch.is_grad_enabled():
             return Outcome({"tokens": total}, {})
         wrong = torch.bincount(batch.row_of[~right], minlength=batch.rows)
-        by_row = torch.bincount(batch.row_of, weights=losses.double(), minlength=batch.rows)
-        return Outcome({"tokens": total}, {"loss": by_row, "exact": wrong == 0})
+        by_row = torch.zeros(batch.rows, device=losses.device).index_add(0, batch.row_of, losses)
+        return Outcome({"tokens": total}, {"exact": wrong == 0, "row_loss": by_row})
 
     def states(self, batch: MicroBatch) -> Tensor:
         """[s, hidden] in front of each target."""

@@ -51,7 +51,7 @@ class ClassifyObjective(Plain):
         else:
             wanted, found = labels[:, 0], scores[:, 0].detach()
             losses = (scores[:, 0] - wanted) ** 2
-        return Outcome({"rows": losses.sum()}, {"loss": losses.detach(), "wanted": wanted, "found": found})
+        return Outcome({"rows": losses.sum()}, {"row_loss": losses.detach(), "wanted": wanted, "found": found})
 
     def summary(self, seen: Mapping[str, Tensor]) -> dict[str, float]:
         wanted, found = seen["wanted"], seen["found"]

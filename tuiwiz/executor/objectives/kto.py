@@ -64,7 +64,7 @@ class KtoObjective(Plain):
         signed = self.beta * (ratios - self.drift) * torch.where(good, 1.0, -1.0)
         losses = torch.where(good, self.good, self.bad) * (1 - torch.sigmoid(signed))
         return Outcome(
-            {"rows": losses.sum()}, {"loss": losses.detach(), "reward": self.beta * ratios.detach(), "good": good}
+            {"rows": losses.sum()}, {"row_loss": losses.detach(), "reward": self.beta * ratios.detach(), "good": good}
         )
 
     def summary(self, seen: Mapping[str, Tensor]) -> dict[str, float]:

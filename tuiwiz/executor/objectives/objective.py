@@ -20,7 +20,7 @@ from tuiwiz.executor.batching import MicroBatch
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`parts`: sums in fp32, differentiable, by the names of `counts`. `seen`: one entry a row and name, detached; in
-    evaluations `loss` is among them, what a row alone adds."""
+    evaluations `row_loss` is among them, what a row alone adds."""
 
     parts: dict[str, Tensor]
     seen: dict[str, Tensor]

@@ -29,7 +29,7 @@ class PairObjective(Plain):
 def outcome(losses: Tensor, better: Tensor, worse: Tensor) -> Outcome:
     """Losses [n] of pairs, and the rewards [n] of both answers."""
     rewards = {"better": better.detach().float(), "worse": worse.detach().float()}
-    return Outcome({"pairs": losses.sum()}, {"loss": losses.detach(), **rewards})
+    return Outcome({"pairs": losses.sum()}, {"row_loss": losses.detach(), **rewards})
 
 
 def told_apart(better: Tensor, worse: Tensor) -> dict[str, float]:
