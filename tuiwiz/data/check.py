@@ -9,7 +9,9 @@ import msgspec
 
 from tuiwiz.base.errors import TuiwizError
 from tuiwiz.base.problems import Problem
+from tuiwiz.data.duplicates import NearDuplicates
 from tuiwiz.data.encode import BYTES_PER_TOKEN
+from tuiwiz.data.leaks import VALIDATION_ROWS, leaks
 from tuiwiz.data.load import Loader, Progress, Settings
 from tuiwiz.data.render import Renderer
 from tuiwiz.data.sniff import sniff
@@ -54,7 +56,7 @@ def check(
     renderer = renderer or Renderer(None)
     loader: Loader | None = None
     try:
-        loader = Loader(path, settings, renderer, progress=progress)
+        loader = Loader(path, settings, renderer, progress=progress, near=NearDuplicates())
         deque(loader.rows(), maxlen=0)
     except TuiwizError as error:
         return _refused(path, settings, loader, error, tokenizer)
@@ -74,7 +76,7 @@ def check(
         supervised_tokens=loader.tally.supervised,
         lengths=loader.lengths(),
         problems=problems,
-        sequences=len(loader.tally.lengths),
+        sequences=loader.tally.sequences,
         classes=len(loader.examination.labels) or None,
         tokenizer=tokenizer,
         estimated=renderer.tokens is None,
@@ -116,10 +118,7 @@ def _count(path: Path) -> int:
 def _split_facts(loader: Loader, validation: Path | None, settings: Settings, renderer: Renderer) -> list[Problem]:
     path = str(loader.source.path)
     if validation is not None:
-        other = check(validation, settings, renderer)
-        facts = [p for p in other.problems if p.severity != "info"]
-        message = f"validation: {other.usable_rows:,} of {other.rows:,} rows can be used"
-        return [*facts, Problem(severity="info", message=message, path=str(validation))]
+        return _validation_facts(loader, validation, settings, renderer)
     if loader.source.container == "text":
         return []
     held = automatic_size(loader.examination.usable)
@@ -132,3 +131,18 @@ def _split_facts(loader: Loader, validation: Path | None, settings: Settings, re
     share = f"±{100 * resolution(held):.0f} points"
     message = f"{held:,} rows would be held out for validation; a share measured on them is known to {share}"
     return [Problem(severity="info", message=message, path=path)]
+
+
+def _validation_facts(loader: Loader, validation: Path, settings: Settings, renderer: Renderer) -> list[Problem]:
+    path = str(validation)
+    try:
+        other = Loader(validation, settings, renderer, near=loader.examination.near, first_row=VALIDATION_ROWS)
+        deque(other.rows(), maxlen=0)
+    except TuiwizError as error:
+        return list(error.problems)
+    found = [p for p in other.problems() if p.severity != "info"]
+    found += leaks(loader.examination, other.examination, path)
+    usable, rows = other.examination.usable, other.examination.rows
+    share = f"±{100 * resolution(usable):.0f} points"
+    message = f"validation: {usable:,} of {rows:,} rows can be used; a share measured on them is known to {share}"
+    return [*found, Problem(severity="info", message=message, path=path)]

@@ -142,7 +142,7 @@ def load_template(choice: str, folder: Path | None, config: dict[str, Any], vari
         InvalidError: there is no such template, or it is not valid Jinja.
     """
     if choice == "model":
-        text = _own(folder, config)
+        text = own_template(folder, config)
         name = "the model's own" if text else DEFAULT
         return ChatTemplate(text or NAMED[DEFAULT], name=name, variables=variables)
     if choice in NAMED:
@@ -158,7 +158,8 @@ def load_template(choice: str, folder: Path | None, config: dict[str, Any], vari
     raise InvalidError(f"there is no chat template '{clean_line(choice, 60)}'", hint=hint)
 
 
-def _own(folder: Path | None, config: dict[str, Any]) -> str:
+def own_template(folder: Path | None, config: dict[str, Any]) -> str:
+    """The Jinja source of the template that the model folder brings; empty where it brings none."""
     if folder is None:
         return ""
     file = folder / "chat_template.jinja"
