@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tuiwiz.base.problems import Problem
 from tuiwiz.data.examine import Examination
-from tuiwiz.data.labels import unseen
+from tuiwiz.data.classes import unseen
 
 VALIDATION_ROWS = 1 << 40
 """Added to the numbers of validation rows where both sets are compared at once."""
