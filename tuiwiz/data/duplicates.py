@@ -140,7 +140,8 @@ class NearDuplicates:
             return True
         one = self._signatures[a * _PERMUTATIONS : (a + 1) * _PERMUTATIONS]
         other = self._signatures[b * _PERMUTATIONS : (b + 1) * _PERMUTATIONS]
-        return sum(map(eq, one, other)) >= NEAR * _PERMUTATIONS
+        same: int = sum(map(eq, one, other))
+        return same >= NEAR * _PERMUTATIONS
 
 
 def shingles(text: str) -> list[str]:

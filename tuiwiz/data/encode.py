@@ -25,6 +25,15 @@ class Counted(msgspec.Struct, gc=False):
     tokens: TokenRow
     other: TokenRow | None = None
 
+    @property
+    def rows(self) -> tuple[TokenRow, ...]:
+        return (self.tokens,) if self.other is None else (self.tokens, self.other)
+
+    @property
+    def length(self) -> int:
+        """Tokens; of a pair, those of the longer answer with its prompt."""
+        return len(self.tokens.ids) if self.other is None else max(len(self.tokens.ids), len(self.other.ids))
+
 
 def encode(renderer: Renderer, examples: Iterable[Example], train_on: str, reject: Reject) -> Iterator[Counted]:
     """Encode examples in order. Rows that the template refuses, or whose mask is in dispute, go to `reject`."""

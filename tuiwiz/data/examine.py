@@ -10,8 +10,8 @@ import msgspec
 
 from tuiwiz.base.problems import Problem, Severity
 from tuiwiz.base.text import clean_line
-from tuiwiz.data.duplicates import NEAR_ROWS, NearDuplicates, RowHashes, prompt_key
 from tuiwiz.data.classes import Labels
+from tuiwiz.data.duplicates import NEAR_ROWS, NearDuplicates, RowHashes, prompt_key
 from tuiwiz.data.languages import Languages
 from tuiwiz.data.mapping import mapper
 from tuiwiz.data.source import Source

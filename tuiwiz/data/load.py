@@ -14,7 +14,7 @@ from tuiwiz.data.duplicates import NearDuplicates
 from tuiwiz.data.encode import Counted, encode, estimate
 from tuiwiz.data.examine import Examination
 from tuiwiz.data.formats import BY_NAME
-from tuiwiz.data.overlong import pieces, truncated
+from tuiwiz.data.overlong import shortened, trained_tokens
 from tuiwiz.data.render import Renderer
 from tuiwiz.data.sniff import sniff_source
 from tuiwiz.data.source import Source, open_source
@@ -118,9 +118,13 @@ class Loader:
         message = f"a {self.format} set does not fit the task {task}"
         raise self._refused([Problem(message=message, hint=hint, path=str(self.source.path))])
 
-    def _reject(self, example: Example, error: RowError) -> None:
+    def reject(self, row: int, line: int, error: RowError) -> None:
+        """Leave out a row that was counted as usable before."""
         self.examination.usable -= 1
-        self.examination.reject(example.row, example.line, error)
+        self.examination.reject(row, line, error)
+
+    def _reject(self, example: Example, error: RowError) -> None:
+        self.reject(example.row, example.line, error)
 
     def rows(self) -> Iterator[Counted]:
         """Rows that fit, in order, over-long ones dropped or cut. Without a tokenizer token counts are estimates.
@@ -151,36 +155,23 @@ class Loader:
         for count, found in enumerate(rows):
             if not count:
                 self.endless = not self._stops(found)
-            length = len(found.tokens.ids)
-            if found.other is not None:
-                length = max(length, len(found.other.ids))
-            parts = [found] if length <= limit else self._shortened(found, limit)
+            parts = [found] if found.length <= limit else self._shortened(found, limit)
             for part in parts:
-                length = len(part.tokens.ids)
-                tally.tokens += length
-                tally.supervised += part.tokens.trained.count(1)
-                if part.other is not None:
-                    tally.tokens += len(part.other.ids)
-                    tally.supervised += part.other.trained.count(1)
-                    length = max(length, len(part.other.ids))
+                for tokens in part.rows:
+                    tally.tokens += len(tokens.ids)
+                    tally.supervised += tokens.trained.count(1)
                 tally.sequences += 1
-                tally.lengths[length] += 1
+                tally.lengths[part.length] += 1
                 yield part
 
     def _shortened(self, found: Counted, limit: int) -> list[Counted]:
-        """What becomes of a row that is too long: nothing, its beginning, or pieces. A pair is dropped unless it may be
-        cut, and only a text to classify is used without a trained token."""
-        tally, way, tokens = self.tally, self.settings.overlong, found.tokens
-        supervised, kept = tokens.trained.count(1), tokens.trained.count(1, 0, limit)
+        tally = self.tally
+        supervised, kept = trained_tokens(found), trained_tokens(found, limit)
         tally.overlong += 1
         tally.lost_by_drop += supervised
         tally.lost_by_truncate += supervised - kept
-        parts: list[Counted] = []
-        if way == "split" and found.other is None and found.example.label is None:
-            parts = [Counted(found.example, piece) for piece in pieces(tokens, limit)]
-        elif way != "drop" and (kept or found.example.label is not None):
-            other = truncated(found.other, limit) if found.other is not None else None
-            parts = [Counted(found.example, truncated(tokens, limit), other)]
+        special = self.renderer.tokens.special.values() if self.renderer.tokens is not None else ()
+        parts = shortened(found, limit, self.settings.overlong, special)
         tally.dropped += not parts
         return parts
 
@@ -205,7 +196,7 @@ class Loader:
         elif examination.usable < LEAST_USABLE_SHARE * examination.rows:
             message = f"only {examination.usable:,} of {examination.rows:,} rows fit the format {self.format}"
             problem = Problem(message=message, hint="are several formats mixed? give each a file of its own", path=path)
-        elif self.format == "classification" and len(examination.labels) < 2:
+        elif self.format == "classification" and self.settings.labels != "regression" and len(examination.labels) < 2:
             only = next(iter(examination.labels.rows), "")
             problem = Problem(message=f"at least two classes are needed, all rows are '{only}'", path=path)
         elif examination.usable == self.tally.dropped:

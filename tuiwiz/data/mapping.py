@@ -144,7 +144,7 @@ def _classification(reader: _Reader, row: Row, value: dict[str, Any]) -> Example
     column = reader.mapping["label"]
     if label is None or (isinstance(label, str) and not label.strip()):
         raise RowError(f"`{column}` is empty", hint="every row needs a label", column=column)
-    if not isinstance(label, str | int):
+    if not isinstance(label, str | int | float):
         raise RowError(f"`{column}` is no label: {clean_line(repr(label), 30)}", column=column)
     return Example(row.number, row.line, text=text, label=label)
 

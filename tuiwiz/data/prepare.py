@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.problems import Problem
 from tuiwiz.data.fingerprint import fingerprint
+from tuiwiz.data.labels import MOST_CLASSES, class_names, coded, places_of
 from tuiwiz.data.load import Loader, Progress, Settings
 from tuiwiz.data.render import Renderer
 from tuiwiz.data.split import automatic_size, held_out, resolution
+from tuiwiz.data.turns import RowError
 from tuiwiz.data.types import DataProfile, Example, Prepared, Rows
 from tuiwiz.spec.bundle import Bundle
-
-_TASKS = ("chat", "instruct", "pretrain")
+from tuiwiz.spec.task import LAST_ANSWER_TASKS
 
 
 def settings_of(bundle: Bundle) -> Settings:
@@ -25,11 +27,18 @@ def settings_of(bundle: Bundle) -> Settings:
         format=data.format,
         mapping=data.mapping,
         system=data.system,
-        train_on="all" if bundle.task.kind == "pretrain" else data.train_on,
+        train_on=trained_part(bundle.task.kind, data.train_on),
         max_length=data.max_length,
         overlong=data.overlong,
         labels=bundle.task.labels,
     )
+
+
+def trained_part(task: str, train_on: str) -> str:
+    """What `data.train_on` comes to: running text is trained whole, and a preference is about the last answer."""
+    if task == "pretrain":
+        return "all"
+    return "completion" if task in LAST_ANSWER_TASKS else train_on
 
 
 def template_choice(bundle: Bundle, folder: Path) -> str:
@@ -58,19 +67,17 @@ def prepare(
     """
     if not isinstance(bundle.data.train, str):
         raise InvalidError("several training sets at once are not supported", hint="data.train names one file")
-    if bundle.task.kind not in _TASKS:
-        raise InvalidError(f"rows for the task {bundle.task.kind} cannot be prepared", hint=f"use {', '.join(_TASKS)}")
     settings = settings_of(bundle)
     renderer = Renderer(tokenizer_folder, template=template_choice(bundle, folder))
     loader = Loader(folder / bundle.data.train, settings, renderer, progress=progress)
-    rows, keys = _collect(loader)
+    rows, keys, names = _collect(loader)
     problems = loader.problems()
     validation_path = folder / bundle.validation.path if bundle.validation.path else None
     if not hold_out:
         train, validation, validation_path = rows, Rows(), None
     elif validation_path is not None:
         train = rows
-        validation, found = _separate(validation_path, settings, renderer, set(keys), bundle, progress)
+        validation, found = _separate(validation_path, settings, renderer, set(keys), names, bundle, progress)
         problems += found
     else:
         train, validation, found = _split(rows, keys, bundle, str(loader.source.path))
@@ -102,17 +109,46 @@ def prepare(
         fingerprint=digest,
         hashes=hashes,
         template=renderer.template.text,
+        labels=names,
     )
 
 
-def _collect(loader: Loader) -> tuple[Rows, list[int]]:
+def _collect(loader: Loader, names: tuple[str, ...] | None = None) -> tuple[Rows, list[int], tuple[str, ...]]:
+    """All rows, the keys by which they are told apart, and the classes: those of the rows unless `names` gives them."""
     rows = Rows()
     keys: list[int] = []
+    found_labels: list[Any] = []
+    places: list[tuple[int, int]] = []
     for found in loader.rows():
         rows.append(found.tokens.row, found.tokens.ids, found.tokens.trained)
+        if found.other is not None:
+            rows.append_other(found.other.row, found.other.ids, found.other.trained)
         # Blocks of running text are all unlike, also where several begin in the same piece of the file.
         keys.append(len(keys) if loader.source.container == "text" else prompt_key(found.example))
-    return rows, keys
+        if found.example.label is not None:
+            found_labels.append(found.example.label)
+            places.append((found.example.row, found.example.line))
+    if loader.settings.task == "kto":
+        rows.labels = [(float(label),) for label in found_labels]
+    if loader.settings.task != "classify":
+        return rows, keys, ()
+    kind = loader.settings.labels or "single"
+    names = class_names(found_labels, kind) if names is None else names
+    if len(names) > MOST_CLASSES:
+        hint = 'task.labels = "regression" learns a number'
+        raise InvalidError(f"the rows have {len(names):,} different labels", hint=hint)
+    known = places_of(names)
+    kept = []
+    for index, label in enumerate(found_labels):
+        try:
+            rows.labels.append(coded(label, kind, known))
+            kept.append(index)
+        except RowError as error:
+            rows.labels.append(())
+            loader.reject(*places[index], error)
+    if not kept:
+        raise InvalidError("no row has a label that can be learnt", problems=loader.problems())
+    return (rows, keys, names) if len(kept) == len(keys) else (rows.take(kept), [keys[i] for i in kept], names)
 
 
 def prompt_key(example: Example) -> int:
@@ -124,11 +160,17 @@ def prompt_key(example: Example) -> int:
 
 
 def _separate(
-    path: Path, settings: Settings, renderer: Renderer, trained: set[int], bundle: Bundle, progress: Progress | None
+    path: Path,
+    settings: Settings,
+    renderer: Renderer,
+    trained: set[int],
+    names: tuple[str, ...],
+    bundle: Bundle,
+    progress: Progress | None,
 ) -> tuple[Rows, list[Problem]]:
     """Validation rows from a file of their own, without those whose prompt is trained on."""
     loader = Loader(path, settings, renderer, progress=progress)
-    rows, keys = _collect(loader)
+    rows, keys, _ = _collect(loader, names)
     problems = loader.problems()
     kept = [i for i, key in enumerate(keys) if key not in trained or loader.source.container == "text"]
     if len(kept) < len(rows):
@@ -140,7 +182,7 @@ def _separate(
     if not kept:
         raise InvalidError("every validation row is also trained on", hint="name another validation file")
     kept = _capped(kept, bundle)
-    return _take(rows, kept), problems
+    return rows.take(kept), problems
 
 
 def _split(rows: Rows, keys: list[int], bundle: Bundle, path: str) -> tuple[Rows, Rows, list[Problem]]:
@@ -152,8 +194,8 @@ def _split(rows: Rows, keys: list[int], bundle: Bundle, path: str) -> tuple[Rows
     if bundle.validation.max_rows is not None:
         size = min(size, bundle.validation.max_rows)
     chosen = held_out(keys, size, bundle.seed)
-    train = _take(rows, [i for i in range(len(rows)) if i not in chosen])
-    validation = _take(rows, sorted(chosen))
+    train = rows.take([i for i in range(len(rows)) if i not in chosen])
+    validation = rows.take(sorted(chosen))
     if not chosen:
         if fraction == 0:
             return train, validation, []
@@ -171,11 +213,3 @@ def _capped(indexes: list[int], bundle: Bundle) -> list[int]:
     if most is None or len(indexes) <= most:
         return indexes
     return sorted(random.Random(bundle.seed).sample(indexes, most))
-
-
-def _take(rows: Rows, indexes: list[int]) -> Rows:
-    taken = Rows()
-    for i in indexes:
-        row = rows[i]
-        taken.append(row.row, row.input_ids, row.trained)
-    return taken

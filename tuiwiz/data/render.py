@@ -26,7 +26,7 @@ _NOTHING = re.compile(r"(?!)")
 
 class Rendered(msgspec.Struct, gc=False):
     """An example as text. `spans` are trained; `answers` is what each span must spell; `literal` are stretches that
-    spell control tokens inside the data's own text."""
+    spell control tokens inside the data's own text; `whole` is a text to classify, which the tokenizer frames."""
 
     row: int
     line: int
@@ -34,6 +34,7 @@ class Rendered(msgspec.Struct, gc=False):
     spans: list[Span]
     answers: list[str]
     literal: list[Span] = []
+    whole: bool = False
 
 
 class TokenRow(msgspec.Struct, gc=False):
@@ -102,7 +103,7 @@ class Renderer:
     def _document(self, example: Example) -> Rendered:
         text = example.text or ""
         if example.label is not None:  # a text to classify: the label is learnt, none of its tokens are
-            return Rendered(example.row, example.line, text, [], [])
+            return Rendered(example.row, example.line, text, [], [], whole=True)
         begin = self.tokens.bos_token if self.tokens and self.tokens.adds_bos else ""
         end = self.tokens.eos_token if self.tokens else ""
         literal = []
@@ -146,7 +147,8 @@ class Renderer:
     def encode(self, rows: Sequence[Rendered]) -> list[TokenRow]:
         """Tokens and masks of rendered rows, in order. Needs a tokenizer."""
         assert self.tokens is not None
-        encodings = self.tokens.encode_batch([row.text for row in rows])
+        whole = all(row.whole for row in rows)
+        encodings = (self.tokens.encode_whole if whole else self.tokens.encode_batch)([row.text for row in rows])
         found = []
         for row, encoding in zip(rows, encodings, strict=True):
             if row.literal:

@@ -164,7 +164,7 @@ def _fits(name: str, roles: dict[str, str], rows: list[dict[str, Any]], columns:
         return name if any(isinstance(v, str) for v in _values(rows, roles["prompt"])) else ""
     if name in {"classification", "multi-label"}:
         labels = _values(rows, roles["label"])
-        wanted = list if name == "multi-label" else (str, int)
+        wanted = list if name == "multi-label" else (str, int, float)
         return name if labels and all(isinstance(label, wanted) for label in labels) else ""
     return name
 

@@ -86,6 +86,14 @@ class Tokens:
 
     def encode_literal(self, text: str) -> Encoding:
         """`text` as mere text: a control token spelled out in it stays a run of ordinary tokens."""
+        return self._mere_text().encode(text, add_special_tokens=False)
+
+    def encode_whole(self, texts: Sequence[str]) -> list[Encoding]:
+        """Texts as a reading model takes them: mere text between the tokens that the tokenizer itself puts around."""
+        found: list[Encoding] = self._mere_text().encode_batch(list(texts), add_special_tokens=True)
+        return found
+
+    def _mere_text(self) -> Backend:
         if self._literal is None:
             from tokenizers import Tokenizer
 
@@ -93,7 +101,7 @@ class Tokens:
             self._literal.no_truncation()
             self._literal.no_padding()
             self._literal.encode_special_tokens = True
-        return self._literal.encode(text, add_special_tokens=False)
+        return self._literal
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`, control tokens spelled out."""

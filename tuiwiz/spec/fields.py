@@ -58,8 +58,12 @@ FIELDS: dict[str, Field] = {
     "seed": Field(
         "seed", "start of every random stream: split, order, initialisation, dropout", least=0, most=2**63 - 1
     ),
-    "task.kind": Field("task", "what is learnt: chat (multi-turn), instruct (one answer), pretrain (all text), ..."),
-    "task.labels": Field("labels", "classification: one label a row, several, or a number"),
+    "task.kind": Field(
+        "task",
+        "what is learnt: chat (several turns), instruct (one answer), pretrain (all text), classify (a label), "
+        "dpo, orpo, simpo (a better answer over a worse one), kto (answers judged good or bad), reward (a judge)",
+    ),
+    "task.labels": Field("labels", "classify: one label a row (unless set), several (multi), or a number (regression)"),
     "model.source": Field("model", "model folder, hub id, or name from `tuiwiz models list`"),
     "model.revision": Field("revision", "commit or tag of a hub model"),
     "model.dtype": Field("precision", "compute precision; auto takes bf16 where the device has it, else fp32"),
@@ -193,7 +197,11 @@ FIELDS: dict[str, Field] = {
         "residual dropout", "dropout inside the model (full method)", least=0, below=1
     ),
     "evaluation.every": Field("evaluate every", "from 1 on optimizer steps, below 1 a share of the run", above=0),
-    "evaluation.metric": Field("metric", "what decides which checkpoint is best"),
+    "evaluation.metric": Field(
+        "metric",
+        "what decides which checkpoint is best: loss; exact_match, or rouge1, rouge2, rougeL, chrf, generated_exact of "
+        "generated answers; accuracy, macro_f1, matthews for classes; accuracy, margin for preferences",
+    ),
     "evaluation.patience": Field(
         "patience", "stop after so many evaluations without improvement", "evaluations", least=1
     ),
@@ -216,10 +224,29 @@ FIELDS: dict[str, Field] = {
     "tracking.wandb": Field("Weights & Biases", "also log to wandb"),
     "tracking.trackio": Field("trackio", "also log to trackio"),
     "tracking.mlflow": Field("MLflow", "also log to MLflow"),
-    "objective.beta": Field("beta", "strength of the pull to the reference model", above=0),
-    "objective.gamma": Field("gamma", "target margin (SimPO)", least=0),
-    "objective.lambda": Field("lambda", "weight of the odds-ratio term (ORPO)", least=0),
-    "objective.loss": Field("loss", "kind of preference loss"),
-    "objective.desirable_weight": Field("desirable weight", "weight of desirable rows (KTO)", above=0),
-    "objective.undesirable_weight": Field("undesirable weight", "weight of undesirable rows (KTO)", above=0),
+    "objective.beta": Field(
+        "beta",
+        "dpo, kto: strength of the pull to the model before training, 0.1 unless set; simpo: scale of the margin, 2",
+        above=0,
+        most=100,
+        too_low="the model may drift far from what it could do before",
+        too_high="the model hardly moves",
+    ),
+    "objective.gamma": Field(
+        "gamma", "margin to reach, in beta times log-probability a token (simpo)", least=0, most=100
+    ),
+    "objective.lambda": Field("lambda", "weight of the odds-ratio term (orpo)", least=0, most=100),
+    "objective.loss": Field(
+        "loss",
+        "dpo: sigmoid; ipo, which bounds the margin; robust, which allows for pairs that are the wrong way round",
+    ),
+    "objective.label_smoothing": Field(
+        "pair noise", "share of pairs taken to be the wrong way round (dpo, robust)", least=0, below=0.5
+    ),
+    "objective.desirable_weight": Field(
+        "desirable weight", "weight of rows judged good (kto)", above=0, most=1000, too_low="good answers count less"
+    ),
+    "objective.undesirable_weight": Field(
+        "undesirable weight", "weight of rows judged bad (kto)", above=0, most=1000, too_low="bad answers count less"
+    ),
 }

@@ -9,14 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tuiwiz.base.problems import Problem
+from tuiwiz.spec import task_rules
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.fields import choices
 from tuiwiz.spec.keys import default_of, flatten
 
 AVAILABLE: dict[str, tuple[Any, ...]] = {
-    "task.kind": ("chat", "instruct", "pretrain"),
-    "task.labels": (None,),
-    "data.format": ("auto", "openai", "sharegpt", "alpaca", "prompt-completion", "text"),
     "data.overlong": ("drop", "truncate"),
     "adapter.method": ("qlora", "lora", "full"),
     "adapter.variant": ("plain", "rslora"),
@@ -30,7 +28,6 @@ AVAILABLE: dict[str, tuple[Any, ...]] = {
     "regularization.label_smoothing": (0,),
     "regularization.neftune": (0,),
     "regularization.residual_dropout": (0,),
-    "evaluation.metric": ("loss",),
     "memory.offload": ("none",),
     "memory.oom": ("fail",),
     "launch.strategy": ("single",),
@@ -39,12 +36,6 @@ AVAILABLE: dict[str, tuple[Any, ...]] = {
     "tracking.wandb": (False,),
     "tracking.trackio": (False,),
     "tracking.mlflow": (False,),
-    "objective.beta": (None,),
-    "objective.gamma": (None,),
-    "objective.lambda": (None,),
-    "objective.loss": (None,),
-    "objective.desirable_weight": (None,),
-    "objective.undesirable_weight": (None,),
 }
 """Keys of which this version carries out only these values."""
 
@@ -68,7 +59,7 @@ def _not_available(bundle: Bundle) -> Iterator[Problem]:
         words = ", ".join(str(value) for value in allowed if value not in (None, []))
         if key == "phases":
             yield Problem(message="phases are not available in this version", key=key, hint="remove [[phases]]")
-        elif choices(key) or key in ("batch.processes", "launch.nodes", "evaluation.metric"):
+        elif choices(key) or key in ("batch.processes", "launch.nodes"):
             yield Problem(
                 message=f"{key} = {flat[key]!r} is not available in this version",
                 key=key,
@@ -226,6 +217,7 @@ def _data(bundle: Bundle) -> Iterator[Problem]:
 RULES: tuple[Callable[[Bundle], Iterator[Problem]], ...] = (
     _not_available,
     _data,
+    *task_rules.RULES,
     _length_of_run,
     _batch,
     _validation,
