@@ -207,15 +207,7 @@ class Loader:
 
     def lengths(self) -> Lengths:
         """Quantiles over the rows that passed."""
-        lengths, count = self.tally.lengths, self.tally.sequences
-        if not count:
-            return Lengths()
-        p50 = p95 = seen = 0
-        for length in sorted(lengths):
-            seen += lengths[length]
-            p50 = p50 or (length if 2 * seen >= count else 0)
-            p95 = p95 or (length if 100 * seen >= 95 * count else 0)
-        return Lengths(p50=p50, p95=p95, max=max(lengths))
+        return quantiles(self.tally.lengths)
 
     def problems(self) -> list[Problem]:
         """Everything found, once the rows have passed."""
@@ -264,3 +256,16 @@ class Loader:
             hint = "choose a data.template that writes the end-of-sequence token"
             found.append(Problem(severity="warning", message=message, hint=hint, path=path))
         return found
+
+
+def quantiles(lengths: Counter[int]) -> Lengths:
+    """Quantiles of lengths that are given as rows of each length."""
+    count = lengths.total()
+    if not count:
+        return Lengths()
+    p50 = p95 = seen = 0
+    for length in sorted(lengths):
+        seen += lengths[length]
+        p50 = p50 or (length if 2 * seen >= count else 0)
+        p95 = p95 or (length if 100 * seen >= 95 * count else 0)
+    return Lengths(p50=p50, p95=p95, max=max(lengths))
