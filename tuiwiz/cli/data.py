@@ -56,18 +56,22 @@ def check(
     validation: Path | None = typer.Option(None, "--validation", help="Rows that are never trained on."),
     model: str = MODEL,
     sets: list[str] = SETS,
+    fix: bool = typer.Option(False, "--fix", help="Write a cleaned copy to -o, and a report of every change."),
+    output: Path | None = typer.Option(None, "-o", "--output", help="Where --fix writes: JSON lines."),
     as_json: bool = JSON,
 ) -> None:
     """Name the format, count rows and tokens, and list every defect by row. Exit code 3 when the set is refused."""
-    from tuiwiz.base.errors import ExitCode
+    from tuiwiz.base.errors import ExitCode, UsageError
     from tuiwiz.cli.output import emit_json
     from tuiwiz.data.check import check as run_check
     from tuiwiz.data.render import Renderer
 
+    if fix != (output is not None):
+        raise UsageError("--fix and -o FILE go together", hint="tuiwiz data check FILE --fix -o clean.jsonl")
     settings, template = _settings(file, task, sets)
     folder, name = _tokenizer(model)
     renderer = Renderer(folder, template=template)
-    report = run_check(file, settings, renderer, validation=validation, tokenizer=name)
+    report = run_check(file, settings, renderer, validation=validation, tokenizer=name, fixed=output)
     if as_json:
         emit_json(report)
     else:
@@ -212,6 +216,11 @@ def _print_report(file: Path, report: Report) -> None:
         counted = f"counted with {report.tokenizer}, rows up to {report.max_length} tokens"
         note(counted if report.tokenizer else "no tokenizer at hand: --model FOLDER names one")
     say(f"{file}: {'accepted' if report.ok else 'refused'}")
+    if report.fix is not None:
+        for what, count in report.fix.changes.items():
+            say(f"fix      {count:,} row{'s' if count > 1 else ''}: {what}")
+        say(f"fix      {report.fix.rows_out:,} of {report.fix.rows_in:,} rows written to {report.fix.output}")
+        note(f"every change is listed in {report.fix.report}")
 
 
 def _print_row(row: PreviewRow) -> None:

@@ -11,6 +11,7 @@ from tuiwiz.base.errors import TuiwizError
 from tuiwiz.base.problems import Problem
 from tuiwiz.data.duplicates import NearDuplicates
 from tuiwiz.data.encode import BYTES_PER_TOKEN
+from tuiwiz.data.fix import Fixed, check_output, fix
 from tuiwiz.data.leaks import VALIDATION_ROWS, leaks
 from tuiwiz.data.load import Loader, Progress, Settings
 from tuiwiz.data.render import Renderer
@@ -41,6 +42,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     estimated: bool = False
     template: str = ""
     max_length: int = 0
+    fix: Fixed | None = None
 
 
 def check(
@@ -51,8 +53,17 @@ def check(
     validation: Path | None = None,
     tokenizer: str = "",
     progress: Progress | None = None,
+    fixed: Path | None = None,
 ) -> Report:
-    """Read all of `path` and judge it. Bad data is reported, never raised. Without a renderer tokens are estimated."""
+    """Read all of `path` and judge it. Bad data is reported, never raised. Without a renderer tokens are estimated.
+
+    An accepted set is cleaned into the file `fixed` where one is named.
+
+    Raises:
+        UsageError: `fixed` cannot be written to.
+    """
+    if fixed is not None:
+        check_output(path, fixed)
     renderer = renderer or Renderer(None)
     loader: Loader | None = None
     try:
@@ -82,6 +93,7 @@ def check(
         estimated=renderer.tokens is None,
         template=renderer.template.name,
         max_length=settings.max_length,
+        fix=fix(loader, fixed) if fixed is not None else None,
     )
 
 

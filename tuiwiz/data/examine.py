@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
@@ -75,6 +76,7 @@ class Examination:
         self.duplicates = 0
         self.bad: list[Problem] = []
         self.bad_count = 0
+        self.left_out = array("I")
         self.labels = Labels()
         self.hashes = RowHashes()
         self.prompts = RowHashes()
@@ -115,6 +117,7 @@ class Examination:
 
     def _leave_out(self, problem: Problem) -> None:
         self.bad_count += 1
+        self.left_out.append(problem.row or 0)
         if len(self.bad) < NAMED_ROWS:
             self.bad.append(problem)
 
