@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import msgspec
 
 from tuiwiz.base.errors import InvalidError
+from tuiwiz.base.hashes import cached_sha256
 from tuiwiz.base.problems import Problem, Severity
-from tuiwiz.data import mix
+from tuiwiz.data import cache, mix
 from tuiwiz.data.collect import SET_BITS, Collected, collect
 from tuiwiz.data.duplicates import NearDuplicates
 from tuiwiz.data.fingerprint import fingerprint
 from tuiwiz.data.holdout import separate, split, training_sets
 from tuiwiz.data.load import Loader, Progress, Settings, quantiles
 from tuiwiz.data.render import Renderer
+from tuiwiz.data.source import open_source
+from tuiwiz.data.tokens import TOKENIZER_FILE
 from tuiwiz.data.types import DataProfile, Prepared, Rows
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.task import LAST_ANSWER_TASKS
@@ -73,6 +77,51 @@ def prepare(
     """
     settings = settings_of(bundle)
     renderer = Renderer(tokenizer_folder, template=template_choice(bundle, folder))
+    name = tokenizer_name or tokenizer_folder.name
+    key = _cache_key(bundle, folder, settings, renderer, hold_out, name)
+    kept = cache.load(key)
+    if kept is not None:
+        if progress is not None:
+            progress("cached", kept.profile.rows, kept.profile.rows)
+        return msgspec.structs.replace(kept, cached=True)
+    prepared = _prepare(bundle, folder, settings, renderer, progress, hold_out, name)
+    cache.store(key, prepared)
+    return prepared
+
+
+def _cache_key(bundle: Bundle, folder: Path, settings: Settings, renderer: Renderer, hold_out: bool, name: str) -> str:
+    """Over everything that decides the prepared rows and what is said about them."""
+    assert renderer.tokens is not None
+    sets = training_sets(bundle)
+    files = [folder / one.path for one in sets] + ([folder / bundle.validation.path] if bundle.validation.path else [])
+    return cache.key_of(
+        {
+            "files": [[str(file), open_source(file).digest()] for file in files],
+            "weights": [one.weight for one in sets],
+            "balance": bundle.data.balance,
+            "settings": settings,
+            "template": [renderer.template.text, renderer.template.name, renderer.own_template],
+            # A template that writes the date writes another one tomorrow.
+            "day": date.today().isoformat() if "strftime_now" in renderer.template.text else "",
+            "tokenizer": cached_sha256(renderer.tokens.folder / TOKENIZER_FILE),
+            "variables": renderer.tokens.config,
+            "name": name,
+            "validation": bundle.validation,
+            "seed": bundle.seed,
+            "hold_out": hold_out,
+        }
+    )
+
+
+def _prepare(
+    bundle: Bundle,
+    folder: Path,
+    settings: Settings,
+    renderer: Renderer,
+    progress: Progress | None,
+    hold_out: bool,
+    tokenizer_name: str,
+) -> Prepared:
     near = NearDuplicates(bundle.seed)
     loaders = _open_sets(bundle, folder, settings, renderer, near, progress)
     found = collect(loaders)
@@ -98,9 +147,7 @@ def prepare(
         # Most sets are trained on as they are: no second copy then.
         train=found.rows if train == list(range(len(found.rows))) else found.rows.take(train),
         validation=validation,
-        profile=_profile(
-            loaders, settings, len(train), len(validation), renderer, tokenizer_name or tokenizer_folder.name
-        ),
+        profile=_profile(loaders, settings, len(train), len(validation), renderer, tokenizer_name),
         problems=tuple(problems),
         fingerprint=digest,
         hashes=hashes,
