@@ -35,9 +35,11 @@ def formats(as_json: bool = JSON) -> None:
 
     from tuiwiz.cli.output import emit_json, say
     from tuiwiz.data.formats import FORMATS
+    from tuiwiz.data.xtuner import COUNTERPARTS
 
     if as_json:
-        emit_json([msgspec.to_builtins(one) for one in FORMATS])
+        others = {one.name: [msgspec.to_builtins(x) for x in COUNTERPARTS if x.format == one.name] for one in FORMATS}
+        emit_json([{**msgspec.to_builtins(one), "xtuner": others[one.name]} for one in FORMATS])
         return
     for one in FORMATS:
         say(f"{one.name:<18} {one.about}")
@@ -48,6 +50,12 @@ def formats(as_json: bool = JSON) -> None:
         say()
     say("Other columns are mapped by role: a column name, a dotted path, or a template of columns, for example")
     say('  --set \'data.mapping={prompt="{title}\\n{body}", completion="answers.0.text"}\'')
+    say()
+    say("XTuner's map functions, and what takes their place")
+    for other in COUNTERPARTS:
+        roles = ", ".join(f'{role}="{column}"' for role, column in other.mapping.items())
+        mapped = f"  data.mapping={{{roles}}}" if roles else ""
+        say(f"  {other.name:<18} {other.format}{mapped}{f'  ({other.note})' if other.note else ''}")
 
 
 def check(
