@@ -21,10 +21,10 @@ _CONTINUED = "\u0080-\u00bf\u20ac\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u203
 _CONTINUED += "\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\u017e\u0178"
 MOJIBAKE = re.compile(
     f"[\u00c2\u00c3][{_CONTINUED}]"
-    f"|\u00e2[\u20ac\u201a][{_CONTINUED}]"
+    f"|\u00e2[\u20ac\u0080\u201a\u0082\u201e\u0084][{_CONTINUED}]"
     f"|(?:[\u00d0\u00d1][{_CONTINUED}]){{3,}}"
     f"|(?:[\u00e3-\u00e9][{_CONTINUED}]{{2}}){{3,}}"
-    f"|\u00f0\u0178[{_CONTINUED}]{{2}}"
+    f"|\u00f0[\u0178\u009f][{_CONTINUED}]{{2}}"
 )
 """UTF-8 that was read as Latin-1 or Windows-1252."""
 
