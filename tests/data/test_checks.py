@@ -102,15 +102,16 @@ def test_near_duplicates_of_a_text_without_spaces(tmp_path: Path, renderer: Rend
 def test_label_spellings_single_rows_and_imbalance(tmp_path: Path, renderer: Renderer) -> None:
     rows = [{"text": f"good number {i}", "label": "positive"} for i in range(40)]
     rows += [{"text": f"bad number {i}", "label": "negative"} for i in range(3)]
-    rows += [{"text": "so so", "label": "Positive"}, {"text": "hm", "label": "negativ"}, {"text": "?", "label": "odd"}]
+    rows += [{"text": "so so", "label": "Positive"}, {"text": "hm", "label": "psoitive"}, {"text": "?", "label": "odd"}]
     report = check(lines(tmp_path / "a.jsonl", rows), Settings(), renderer)
     assert said(report, "label 'Positive' (1 row) looks like 'positive' (40 rows) misspelt") == [44]
-    assert said(report, "3 of 5 classes have a single row: 'Positive', 'negativ', 'odd'") == [44]
+    assert said(report, "label 'psoitive' (1 row) looks like 'positive' (40 rows) misspelt") == [45]
+    assert said(report, "3 of 5 classes have a single row: 'Positive', 'psoitive', 'odd'") == [44]
     assert said(report, "classes are unequal: 'positive' has 40 rows") == [None]
 
 
 def test_balanced_numbered_labels_are_no_typos(tmp_path: Path, renderer: Renderer) -> None:
-    rows = [{"text": f"text {i}", "label": f"class_{i % 12}"} for i in range(240)]
+    rows: list[Any] = [{"text": f"text {i}", "label": f"class_{i % 12}"} for i in range(240)]
     rows += [{"text": f"text {i}", "label": i % 3} for i in range(240, 300)]
     report = check(lines(tmp_path / "a.jsonl", rows), Settings(), renderer)
     assert not said(report, "misspelt") and not said(report, "single row")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from tuiwiz.base.problems import Problem
 from tuiwiz.base.text import clean_line
@@ -15,7 +14,6 @@ IMBALANCE = 10
 """The largest class by so many times the smallest is worth a word."""
 
 _RARE_SHARE = 0.1
-_CLOSE = 0.85
 _SHOWN = 5
 
 
@@ -53,35 +51,35 @@ class Labels:
             found.insert(0, Problem(severity="warning", message=message, hint=hint, path=path))
         return found
 
-    def typos(self) -> Iterator[tuple[str, str]]:
-        """(rare spelling, frequent spelling) of labels that are probably one."""
-        frequent = [label for label, count in self.rows.most_common()]
+    def variants(self) -> dict[str, str]:
+        """Spelling -> the most frequent spelling that differs from it in case, blanks or punctuation alone."""
         folded: dict[str, str] = {}
-        for label in frequent:
+        for label, _ in self.rows.most_common():
             folded.setdefault(_folded(label), label)
+        return {label: folded[_folded(label)] for label in self.rows if folded[_folded(label)] != label}
+
+    def typos(self) -> Iterator[tuple[str, str]]:
+        """(rare label, frequent label) that are one slip of a key apart: probably, but not surely, one."""
+        frequent = [label for label, _ in self.rows.most_common(1000)]
         for label, count in self.rows.items():
-            if _is_number(label):
-                continue
-            like = folded[_folded(label)]
-            if like != label:
-                yield label, like
-                continue
-            well_known = [
-                other for other in frequent[:1000] if count <= _RARE_SHARE * self.rows[other] and not _is_number(other)
-            ]
-            close = get_close_matches(label, well_known, n=1, cutoff=_CLOSE) if len(label) > 3 else []
-            if close:
-                yield label, close[0]
+            well_known = [other for other in frequent if count <= _RARE_SHARE * self.rows[other]]
+            close = next((other for other in well_known if _one_slip(label, other)), None)
+            if close is not None:
+                yield label, close
 
     def _misspelt(self, path: str) -> Iterator[Problem]:
-        for label, like in list(self.typos())[: 2 * _SHOWN]:
+        variants = self.variants()
+        slips = [(label, like) for label, like in self.typos() if label not in variants]
+        sure = "make them one: `data check --fix` does"
+        for label, like, hint in [
+            *((label, like, sure) for label, like in variants.items()),
+            *((label, like, "if so, make them one") for label, like in slips),
+        ][: 2 * _SHOWN]:
             rows = f"{self.rows[label]:,} row{'s' if self.rows[label] > 1 else ''}"
             message = (
                 f"label '{_shown(label)}' ({rows}) looks like '{_shown(like)}' ({self.rows[like]:,} rows) misspelt"
             )
-            hint = "make them one; `data check --fix` does"
-            row = self.first[label]
-            yield Problem(severity="warning", message=message, hint=hint, path=path, row=row)
+            yield Problem(severity="warning", message=message, hint=hint, path=path, row=self.first[label])
 
     def _single(self, path: str) -> Iterator[Problem]:
         single = [label for label, count in self.rows.items() if count == 1]
@@ -123,8 +121,17 @@ def _folded(label: str) -> str:
     return "".join(char for char in label.casefold() if char.isalnum()) or label
 
 
-def _is_number(label: str) -> bool:
-    return label.lstrip("+-").replace(".", "", 1).isdigit()
+def _one_slip(a: str, b: str) -> bool:
+    """Whether one letter too many, too few or wrong, or two exchanged, tells these words of four letters or more apart.
+    Digits are no slips: `class_1` and `class_2` are two classes."""
+    if min(len(a), len(b)) < 4 or abs(len(a) - len(b)) > 1 or a == b:
+        return False
+    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    rest, other = a[start:], b[start:]
+    if any(char.isdigit() for char in rest[:1] + other[:1]):
+        return False
+    exchanged = rest[:2] == other[1::-1] and rest[2:] == other[2:]
+    return rest[1:] == other or rest == other[1:] or rest[1:] == other[1:] or exchanged
 
 
 def _shown(label: str) -> str:

@@ -103,7 +103,7 @@ def _cleaned(loader: Loader, found: Fixed) -> Iterator[Any]:
     first = dict(examination.hashes.repeats())
     bad = set(examination.left_out)
     column = loader.sniffed.mapping.get("label", "")
-    spellings = dict(examination.labels.typos()) if loader.format in {"classification", "multi-label"} else {}
+    spellings = examination.labels.variants() if loader.format in {"classification", "multi-label"} else {}
     for row in loader.source.read():
         found.rows_in += 1
         if isinstance(row, Problem):
