@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.executor import keys_of_model_and_data, keys_of_training
+from tests.executor import keys_of_model_and_data, keys_of_tasks, keys_of_training
 from tests.executor.desk import SHOWN, Desk
 from tuiwiz.spec.keys import all_keys
 from tuiwiz.spec.rules import AVAILABLE
 
-TABLES = (keys_of_model_and_data, keys_of_training)
+TABLES = (keys_of_model_and_data, keys_of_tasks, keys_of_training)
 """Importing them fills `SHOWN`."""
 
 

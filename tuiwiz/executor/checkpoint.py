@@ -29,7 +29,7 @@ STATE = "state.json"
 
 
 class Progress(msgspec.Struct, kw_only=True):
-    """The loop's own counters."""
+    """The loop's own counters. Scores are values of `evaluation.metric`; `best_loss` is the loss at the best step."""
 
     step: int = 0
     tokens: int = 0
@@ -38,7 +38,9 @@ class Progress(msgspec.Struct, kw_only=True):
     skipped_in_a_row: int = 0
     best_step: int | None = None
     best_loss: float | None = None
+    best_score: float | None = None
     first_loss: float | None = None
+    first_score: float | None = None
     last_loss: float | None = None
     without_improvement: int = 0
     elapsed_s: float = 0.0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tuiwiz.base.files import fsync_folder
 from tuiwiz.events import types
 from tuiwiz.executor import checkpoint
+from tuiwiz.spec.task import HEAD_TASKS
 
 if TYPE_CHECKING:
     from tuiwiz.executor.loop import Trainer
@@ -61,6 +62,9 @@ def summary(run: Trainer, wall_s: float) -> dict[str, Any]:
         "steps": run.total,
         "best_step": progress.best_step,
         "best_loss": progress.best_loss,
+        "metric": run.bundle.evaluation.metric,
+        "first_score": progress.first_score,
+        "best_score": progress.best_score,
         "first_loss": progress.first_loss,
         "last_loss": progress.last_loss,
         "elapsed_s": round(wall_s, 3),
@@ -88,6 +92,9 @@ def save_result(run: Trainer, model: Path) -> Path:
         if config is not None and run.bundle.adapter.method == "full":
             config.use_cache = True
         run.model.save_pretrained(str(temporary), safe_serialization=True)
+        if config is not None and run.bundle.task.kind in HEAD_TASKS:
+            # Names and number of the outputs; an adapter's own files do not say.
+            config.save_pretrained(str(temporary))
         # peft writes a card full of placeholders.
         (temporary / "README.md").unlink(missing_ok=True)
         for name in TOKENIZER_FILES:

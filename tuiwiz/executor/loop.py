@@ -16,18 +16,20 @@ import torch
 from torch import nn
 
 from tuiwiz.base.errors import RunFailedError
+from tuiwiz.base.files import write_atomic
 from tuiwiz.data.types import Rows
 from tuiwiz.events import types
 from tuiwiz.executor import checkpoint
-from tuiwiz.executor.batching import Order, collate, lay_out
+from tuiwiz.executor.batching import Order, lay_out
 from tuiwiz.executor.checkpoint import Progress
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.evaluate import evaluate
 from tuiwiz.executor.interrupt import Interrupts
-from tuiwiz.executor.objectives.causal import CausalObjective
+from tuiwiz.executor.objectives.objective import Objective, added, joined, mean
 from tuiwiz.executor.optim import rate_factor, set_rate
 from tuiwiz.executor.record import Recorder
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.task import FALLING
 
 SKIPS_IN_A_ROW = 5
 SKIPS_IN_ALL = 20
@@ -41,7 +43,7 @@ class Trainer:
     bundle: Bundle
     device: Device
     model: Any
-    objective: CausalObjective
+    objective: Objective
     weights: dict[str, nn.Parameter]
     optimizer: Any
     scaler: Any
@@ -56,6 +58,8 @@ class Trainer:
     interrupts: Interrupts
     sample: Callable[[int], None]
     """Answer the held-out prompts after so many steps."""
+    generated: Callable[[], dict[str, float]]
+    """Metrics of answers that are generated for the held-out rows, where the bundle asks for one."""
     after_step: Callable[[int], None]
     """Called once a finished step, for what is measured only then."""
     progress: Progress = field(default_factory=Progress)
@@ -105,15 +109,21 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     progress, device = run.progress, run.device
     clock = Clock(device)
     layout = lay_out(run.train_rows, indexes, run.micro, packing=run.bundle.data.packing)
-    batches = [collate(run.train_rows, sequences, device.where) for sequences in layout]
+    batches = [run.objective.collate(run.train_rows, sequences, device.where) for sequences in layout]
+    counts = added(run.objective.counts(batch) for batch in batches)
     supervised = sum(batch.supervised for batch in batches)
     tokens = sum(batch.tokens for batch in batches)
     clock.lap("data")
 
     total = torch.zeros((), device=device.where)
+    seen: list[dict[str, torch.Tensor]] = []
+    with torch.no_grad(), run.autocast():
+        run.objective.begin(batches)
     for batch in batches:
         with run.autocast():
-            loss = run.objective(batch).total / max(1, supervised)
+            outcome = run.objective(batch)
+        loss = mean(outcome.parts, counts)
+        seen.append(outcome.seen)
         clock.lap("forward")
         (run.scaler.scale(loss) if run.scaler is not None else loss).backward()
         clock.lap("backward")
@@ -144,6 +154,7 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     allocated, peak = device.memory()
     return {
         "loss": value,
+        **(run.objective.summary(joined(seen)) if run.objective.tells else {}),
         "grad_norm": norm,
         "learning_rate": rate,
         "epoch": (progress.step + 1) / math.ceil(len(run.train_rows) / run.bundle.batch.effective),
@@ -195,6 +206,7 @@ def _evaluate(run: Trainer) -> bool:
     if not len(run.held_out):
         return False
     run.recorder.stage("evaluating", 0, len(run.held_out))
+    tables: dict[str, str] = {}
     metrics = evaluate(
         run.model,
         run.objective,
@@ -202,22 +214,34 @@ def _evaluate(run: Trainer) -> bool:
         run.device,
         run.autocast,
         lambda done, total: run.recorder.stage("evaluating", done, total),
+        tables.update,
     )
+    metrics |= run.generated()
     run.recorder.write(types.Eval, step=progress.step, metrics=metrics, rows=len(run.held_out))
     run.sample(progress.step)
-    loss = metrics["loss"]
+    metric = run.bundle.evaluation.metric
+    score = metrics[metric]
     if progress.step == 0:
-        progress.first_loss = loss
+        progress.first_loss, progress.first_score = metrics["loss"], score
         return False
     run.recorder.stage("training", progress.step, run.total)
-    least = run.bundle.evaluation.min_delta
-    if progress.best_loss is None or loss < progress.best_loss * (1 - least):
-        progress.best_loss, progress.best_step, progress.without_improvement = loss, progress.step, 0
+    if _improved(score, progress.best_score, run.bundle.evaluation.min_delta, falls=metric in FALLING):
+        progress.best_loss, progress.best_score, progress.best_step = metrics["loss"], score, progress.step
+        progress.without_improvement = 0
+        for name, text in tables.items():
+            write_atomic(run.recorder.folder.path / name, text)
         save_checkpoint(run, best=True)
         return False
     progress.without_improvement += 1
     patience = run.bundle.evaluation.patience
     return patience is not None and progress.without_improvement >= patience
+
+
+def _improved(score: float, best: float | None, least: float, *, falls: bool) -> bool:
+    """Whether a score beats the best one by more than the share `least` of it."""
+    if best is None:
+        return True
+    return score < best - abs(best) * least if falls else score > best + abs(best) * least
 
 
 def _skip(run: Trainer, loss: float, norm: float) -> None:

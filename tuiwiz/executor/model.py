@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from tuiwiz.base.errors import InvalidError, MachineLacksError
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.lora import speed_up
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.task import HEAD_TASKS
 
 
-def load_base(folder: Path, bundle: Bundle, device: Device) -> Any:
-    """The causal language model in `folder`, on the device, without adapters.
+def load_base(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str] = ()) -> Any:
+    """The model in `folder`, on the device, without adapters: a causal language model, or for the tasks that learn
+    numbers one with a new head for `labels`.
 
     Base weights of adapter methods are kept in the compute type; `full` keeps fp32 masters and computes under autocast.
 
@@ -25,6 +28,8 @@ def load_base(folder: Path, bundle: Bundle, device: Device) -> Any:
         MachineLacksError: the attention implementation is not installed here.
     """
     from transformers import AutoModelForCausalLM
+
+    from tuiwiz.executor.heads import load_with_head
 
     method = bundle.adapter.method
     options: dict[str, Any] = {
@@ -39,7 +44,10 @@ def load_base(folder: Path, bundle: Bundle, device: Device) -> Any:
         options["quantization_config"] = _four_bit(bundle, device)
         options["device_map"] = {"": device.where}
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, **options)
+        if bundle.task.kind in HEAD_TASKS:
+            model = load_with_head(folder, bundle, labels, options)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(folder, **options)
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise InvalidError(
             f"the model in {folder} cannot be loaded: {(str(error) or type(error).__name__).splitlines()[0]}",
@@ -71,6 +79,8 @@ def add_adapters(model: Any, bundle: Bundle, folder: Path) -> Any:
     """
     from peft import LoraConfig, PeftModel, get_peft_model
 
+    from tuiwiz.executor.heads import feed_in_fp32, head_modules
+
     adapter = bundle.adapter
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -87,7 +97,8 @@ def add_adapters(model: Any, bundle: Bundle, folder: Path) -> Any:
             lora_dropout=adapter.dropout,
             target_modules=targets,
             use_rslora=adapter.variant == "rslora",
-            task_type="CAUSAL_LM",
+            task_type="SEQ_CLS" if bundle.task.kind in HEAD_TASKS else "CAUSAL_LM",
+            modules_to_save=head_modules(model) if bundle.task.kind in HEAD_TASKS else None,
             bias="none",
         )
         try:
@@ -99,6 +110,8 @@ def add_adapters(model: Any, bundle: Bundle, folder: Path) -> Any:
     for parameter in wrapped.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+    if bundle.task.kind in HEAD_TASKS:
+        feed_in_fp32(wrapped)
     speed_up(wrapped)
     return wrapped
 
@@ -129,10 +142,13 @@ def _attention(bundle: Bundle, device: Device) -> str:
 def _four_bit(bundle: Bundle, device: Device) -> Any:
     from transformers import BitsAndBytesConfig
 
+    from tuiwiz.executor.heads import HEADS
+
     quantization = bundle.quantization
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type=quantization.type,
         bnb_4bit_use_double_quant=quantization.double,
         bnb_4bit_compute_dtype=device.compute,
+        llm_int8_skip_modules=list(HEADS) if bundle.task.kind in HEAD_TASKS else None,
     )

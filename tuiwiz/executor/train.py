@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from tuiwiz.executor.record import Recorder
 from tuiwiz.executor.source import model_folder
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.derive import cadence, total_steps
+from tuiwiz.spec.task import REFERENCE_TASKS
 
 
 def run(path: Path) -> int:
@@ -79,10 +81,11 @@ def _train(
     from tuiwiz.executor.closing import finish, stop
     from tuiwiz.executor.device import choose_device, set_threads
     from tuiwiz.executor.evaluate import evaluation_steps
+    from tuiwiz.executor.generated import Generated
     from tuiwiz.executor.loop import Trainer, train
     from tuiwiz.executor.memory import planned_micro, report_memory
     from tuiwiz.executor.model import add_adapters, enable_checkpointing, load_base, trainable
-    from tuiwiz.executor.objectives.causal import CausalObjective
+    from tuiwiz.executor.objectives.choose import objective_of
     from tuiwiz.executor.optim import make_optimizer
     from tuiwiz.executor.provenance import resolve, write_environment
     from tuiwiz.executor.sampling import Sampler
@@ -95,17 +98,23 @@ def _train(
     full = bundle.adapter.method == "full"
 
     recorder.stage("loading", note=f"{bundle.model.source} for {bundle.adapter.method}")
-    model = load_base(weights, bundle, device)
+    model = load_base(weights, bundle, device, prepared.labels)
     if not full:
         model = add_adapters(model, bundle, base)
     if bundle.memory.gradient_checkpointing:
         enable_checkpointing(model)
-    trained = trainable(model)
-    optimizer = make_optimizer(trained.items(), bundle, device)
-    scaler = torch.amp.GradScaler(device.where.type) if device.compute == torch.float16 else None
-
     rows, effective = len(prepared.train), bundle.batch.effective
     total = total_steps(rows, effective, bundle.schedule.epochs, bundle.schedule.steps)
+    trained = trainable(model)
+    optimizer = make_optimizer(trained.items(), bundle, device)
+    objective = objective_of(bundle, model, prepared.labels)
+    autocast = (
+        (lambda: torch.autocast(device.where.type, dtype=device.compute)) if _mixed(full, device) else nullcontext
+    )
+    if bundle.task.kind in REFERENCE_TASKS:
+        _measure(folder, recorder, interrupts, bundle, prepared, total, model, objective, device, autocast)
+    scaler = torch.amp.GradScaler(device.where.type) if device.compute == torch.float16 else None
+
     micro = bundle.batch.micro or planned_micro(bundle, prepared.train, weights)
     steps = evaluation_steps(
         total,
@@ -163,14 +172,11 @@ def _train(
     write_environment(folder, device, threads, prepared, bundle)
     folder.resolved.write_text(resolved, encoding="utf-8")
 
-    autocast = (
-        (lambda: torch.autocast(device.where.type, dtype=device.compute)) if _mixed(full, device) else nullcontext
-    )
     trainer = Trainer(
         bundle=bundle,
         device=device,
         model=model,
-        objective=CausalObjective(model, fused=bundle.memory.fused_loss),
+        objective=objective,
         weights=trained,
         optimizer=optimizer,
         scaler=scaler,
@@ -184,12 +190,14 @@ def _train(
         recorder=recorder,
         interrupts=interrupts,
         sample=lambda step: None,
+        generated=dict,
         after_step=lambda step: None,
         progress=progress,
     )
     interrupts.check()
     sampler = Sampler(trainer, weights, steps, earlier.samples)
     trainer.sample = sampler.at
+    trainer.generated = Generated(trainer, weights).metrics
     trainer.after_step = lambda step: report_memory(trainer, weights) if step == progress.step == 2 else None
     started = time.monotonic()
     reason = train(trainer)
@@ -199,6 +207,35 @@ def _train(
         return int(ExitCode.DONE)
     stop(trainer, reason, wall_s)
     return int(ExitCode.STOPPED)
+
+
+def _measure(
+    folder: RunFolder,
+    recorder: Recorder,
+    interrupts: Interrupts,
+    bundle: Bundle,
+    prepared: Prepared,
+    total: int,
+    model: Any,
+    objective: Any,
+    device: Any,
+    autocast: Callable[[], Any],
+) -> None:
+    """Note what the model as it was loaded thinks of every row."""
+    from tuiwiz.executor.batching import Order
+    from tuiwiz.executor.reference import fill_reference
+
+    def progress(done: int, total: int) -> None:
+        interrupts.check()
+        recorder.stage("measuring", done, total, note="the model before training, on every row")
+
+    sets = {"train": prepared.train, "validation": prepared.validation}
+    order = Order(len(prepared.train), bundle.batch.effective, bundle.seed)
+    visited = {
+        "train": sorted({row for step in range(min(total, order.per_epoch)) for row in order.step(step)}),
+        "validation": list(range(len(prepared.validation))),
+    }
+    fill_reference(folder.path, sets, visited, model, objective, device, autocast, progress)
 
 
 def seed_everything(seed: int) -> None:

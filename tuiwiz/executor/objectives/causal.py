@@ -14,14 +14,16 @@ Sums, not means: the loop divides by the supervised tokens of the whole optimize
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tuiwiz.executor.batching import MicroBatch
+from tuiwiz.data.types import Rows
+from tuiwiz.executor.batching import MicroBatch, collate
+from tuiwiz.executor.objectives.objective import Outcome, Plain
 
 CHUNK = 256
 """Positions whose logits exist at one time."""
@@ -30,19 +32,13 @@ _UNKNOWN_SCALES = ("logit_scale", "logits_scaling", "lm_head_multiplier")
 """Config entries by which some architectures scale logits; for them the model's own head is run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """`total`: summed cross-entropy, fp32, differentiable; `right`: per supervised token, whether it was the argmax."""
-
-    total: Tensor
-    right: Tensor
-
-
-class CausalObjective:
+class CausalObjective(Plain):
     """Loss of micro-batches under one model.
 
     `fused`: the head in chunks; else the model's own logits of all positions, for comparison and unusual heads.
     """
+
+    tells = False
 
     def __init__(self, model: Any, *, fused: bool) -> None:
         self.causal = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -54,23 +50,42 @@ class CausalObjective:
         # A head with adapters of its own, or a quantised one, is more than a matrix.
         self.fused = self.fused and type(self.head) is nn.Linear
 
-    def __call__(self, batch: MicroBatch) -> Loss:
-        if not self.fused:
-            return self._plain(batch)
+    def collate(self, rows: Rows, sequences: Sequence[Sequence[int]], device: torch.device) -> MicroBatch:
+        return collate(rows, sequences, device)
+
+    def counts(self, batch: MicroBatch) -> dict[str, int]:
+        return {"tokens": batch.supervised}
+
+    def __call__(self, batch: MicroBatch) -> Outcome:
+        if self.fused:
+            total, right = ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+                self.states(batch), self.head.weight, self.head.bias, batch.targets, self.softcap
+            )
+        else:
+            chosen = self.logits(batch)
+            total = functional.cross_entropy(chosen, batch.targets, reduction="sum")
+            right = chosen.detach().argmax(-1) == batch.targets
+        wrong = torch.bincount(batch.row_of[~right], minlength=batch.rows)
+        return Outcome({"tokens": total}, {"exact": wrong == 0})
+
+    def states(self, batch: MicroBatch) -> Tensor:
+        """[s, hidden] in front of each target."""
         hidden = self.decoder(
             input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False
         ).last_hidden_state
-        rows = hidden.reshape(-1, hidden.shape[-1])[batch.predicting]
-        total, right = ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            rows, self.head.weight, self.head.bias, batch.targets, self.softcap
-        )
-        return Loss(total, right)
+        found: Tensor = hidden.reshape(-1, hidden.shape[-1])[batch.predicting]
+        return found
 
-    def _plain(self, batch: MicroBatch) -> Loss:
+    def logits(self, batch: MicroBatch) -> Tensor:
+        """[s, vocab] in fp32 for each target, from the model's own head over all positions."""
         logits = self.causal(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).logits
-        chosen = logits.reshape(-1, logits.shape[-1])[batch.predicting].float()
-        total = functional.cross_entropy(chosen, batch.targets, reduction="sum")
-        return Loss(total, chosen.detach().argmax(-1) == batch.targets)
+        found: Tensor = logits.reshape(-1, logits.shape[-1])[batch.predicting].float()
+        return found
+
+    def summary(self, seen: Mapping[str, Tensor]) -> dict[str, float]:
+        """The share of rows whose every supervised token is the argmax given the tokens before it: for short answers
+        the exact match of greedy generation, for the price of a loss."""
+        return {"exact_match": float(seen["exact"].double().mean())}
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
