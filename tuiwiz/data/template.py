@@ -99,10 +99,13 @@ def _compiled(text: str) -> Callable[..., str]:
     environment.globals["raise_exception"] = _raise
     environment.globals["strftime_now"] = lambda format: datetime.now().strftime(format)
     try:
-        return environment.from_string(text).render
+        template = environment.from_string(text)
     except jinja2.TemplateSyntaxError as error:
         message = f"the chat template is not valid Jinja: {clean_line(str(error), 120)} (line {error.lineno})"
         raise InvalidError(message, hint="data.template = 'chatml' or a file of your own replaces it") from None
+    # Jinja chains the environment's names to the template's; one dictionary halves the time of a rendering.
+    template.globals = dict(template.globals)
+    return template.render
 
 
 def _tojson(
