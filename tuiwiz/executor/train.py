@@ -58,6 +58,8 @@ def run(path: Path) -> int:
             progress=lambda what, done, total: recorder.stage("tokenizing", done, total, what),
             tokenizer_name=bundle.model.source,
         )
+        if prepared.cached:
+            recorder.log(f"tokenised rows of an earlier start are used again ({prepared.fingerprint[:12]})")
         for problem in prepared.problems:
             place = problem.place()
             level = "warning" if problem.severity != "info" else "info"
@@ -94,6 +96,7 @@ def _train(
     from tuiwiz.executor.neftune import add_noise
     from tuiwiz.executor.objectives.choose import objective_of
     from tuiwiz.executor.optim import make_optimizer
+    from tuiwiz.executor.packing import prove_packing
     from tuiwiz.executor.provenance import resolve, write_environment
     from tuiwiz.executor.reference import fill_reference, visited_rows
     from tuiwiz.executor.sampling import Sampler
@@ -227,6 +230,9 @@ def _train(
     for name in replace_kernels(model, bundle, lambda: first_loss(trainer)):
         recorder.log(f"{name} in place: they agree with the model's own on the first batch")
     interrupts.check()
+    if bundle.data.packing:
+        packed, apart = prove_packing(prepared.train, model, objective, device.where, device.compute, autocast)
+        recorder.log(f"packed rows do not see each other: loss {packed:.4f} packed, {apart:.4f} apart")
     sampler = Sampler(trainer, weights, steps, earlier.samples)
     trainer.sample = sampler.at
     trainer.generated = Generated(trainer, weights).metrics

@@ -54,6 +54,20 @@ def _rows(bundle: Bundle) -> Iterator[Problem]:
             key="data.packing",
             hint="set data.packing = false",
         )
+    if data.overlong == "split" and task in _UNPACKED:
+        yield Problem(
+            message=f'a row means something to {task} only as a whole; data.overlong = "split" would cut it up',
+            key="data.overlong",
+            hint="use drop or truncate",
+        )
+    if data.balance != "none" and (task, bundle.task.labels or "single") not in {("classify", "single")} | {
+        ("kto", "single")
+    }:
+        yield Problem(
+            message="data.balance evens out classes, and these rows have none",
+            key="data.balance",
+            hint="leave it out; it serves classify with one label a row, and kto",
+        )
     if task in LAST_ANSWER_TASKS and data.train_on == "all":
         yield Problem(
             message=f'{task} judges answers; data.train_on = "all" has no meaning for it', key="data.train_on"
