@@ -11,9 +11,11 @@ import msgspec
 from tuiwiz.data.render import Rendered, Renderer, TokenRow
 from tuiwiz.data.turns import RowError
 from tuiwiz.data.types import Example
+from tuiwiz.data.verify import GLUED
 
 BATCH_ROWS = 512
 DISAGREEMENT_HINT = "the mask of this row cannot be trusted: choose another data.template, or report the template"
+SPACE_HINT = "move the space from the end of the prompt to the start of the answer: data.template takes a Jinja file"
 
 Reject = Callable[[Example, RowError], None]
 
@@ -24,6 +26,15 @@ class Counted(msgspec.Struct, gc=False):
     example: Example
     tokens: TokenRow
     other: TokenRow | None = None
+
+    @property
+    def rows(self) -> tuple[TokenRow, ...]:
+        return (self.tokens,) if self.other is None else (self.tokens, self.other)
+
+    @property
+    def length(self) -> int:
+        """Tokens; of a pair, those of the longer answer with its prompt."""
+        return len(self.tokens.ids) if self.other is None else max(len(self.tokens.ids), len(self.other.ids))
 
 
 def encode(renderer: Renderer, examples: Iterable[Example], train_on: str, reject: Reject) -> Iterator[Counted]:
@@ -74,13 +85,19 @@ def _encode_batch(renderer: Renderer, pairs: list[Pair], reject: Reject) -> list
             second, second_verdict = next(others)
             verdict = verdict or second_verdict
         if verdict is not None:
-            message = f"two ways to find the trained part disagree: {verdict}"
-            reject(example, RowError(message, hint=DISAGREEMENT_HINT))
+            reject(example, disputed(verdict))
         elif not tokens.ids:
             reject(example, RowError("renders to nothing", hint="remove the row"))
         else:
             found.append(Counted(example, tokens, second))
     return found
+
+
+def disputed(verdict: str) -> RowError:
+    """The reason to leave out a row whose mask is in dispute."""
+    if verdict.startswith(GLUED):
+        return RowError(verdict, hint=SPACE_HINT)
+    return RowError(f"two ways to find the trained part disagree: {verdict}", hint=DISAGREEMENT_HINT)
 
 
 BYTES_PER_TOKEN = 4

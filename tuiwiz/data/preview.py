@@ -10,7 +10,7 @@ from pathlib import Path
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.problems import Problem
 from tuiwiz.base.text import clean_line
-from tuiwiz.data.encode import with_worse_answer
+from tuiwiz.data.encode import disputed, with_worse_answer
 from tuiwiz.data.mapping import Mapper, mapper
 from tuiwiz.data.render import Rendered, Renderer, TokenRow
 from tuiwiz.data.sniff import sniff_source
@@ -108,9 +108,11 @@ def _preview_row(
     verdict = renderer.verify([rendered], [encoded])[0]
     problem_or_none = _length_problem(row, len(encoded.ids), max_length, overlong)
     if verdict is not None:
-        message = f"two ways to find the trained part disagree: {verdict}"
-        problem_or_none = Problem(message=message, path=str(source.path), row=row.number, line=row.line or None)
-    cut = _cut(renderer, rendered, encoded, max_length)
+        dispute = disputed(verdict)
+        problem_or_none = Problem(
+            message=dispute.message, hint=dispute.hint, path=str(source.path), row=row.number, line=row.line or None
+        )
+    cut = _cut(renderer, rendered, encoded, sys.maxsize if overlong == "split" else max_length)
     supervised = encoded.trained.count(1, 0, max_length if overlong == "truncate" else len(encoded.ids))
     return PreviewRow(
         row=row.number,
@@ -131,7 +133,8 @@ def _other_segments(renderer: Renderer, other: Rendered, max_length: int) -> tup
 def _length_problem(row: Row, tokens: int, max_length: int, overlong: str) -> Problem | None:
     if tokens <= max_length:
         return None
-    fate = "it is left out" if overlong == "drop" else "the rest is cut off"
+    fates = {"drop": "it is left out", "truncate": "the rest is cut off", "split": "it is split into pieces"}
+    fate = fates[overlong]
     message = f"{tokens:,} tokens, {tokens - max_length:,} more than data.max_length: {fate}"
     return Problem(
         severity="warning", message=message, hint="raise data.max_length", row=row.number, line=row.line or None

@@ -240,7 +240,7 @@ def _evaluate(run: Trainer) -> bool:
     if run.limit is not None:
         run.limit.evaluation_s = time.perf_counter() - started
     if progress.step == 0:
-        progress.first_loss, progress.first_score = metrics["loss"], metrics[run.bundle.evaluation.metric]
+        progress.first_loss, progress.first_score = metrics["loss"], metrics.get(run.bundle.evaluation.metric)
         return False
     run.recorder.stage("training", progress.step, run.total)
     verdict = judge(run, metrics, row_losses)
