@@ -227,13 +227,6 @@ def _adapter_targets(desk: Desk) -> None:
     assert {name.split(".")[-4] for name in run.trainer.weights} == {"q_proj", "down_proj"}
 
 
-@shows("adapter.variant")
-def _adapter_variant(desk: Desk) -> None:
-    # alpha / sqrt(r) in place of alpha / r.
-    one, other = (desk.run(adapter__variant=variant, **ONE) for variant in ("plain", "rslora"))
-    assert other.metric("grad_norm")[0] == pytest.approx(2 * one.metric("grad_norm")[0], rel=1e-4)
-
-
 @shows("adapter.from")
 def _adapter_from(desk: Desk) -> None:
     earlier = desk.run()

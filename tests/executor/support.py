@@ -13,11 +13,12 @@ from tests.support.processes import write_bundle
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.data.prepare import prepare
 from tuiwiz.events.folder import RunFolder
+from tuiwiz.executor.adapters import add_adapters
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.evaluate import evaluate
 from tuiwiz.executor.interrupt import Interrupts
 from tuiwiz.executor.loop import Trainer
-from tuiwiz.executor.model import add_adapters, enable_checkpointing, load_base, trainable
+from tuiwiz.executor.model import enable_checkpointing, load_base, trainable
 from tuiwiz.executor.objectives.choose import objective_of
 from tuiwiz.executor.optim import make_optimizer
 from tuiwiz.executor.record import Recorder

@@ -18,8 +18,8 @@ from tuiwiz.executor import checkpoint
 from tuiwiz.executor.batching import lay_out
 from tuiwiz.executor.device import choose_device
 from tuiwiz.executor.loop import Trainer, optimizer_step
-from tuiwiz.executor.optim import rate_factor
 from tuiwiz.spec.optimizer import Schedule
+from tuiwiz.spec.rates import rate_factor
 
 
 def linears(run: Trainer, name: str) -> list[Any]:

@@ -71,6 +71,20 @@ def make_model(folder: Path, *, hidden: int = 64, layers: int = 2, vocab: int = 
     return folder
 
 
+def make_gpt2(folder: Path) -> Path:
+    """Write a random GPT-2 of two layers: unlike Llama it has residual dropout."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    make_tokenizer(folder)
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=512, n_positions=512, n_embd=32, n_layer=2, n_head=2, bos_token_id=1, eos_token_id=2, pad_token_id=2
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
 def make_encoder(folder: Path, *, hidden: int = 64, layers: int = 2, vocab: int = 512, seed: int = 0) -> Path:
     """Write a random BERT body without a head, whose tokenizer frames a text with two control tokens and, as that of
     many sentence encoders, says to pad and to truncate."""

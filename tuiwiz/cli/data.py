@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tuiwiz.data.check import Report
     from tuiwiz.data.load import Settings
-    from tuiwiz.data.types import PreviewRow
+    from tuiwiz.data.types import PreviewRow, Segment
 
 FILE = typer.Argument(..., help="A file, or a folder of shards.")
 TASK = typer.Option("", "--task", help="chat, instruct, pretrain, classify, dpo, ...; left out: any.")
@@ -236,24 +238,37 @@ def _print_row(row: PreviewRow) -> None:
     import os
     import sys
 
-    from tuiwiz.base.text import clean
     from tuiwiz.cli.output import problem_lines, say
 
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    start, end, cut, cut_end = _MARKS[utf8]
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     counts = f", {row.tokens:,} tokens, {row.supervised_tokens:,} trained" if row.tokens is not None else ""
     say(f"── row {row.row}{f' (line {row.line})' if row.line else ''}{counts}" if utf8 else f"-- row {row.row}{counts}")
     if row.problem is not None:
         for line in problem_lines([row.problem]):
             say(line)
+    if row.label:
+        say(f"label: {row.label}")
+    encoding = sys.stdout.encoding or "utf-8"
+    for title, stretches in (("", row.segments), ("worse answer:", row.other)):
+        if title and stretches:
+            say(title)
+        if stretches or not title:
+            text = _marked(stretches, utf8=utf8, colour=colour)
+            sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+
+
+def _marked(stretches: Sequence[Segment], *, utf8: bool, colour: bool) -> str:
+    """Text with the marks of what is trained and what is cut off."""
+    from tuiwiz.base.text import clean
+
+    start, end, cut, cut_end = _MARKS[utf8]
     parts = []
-    for segment in row.segments:
+    for segment in stretches:
         text = clean(segment.text)
         if segment.mark == "trained":
             text = f"{start}{text}{end}"
         elif segment.mark == "truncated":
             text = f"{cut}{text}{cut_end}"
         parts.append(f"{_COLOURS[segment.mark]}{text}\x1b[0m" if colour else text)
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write("".join(parts).encode(encoding, "replace").decode(encoding) + "\n")
+    return "".join(parts)

@@ -135,6 +135,9 @@ def closing_lines(event: types.Finished | types.Stopped | types.Failed) -> list[
     first, best = got.get("first_loss"), got.get("best_loss")
     if first is not None and best is not None:
         lines.append(f"         held-out loss {first:.4f} -> {best:.4f} (step {got.get('best_step')})")
+    metric, before, after = got.get("metric", "loss"), got.get("first_score"), got.get("best_score")
+    if metric != "loss" and before is not None and after is not None:
+        lines.append(f"         held-out {clean_line(str(metric), 40)} {before:.4f} -> {after:.4f}")
     if got.get("elapsed_s"):
         lines.append(
             f"         {human_duration(got['elapsed_s'])}, {human_count(got.get('tokens', 0))} tokens, "
@@ -151,6 +154,9 @@ def _eval(event: types.Eval, view: RunView) -> str:
         text += f" ({view.evals[0].metrics['loss']:.4f} before)"
     if "exact_match" in event.metrics:
         text += f", {100 * event.metrics['exact_match']:.1f} % of answers exact token by token"
+    for name in ("accuracy", "macro_f1", "margin", "pearson", "rougeL", "chrf"):
+        if name in event.metrics:
+            text += f", {name} {event.metrics[name]:.3f}"
     return text + f", {event.rows:,} rows"
 
 

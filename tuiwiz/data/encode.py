@@ -64,6 +64,12 @@ def _some(source: Iterator[Example]) -> Iterator[Example]:
             return
 
 
+def with_worse_answer(example: Example) -> Example:
+    """A pair's chat as it would be had the rejected answer been given."""
+    answer = {"role": "assistant", "content": example.rejected}
+    return Example(example.row, example.line, [*example.messages[:-1], answer], tools=example.tools)
+
+
 Pair = tuple[Example, Rendered, Rendered | None]
 
 
@@ -72,10 +78,7 @@ def _render(renderer: Renderer, example: Example, train_on: str, reject: Reject)
         rendered = renderer.render(example, train_on)
         other = None
         if example.rejected is not None:
-            answer = {"role": "assistant", "content": example.rejected}
-            messages = [*example.messages[:-1], answer]
-            rest = Example(example.row, example.line, messages, tools=example.tools)
-            other = renderer.render(rest, "completion")
+            other = renderer.render(with_worse_answer(example), "completion")
     except RowError as error:
         reject(example, error)
         return None

@@ -11,7 +11,8 @@ import msgspec
 
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.problems import Problem
-from tuiwiz.data.encode import disputed
+from tuiwiz.base.text import clean_line
+from tuiwiz.data.encode import disputed, with_worse_answer
 from tuiwiz.data.mapping import Mapper, mapper
 from tuiwiz.data.render import Rendered, Renderer, TokenRow
 from tuiwiz.data.sniff import sniff_source
@@ -19,6 +20,8 @@ from tuiwiz.data.source import Source, open_source
 from tuiwiz.data.turns import RowError
 from tuiwiz.data.types import Example, Mark, PreviewRow, Row, Segment
 
+_TRAINED = {"text": "all", "preference": "completion", "reward": "completion", "kto": "completion"}
+"""By format, what is trained whatever `data.train_on` says."""
 LINES_OF_TEXT = 40
 """Lines of a plain text file that are shown as one row."""
 MOST_CHARACTERS = 200_000
@@ -57,7 +60,7 @@ def preview(
         raise InvalidError(first.message, hint=first.hint, problems=sniffed.problems)
     renderer = renderer or Renderer(tokenizer_folder, template=template)
     map_row = mapper(sniffed.format, sniffed.mapping, system=system)
-    train_on = "all" if sniffed.format == "text" else train_on
+    train_on = _TRAINED.get(sniffed.format, train_on)
     if source.container == "text":
         max_length = sys.maxsize  # running text is cut into blocks, never dropped
     shown = []
@@ -97,6 +100,7 @@ def _preview_row(
         if size > MOST_CHARACTERS:
             example = _beginning(example)
         rendered = renderer.render(example, train_on)
+        other = renderer.render(with_worse_answer(example), train_on) if example.rejected is not None else None
     except RowError as error:
         problem = Problem(
             severity="warning",
@@ -107,8 +111,15 @@ def _preview_row(
             line=row.line or None,
         )
         return PreviewRow(row=row.number, line=row.line, problem=problem)
+    label = "" if example.label is None else clean_line(str(example.label), 200)
     if renderer.tokens is None:
-        return PreviewRow(row=row.number, line=row.line, segments=segments(rendered, len(rendered.text)))
+        return PreviewRow(
+            row=row.number,
+            line=row.line,
+            segments=segments(rendered, len(rendered.text)),
+            other=segments(other, len(other.text)) if other is not None else (),
+            label=label,
+        )
     encoded = renderer.encode([rendered])[0]
     verdict = renderer.verify([rendered], [encoded])[0]
     problem_or_none = _length_problem(row, len(encoded.ids), max_length, overlong)
@@ -126,6 +137,8 @@ def _preview_row(
         row=row.number,
         line=row.line,
         segments=segments(rendered, cut),
+        other=_other_segments(renderer, other, max_length) if other is not None else (),
+        label=label,
         tokens=len(encoded.ids),
         supervised_tokens=supervised,
         problem=problem_or_none,
@@ -141,6 +154,10 @@ def _beginning(example: Example) -> Example:
     messages = [{**message, "content": message["content"][:share]} for message in example.messages]
     text = example.text[:MOST_CHARACTERS] if example.text is not None else None
     return msgspec.structs.replace(example, messages=messages, text=text)
+
+
+def _other_segments(renderer: Renderer, other: Rendered, max_length: int) -> tuple[Segment, ...]:
+    return segments(other, _cut(renderer, other, renderer.encode([other])[0], max_length))
 
 
 def _length_problem(row: Row, tokens: int, max_length: int, overlong: str) -> Problem | None:

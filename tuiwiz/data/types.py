@@ -263,11 +263,16 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 class PreviewRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One source row as the model will see it; `problem` instead of segments where the row cannot be used."""
+    """One source row as the model will see it; `problem` instead of segments where the row cannot be used.
+
+    `other` is the same chat with the worse answer of a pair, `label` the row's class, classes, number or verdict.
+    """
 
     row: int
     line: int
     segments: tuple[Segment, ...] = ()
+    other: tuple[Segment, ...] = ()
+    label: str = ""
     tokens: int | None = None
     supervised_tokens: int | None = None
     problem: Problem | None = None

@@ -55,8 +55,10 @@ def evaluate(
     autocast: Callable[[], Any],
     progress: Callable[[int, int], None],
     keep: Callable[[dict[str, str]], None] = lambda tables: None,
+    row_losses: list[float] | None = None,
 ) -> dict[str, float]:
-    """The loss over `rows` as if they were one step, and the objective's metrics; `keep` is given its tables."""
+    """The loss over `rows` as if they were one step, and the objective's metrics; `keep` is given its tables and
+    `row_losses` each row's summed loss, in one order every time, where the objective knows it."""
     lengths = rows.lengths_of(range(len(rows)))
 
     def batches() -> Iterator[MicroBatch]:
@@ -78,6 +80,8 @@ def evaluate(
             progress(done, len(rows))
         everything = joined(seen)
         keep(objective.tables(everything))
+        if row_losses is not None and "row_loss" in everything:
+            row_losses[:] = everything["row_loss"].tolist()
         return {"loss": float(mean(totals, added(counts))), **objective.summary(everything)}
 
 

@@ -25,7 +25,9 @@ def load_with_head(folder: Path, bundle: Bundle, labels: Sequence[str], options:
     kind = {"multi": "multi_label_classification", "regression": "regression"}.get(bundle.task.labels or "")
     single = bundle.task.kind == "classify" and kind is None
     names = list(labels) or ["score"]
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    config = options.pop("config", None)
+    if config is None:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     config.num_labels = len(names)
     config.id2label = dict(enumerate(names))
     config.label2id = {name: place for place, name in enumerate(names)}

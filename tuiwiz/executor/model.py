@@ -12,7 +12,7 @@ from torch import nn
 
 from tuiwiz.base.errors import InvalidError, MachineLacksError
 from tuiwiz.executor.device import Device
-from tuiwiz.executor.lora import speed_up
+from tuiwiz.executor.freeze import freeze, with_residual_dropout
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.task import HEAD_TASKS
 
@@ -27,13 +27,13 @@ def load_base(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str
         InvalidError: the folder holds no loadable safetensors model.
         MachineLacksError: the attention implementation is not installed here.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     from tuiwiz.executor.heads import load_with_head
 
     method = bundle.adapter.method
     options: dict[str, Any] = {
-        "dtype": torch.float32 if method == "full" else device.compute,
+        "dtype": torch.float32 if method in ("full", "freeze") else device.compute,
         "attn_implementation": _attention(bundle, device),
         "use_safetensors": True,
         "trust_remote_code": False,
@@ -41,8 +41,11 @@ def load_base(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str
         "low_cpu_mem_usage": True,
     }
     if method == "qlora":
-        options["quantization_config"] = _four_bit(bundle, device)
+        options["quantization_config"] = _quantized(bundle, device)
         options["device_map"] = {"": device.where}
+    if bundle.regularization.residual_dropout:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        options["config"] = with_residual_dropout(config, bundle.regularization.residual_dropout)
     try:
         if bundle.task.kind in HEAD_TASKS:
             model = load_with_head(folder, bundle, labels, options)
@@ -57,6 +60,8 @@ def load_base(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str
         model = model.to(device.where)
     model.config.use_cache = False
     keep_quantized_weights(model)
+    if method == "freeze":
+        freeze(model, bundle, device)
     model.train()
     return model
 
@@ -69,51 +74,6 @@ def keep_quantized_weights(model: nn.Module) -> None:
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
-
-
-def add_adapters(model: Any, bundle: Bundle, folder: Path) -> Any:
-    """Wrap the model with LoRA adapters in fp32; only they are trained.
-
-    LoRA, https://arxiv.org/abs/2106.09685; rsLoRA, https://arxiv.org/abs/2312.03732; QLoRA, arXiv 2305.14314.
-    `folder` is where a relative `adapter.from` starts.
-    """
-    from peft import LoraConfig, PeftModel, get_peft_model
-
-    from tuiwiz.executor.heads import feed_in_fp32, head_modules
-
-    adapter = bundle.adapter
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    if adapter.from_ is not None:
-        source = folder / adapter.from_
-        if not (source / "adapter_config.json").is_file():
-            raise InvalidError(f"there is no adapter in {source}", hint="adapter.from names a folder with one")
-        wrapped = PeftModel.from_pretrained(model, str(source), is_trainable=True, autocast_adapter_dtype=True)
-    else:
-        targets = adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets)
-        config = LoraConfig(
-            r=adapter.rank,
-            lora_alpha=adapter.alpha,
-            lora_dropout=adapter.dropout,
-            target_modules=targets,
-            use_rslora=adapter.variant == "rslora",
-            task_type="SEQ_CLS" if bundle.task.kind in HEAD_TASKS else "CAUSAL_LM",
-            modules_to_save=head_modules(model) if bundle.task.kind in HEAD_TASKS else None,
-            bias="none",
-        )
-        try:
-            wrapped = get_peft_model(model, config, autocast_adapter_dtype=True)
-        except ValueError as error:
-            raise InvalidError(
-                f"adapter.targets does not fit this model: {error}", hint='use "all-linear" or names of its layers'
-            ) from error
-    for parameter in wrapped.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-    if bundle.task.kind in HEAD_TASKS:
-        feed_in_fp32(wrapped)
-    speed_up(wrapped)
-    return wrapped
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -139,12 +99,15 @@ def _attention(bundle: Bundle, device: Device) -> str:
     return "eager"
 
 
-def _four_bit(bundle: Bundle, device: Device) -> Any:
+def _quantized(bundle: Bundle, device: Device) -> Any:
+    """4 bits in blocks (NF4 or FP4), or 8 bits with outliers apart, LLM.int8() (https://arxiv.org/abs/2208.07339)."""
     from transformers import BitsAndBytesConfig
 
     from tuiwiz.executor.heads import HEADS
 
     quantization = bundle.quantization
+    if quantization.bits == 8:
+        return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type=quantization.type,

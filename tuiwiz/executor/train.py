@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import socket
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,11 @@ from tuiwiz.events.view import RunView
 from tuiwiz.executor.interrupt import Interrupts
 from tuiwiz.executor.record import Recorder
 from tuiwiz.executor.source import model_folder
+from tuiwiz.executor.tracking.feed import Feed
+from tuiwiz.executor.tracking.trackers import openers
 from tuiwiz.spec.bundle import Bundle
-from tuiwiz.spec.derive import cadence, total_steps
+from tuiwiz.spec.derive import cadence
+from tuiwiz.spec.phases import run_steps
 from tuiwiz.spec.task import REFERENCE_TASKS
 
 
@@ -45,6 +47,7 @@ def run(path: Path) -> int:
         write_process(folder.pid)
         folder.control.mkdir(exist_ok=True)
         bundle = read_bundle(folder.bundle)
+        recorder.feed = Feed(openers(bundle, path), recorder.log)
         base = Path(job.get("bundle_folder") or path)
         weights = model_folder(bundle, base, lambda what, done, total: recorder.stage(what, done, total))
         recorder.stage("tokenizing")
@@ -80,42 +83,65 @@ def _train(
     import torch
 
     from tuiwiz.executor import checkpoint
+    from tuiwiz.executor.adapters import PissaStart, add_adapters, vocabulary
     from tuiwiz.executor.closing import finish, stop
+    from tuiwiz.executor.course import make_course, phase_rows
     from tuiwiz.executor.device import choose_device, set_threads
     from tuiwiz.executor.evaluate import evaluation_steps
     from tuiwiz.executor.generated import Generated
+    from tuiwiz.executor.limits import TimeLimit
     from tuiwiz.executor.loop import Trainer, train
     from tuiwiz.executor.memory import planned_micro, report_memory
-    from tuiwiz.executor.model import add_adapters, enable_checkpointing, load_base, trainable
+    from tuiwiz.executor.model import enable_checkpointing, load_base, trainable
+    from tuiwiz.executor.neftune import add_noise
     from tuiwiz.executor.objectives.choose import objective_of
     from tuiwiz.executor.optim import make_optimizer
     from tuiwiz.executor.packing import prove_packing
     from tuiwiz.executor.provenance import resolve, write_environment
+    from tuiwiz.executor.reference import fill_reference, visited_rows
     from tuiwiz.executor.sampling import Sampler
+    from tuiwiz.executor.speedups import (
+        first_loss,
+        keeping_activations,
+        refuse_without_cuda,
+        replace_kernels,
+        set_precision,
+    )
 
     interrupts.check()
     threads = set_threads()
     device = choose_device(bundle)
+    refuse_without_cuda(bundle, device)
+    set_precision(bundle)
     seed_everything(bundle.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    full = bundle.adapter.method == "full"
+    whole = bundle.adapter.method in ("full", "freeze")
 
     recorder.stage("loading", note=f"{bundle.model.source} for {bundle.adapter.method}")
     model = load_base(weights, bundle, device, prepared.labels)
-    if not full:
-        model = add_adapters(model, bundle, base)
+    if not whole:
+        model = add_adapters(model, bundle, base, vocabulary(bundle, weights))
+    # Before a checkpoint is loaded: what PiSSA began with is what it took out of the base.
+    pissa = PissaStart(model) if bundle.adapter.variant == "pissa" else None
+    if bundle.regularization.neftune:
+        add_noise(model, bundle.regularization.neftune)
     if bundle.memory.gradient_checkpointing:
         enable_checkpointing(model)
     rows, effective = len(prepared.train), bundle.batch.effective
-    total = total_steps(rows, effective, bundle.schedule.epochs, bundle.schedule.steps)
+    total = run_steps(bundle, rows)
     trained = trainable(model)
     optimizer = make_optimizer(trained.items(), bundle, device)
     objective = objective_of(bundle, model, prepared.labels)
     autocast = (
-        (lambda: torch.autocast(device.where.type, dtype=device.compute)) if _mixed(full, device) else nullcontext
+        (lambda: torch.autocast(device.where.type, dtype=device.compute)) if _mixed(whole, device) else nullcontext
     )
     if bundle.task.kind in REFERENCE_TASKS:
-        _measure(folder, recorder, interrupts, bundle, prepared, total, model, objective, device, autocast)
+
+        def tell(done: int, all_rows: int) -> None:
+            interrupts.check()
+            recorder.stage("measuring", done, all_rows, note="the model before training, on every row")
+
+        fill_reference(folder.path, prepared, visited_rows(bundle, prepared, total), model, objective, autocast, tell)
     scaler = torch.amp.GradScaler(device.where.type) if device.compute == torch.float16 else None
 
     micro = bundle.batch.micro or planned_micro(bundle, prepared.train, weights)
@@ -196,7 +222,13 @@ def _train(
         generated=dict,
         after_step=lambda step: None,
         progress=progress,
+        course=make_course(bundle, total, list(trained), prepared.train, phase_rows(bundle, base, weights)),
+        limit=TimeLimit(bundle.schedule, progress.wall_s),
+        pissa=pissa,
+        keeping=keeping_activations(bundle),
     )
+    for name in replace_kernels(model, bundle, lambda: first_loss(trainer)):
+        recorder.log(f"{name} in place: they agree with the model's own on the first batch")
     interrupts.check()
     if bundle.data.packing:
         packed, apart = prove_packing(prepared.train, model, objective, device.where, device.compute, autocast)
@@ -208,40 +240,11 @@ def _train(
     started = time.monotonic()
     reason = train(trainer)
     wall_s = time.monotonic() - started
-    if reason in ("finished", "early"):
+    if reason in ("finished", "early", "time"):
         finish(trainer, weights, sampler, reason, wall_s)
         return int(ExitCode.DONE)
     stop(trainer, reason, wall_s)
     return int(ExitCode.STOPPED)
-
-
-def _measure(
-    folder: RunFolder,
-    recorder: Recorder,
-    interrupts: Interrupts,
-    bundle: Bundle,
-    prepared: Prepared,
-    total: int,
-    model: Any,
-    objective: Any,
-    device: Any,
-    autocast: Callable[[], Any],
-) -> None:
-    """Note what the model as it was loaded thinks of every row."""
-    from tuiwiz.executor.batching import Order
-    from tuiwiz.executor.reference import fill_reference
-
-    def progress(done: int, total: int) -> None:
-        interrupts.check()
-        recorder.stage("measuring", done, total, note="the model before training, on every row")
-
-    sets = {"train": prepared.train, "validation": prepared.validation}
-    order = Order(len(prepared.train), bundle.batch.effective, bundle.seed)
-    visited = {
-        "train": sorted({row for step in range(min(total, order.per_epoch)) for row in order.step(step)}),
-        "validation": list(range(len(prepared.validation))),
-    }
-    fill_reference(folder.path, sets, visited, model, objective, device, autocast, progress)
 
 
 def seed_everything(seed: int) -> None:
@@ -254,11 +257,11 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _mixed(full: bool, device: Any) -> bool:
+def _mixed(whole: bool, device: Any) -> bool:
     """Whether forward passes run under autocast: fp32 weights are trained, products are computed in fewer bits."""
     import torch
 
-    return full and device.compute != torch.float32
+    return whole and device.compute != torch.float32
 
 
 def _view_of(folder: RunFolder) -> RunView:

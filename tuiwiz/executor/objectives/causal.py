@@ -9,6 +9,10 @@ states in front of supervised tokens go through the head, `CHUNK` at a time, and
 while its logits exist: logits of shape [tokens, vocab] are never built. The same idea is in Cut Cross-Entropy,
 https://arxiv.org/abs/2411.09009, and Liger, https://arxiv.org/abs/2410.10989.
 
+With label smoothing e the target of a position is 1 - e for its token and e / V more for each of the V tokens
+(https://arxiv.org/abs/1512.00567): (1 - e) of the loss above plus e of the mean of -log softmax over all tokens. Only
+training is smoothed, so that held-out losses can be compared.
+
 Sums, not means: the loop divides by the supervised tokens of the whole optimizer step.
 """
 
@@ -36,19 +40,29 @@ class CausalObjective(Plain):
     """Loss of micro-batches under one model.
 
     `fused`: the head in chunks; else the model's own logits of all positions, for comparison and unusual heads.
+    `smoothing`: share of the target spread over all tokens while training.
     """
 
     tells = False
 
-    def __init__(self, model: Any, *, fused: bool) -> None:
+    def __init__(self, model: Any, *, fused: bool, smoothing: float = 0.0) -> None:
+        self.smoothing = smoothing
         self.causal = model.get_base_model() if hasattr(model, "get_base_model") else model
         config = self.causal.config.get_text_config()
         self.fused = fused and not any(getattr(config, name, None) not in (None, 1, 1.0) for name in _UNKNOWN_SCALES)
         self.softcap: float | None = getattr(config, "final_logit_softcapping", None)
         self.decoder = self.causal.get_decoder()
-        self.head = self.causal.get_output_embeddings()
         # A head with adapters of its own, or a quantised one, is more than a matrix.
         self.fused = self.fused and type(self.head) is nn.Linear
+
+    @property
+    def head(self) -> Any:
+        """The output layer in force: the trained copy where peft keeps one beside the original."""
+        found = self.causal.get_output_embeddings()
+        copies = getattr(found, "modules_to_save", None)
+        if copies is None:
+            return found
+        return found.original_module if found.disable_adapters else copies[found.active_adapters[0]]
 
     def collate(self, rows: Rows, sequences: Sequence[Sequence[int]], device: torch.device) -> MicroBatch:
         return collate(rows, sequences, device)
@@ -57,16 +71,22 @@ class CausalObjective(Plain):
         return {"tokens": batch.supervised}
 
     def __call__(self, batch: MicroBatch) -> Outcome:
+        smoothing = self.smoothing if torch.is_grad_enabled() else 0.0
         if self.fused:
-            total, right = ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-                self.states(batch), self.head.weight, self.head.bias, batch.targets, self.softcap
+            head = self.head
+            total, right, losses = ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+                self.states(batch), head.weight, head.bias, batch.targets, self.softcap, smoothing
             )
         else:
             chosen = self.logits(batch)
-            total = functional.cross_entropy(chosen, batch.targets, reduction="sum")
+            total = functional.cross_entropy(chosen, batch.targets, reduction="sum", label_smoothing=smoothing)
+            losses = functional.cross_entropy(chosen.detach(), batch.targets, reduction="none")
             right = chosen.detach().argmax(-1) == batch.targets
+        if torch.is_grad_enabled():
+            return Outcome({"tokens": total}, {})
         wrong = torch.bincount(batch.row_of[~right], minlength=batch.rows)
-        return Outcome({"tokens": total}, {"exact": wrong == 0})
+        by_row = torch.zeros(batch.rows, device=losses.device).index_add(0, batch.row_of, losses)
+        return Outcome({"tokens": total}, {"exact": wrong == 0, "row_loss": by_row})
 
     def states(self, batch: MicroBatch) -> Tensor:
         """[s, hidden] in front of each target."""
@@ -89,7 +109,8 @@ class CausalObjective(Plain):
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
-    """(hidden [n, h], weight [v, h], bias [v] or None, targets [n], softcap or None) -> (sum, right [n] bool).
+    """(hidden [n, h], weight [v, h], bias [v] or None, targets [n], softcap or None, smoothing) ->
+    (sum, right [n] bool, losses [n] without smoothing); only the sum is differentiable.
 
     Logits are computed in the type of `hidden` (or the autocast type) and reduced in fp32; gradients with respect to
     `hidden` come back in its type, those of `weight` and `bias`, where they are trained, are summed in fp32.
@@ -97,14 +118,21 @@ class ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, softcap: float | None
-    ) -> tuple[Tensor, Tensor]:
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        softcap: float | None,
+        smoothing: float = 0.0,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         compute = hidden.dtype
         if torch.is_autocast_enabled(hidden.device.type):
             compute = torch.get_autocast_dtype(hidden.device.type)
         matrix = weight.to(compute)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         right = torch.empty(targets.shape, dtype=torch.bool, device=hidden.device)
+        losses = torch.empty(targets.shape, dtype=torch.float32, device=hidden.device)
         want_hidden, want_weight, want_bias = ctx.needs_input_grad[:3]
         grad_hidden = torch.empty_like(hidden) if want_hidden else None
         grad_weight = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device) if want_weight else None
@@ -121,12 +149,17 @@ class ChunkedCrossEntropy(torch.autograd.Function):
                     logits = capped * softcap
                 logsum = torch.logsumexp(logits, dim=-1)
                 chosen = logits.gather(1, labels[:, None])[:, 0]
-                total += (logsum - chosen).sum()
+                losses[part] = logsum - chosen
+                total += losses[part].sum()
+                if smoothing:
+                    total += smoothing * (chosen - logits.mean(dim=-1)).sum()
                 right[part] = logits.argmax(dim=-1) == labels
                 if grad_hidden is None and grad_weight is None:
                     continue
                 grad = torch.exp_(logits.sub_(logsum[:, None]))
-                grad.scatter_add_(1, labels[:, None], torch.full_like(chosen, -1.0)[:, None])
+                grad.scatter_add_(1, labels[:, None], torch.full_like(chosen, smoothing - 1.0)[:, None])
+                if smoothing:
+                    grad.sub_(smoothing / weight.shape[0])
                 if softcap is not None:
                     grad.mul_(1 - capped**2)
                 small = grad.to(compute)
@@ -138,17 +171,18 @@ class ChunkedCrossEntropy(torch.autograd.Function):
                     grad_bias += grad.sum(0)
         ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
         ctx.weight_dtype = weight.dtype
-        ctx.mark_non_differentiable(right)
-        return total, right
+        ctx.mark_non_differentiable(right, losses)
+        return total, right, losses
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None, None]:
         grad_hidden, grad_weight, grad_bias = ctx.saved_tensors
         scale = grads[0]
         return (
             grad_hidden * scale.to(grad_hidden.dtype) if grad_hidden is not None else None,
             (grad_weight * scale).to(ctx.weight_dtype) if grad_weight is not None else None,
             (grad_bias * scale).to(ctx.weight_dtype) if grad_bias is not None else None,
+            None,
             None,
             None,
         )

@@ -40,4 +40,4 @@ def objective_of(bundle: Bundle, model: Any, labels: Sequence[str] = ()) -> Obje
         return KtoObjective(model, fused=fused, **knobs)
     from tuiwiz.executor.objectives.causal import CausalObjective
 
-    return CausalObjective(model, fused=fused)
+    return CausalObjective(model, fused=fused, smoothing=bundle.regularization.label_smoothing)
