@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "resume": "control",
     "checkpoint": "control",
     "runs": "runs",
+    "doctor": "doctor",
     "diff": "diff",
     "presets": "presets",
     "data": "data",

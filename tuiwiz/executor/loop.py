@@ -108,6 +108,7 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     batches = [collate(run.train_rows, sequences, device.where) for sequences in layout]
     supervised = sum(batch.supervised for batch in batches)
     tokens = sum(batch.tokens for batch in batches)
+    padded = sum(batch.input_ids.numel() for batch in batches)
     clock.lap("data")
 
     total = torch.zeros((), device=device.where)
@@ -150,6 +151,7 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
         "tokens": progress.tokens,
         "supervised_tokens": progress.supervised_tokens,
         "tokens_per_second": tokens / clock.total,
+        "padding_share": 1 - tokens / max(1, padded),
         "step_seconds": clock.total,
         **{f"{name}_seconds": seconds for name, seconds in clock.laps.items()},
         "allocated_bytes": allocated,

@@ -1,0 +1,140 @@
+"""What was recorded for the doctor: healthy runs, and runs spoiled on purpose, each with what is wrong with it.
+
+`expect` names the rules of which at least one must say yes; empty for a healthy run. The train part is what thresholds
+were chosen on. The test part was recorded after they had been fixed, with other seeds, rows, sizes and settings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`model`: tiny (random), base (tiny after some pretraining), smol (SmolLM2-135M). `rows`: kind and count."""
+
+    name: str
+    part: Literal["train", "test"]
+    expect: tuple[str, ...]
+    model: str = "base"
+    rows: tuple[str, int] = ("facts", 240)
+    edits: dict[str, Any] = field(default_factory=dict)
+    sabotage: str = ""
+
+
+def _lora(rate: float = 5e-3, steps: int = 80, batch: int = 8, **more: Any) -> dict[str, Any]:
+    return {
+        "optimizer.learning_rate": rate,
+        "schedule.steps": steps,
+        "batch.effective": batch,
+        "batch.micro": batch,
+        "adapter.rank": 8,
+        "validation.fraction": 0.15,
+        **{key.replace("__", "."): value for key, value in more.items()},
+    }
+
+
+def _full(rate: float = 2e-3, **more: Any) -> dict[str, Any]:
+    whole = _lora(rate, **more)
+    del whole["adapter.rank"]
+    return {**whole, "adapter.method": "full"}
+
+
+def _smol(rate: float = 1e-3, steps: int = 30, batch: int = 8, **more: Any) -> dict[str, Any]:
+    return _lora(rate, steps, batch, **{"model__dtype": "auto", "data__max_length": 128, **more})
+
+
+DIVERGED = ("D1", "D2", "D3", "D4", "D5")
+OVERFIT = ("D8", "D9", "D10")
+UNDERFIT = ("D11", "D12", "D13")
+
+TRAIN: tuple[Recipe, ...] = (
+    Recipe("healthy-lora", "train", (), edits=_lora()),
+    Recipe("healthy-lora-long", "train", (), rows=("facts", 500), edits=_lora(steps=200)),
+    Recipe("healthy-full", "train", (), model="tiny", rows=("facts", 400), edits=_full(steps=150)),
+    Recipe("healthy-no-validation", "train", (), edits=_lora(validation__fraction=0.0)),
+    Recipe("healthy-packing", "train", (), edits=_lora(data__packing=True)),
+    Recipe("healthy-small-batch", "train", (), edits=_lora(3e-3, steps=120, batch=4)),
+    Recipe("healthy-linear", "train", (), edits=_lora(schedule__kind="linear", schedule__warmup=0.1)),
+    Recipe("healthy-constant", "train", (), edits=_lora(2e-3, steps=100, schedule__kind="constant")),
+    Recipe("healthy-tight-clip", "train", (), edits=_lora(optimizer__clip_norm=0.3)),
+    Recipe("healthy-short", "train", (), edits=_lora(8e-3, steps=40)),
+    Recipe("healthy-resumed", "train", (), edits=_lora(), sabotage="resumed"),
+    Recipe("healthy-text", "train", (), rows=("text", 200), edits=_lora(task__kind="pretrain", data__train_on="all")),
+    Recipe("healthy-smol", "train", (), model="smol", rows=("json", 260), edits=_smol(2e-3, 32)),
+    Recipe(
+        "healthy-smol-qlora",
+        "train",
+        (),
+        model="smol",
+        rows=("json", 200),
+        edits=_smol(steps=24, adapter__method="qlora"),
+    ),
+    Recipe("rate-x30-lora", "train", DIVERGED, edits=_lora(0.15)),
+    Recipe("rate-x100-lora", "train", DIVERGED, edits=_lora(0.5, steps=60)),
+    Recipe("rate-x30-full", "train", DIVERGED, rows=("facts", 400), edits=_full(0.06, steps=100)),
+    Recipe("no-warm-up", "train", DIVERGED, edits=_full(0.03, steps=60, schedule__warmup=0)),
+    Recipe("rate-x30-constant", "train", DIVERGED, edits=_lora(0.15, schedule__kind="constant")),
+    Recipe(
+        "fp16-overflow", "train", ("D1",), edits=_full(0.5, steps=60, model__dtype="fp16", optimizer__clip_norm=0.0)
+    ),
+    Recipe("sgd-too-high", "train", DIVERGED, edits=_full(40.0, optimizer__name="sgd", optimizer__clip_norm=0.0)),
+    Recipe("rate-x30-smol", "train", DIVERGED, model="smol", rows=("json", 160), edits=_smol(6e-2, 20)),
+    Recipe("tiny-data-x20", "train", OVERFIT, rows=("noise", 40), edits=_full(3e-3, steps=100)),
+    Recipe("tiny-data-x20-lora", "train", OVERFIT, rows=("noise", 50), edits=_lora(2e-2, steps=120, adapter__rank=32)),
+    Recipe("tiny-data-x20-smol", "train", OVERFIT, model="smol", rows=("noise", 24), edits=_smol(2e-3, 40, 4)),
+    Recipe("rate-too-low", "train", UNDERFIT, edits=_lora(5e-6)),
+    Recipe("rate-too-low-full", "train", UNDERFIT, edits=_full(1e-6)),
+    Recipe(
+        "too-short",
+        "train",
+        UNDERFIT,
+        rows=("facts", 400),
+        edits=_full(2e-4, steps=40, schedule__kind="constant", schedule__warmup=0),
+    ),
+    Recipe("frozen-adapters", "train", ("D14",), edits=_lora(), sabotage="frozen"),
+    Recipe("frozen-full", "train", ("D14",), edits=_full(), sabotage="frozen"),
+    Recipe("masked-labels", "train", ("D17",), edits=_lora(), sabotage="masked"),
+    Recipe(
+        "wrong-tokens-smol",
+        "train",
+        ("D16",),
+        model="smol",
+        rows=("json", 160),
+        edits=_smol(1e-3, 16),
+        sabotage="permuted",
+    ),
+    Recipe("known-answers", "train", ("D16", "D30"), model="known", rows=("facts", 240), edits=_lora(1e-3)),
+    Recipe("starved", "train", ("D22",), edits=_lora(steps=60), sabotage="starved"),
+    Recipe("slowing-down", "train", ("D25",), edits=_lora(steps=80), sabotage="slowing"),
+    Recipe("padding", "train", ("D23",), rows=("mixed", 240), edits=_lora(steps=40, data__max_length=512)),
+    Recipe(
+        "evaluates-all-the-time",
+        "train",
+        ("D26",),
+        rows=("facts", 500),
+        edits=_lora(steps=60, validation__fraction=0.5),
+        sabotage="evaluates",
+    ),
+    Recipe("out-of-memory-early", "train", ("D19",), edits=_lora(), sabotage="oom-2"),
+    Recipe("out-of-memory-late", "train", ("D20",), edits=_lora(), sabotage="oom-40"),
+    Recipe("memory-leak", "train", ("D21",), edits=_lora(steps=150), sabotage="leak"),
+    Recipe("resume-lost-weights", "train", ("D32",), edits=_lora(), sabotage="resumed-lost"),
+    Recipe(
+        "sorted-sources",
+        "train",
+        ("D29",),
+        rows=("sources", 160),
+        edits=_lora(3e-3, steps=120, batch=8),
+        sabotage="unshuffled",
+    ),
+    Recipe("schedule-ends-early", "train", ("D7",), edits=_lora(), sabotage="rate-early"),
+    Recipe("schedule-never-ends", "train", ("D7",), edits=_lora(), sabotage="rate-late"),
+    Recipe("warm-up-eats-the-run", "train", ("D7",), edits=_lora(schedule__warmup=0.7)),
+    Recipe(
+        "loss-times-accumulation", "train", ("D15",), edits={**_lora(steps=40), "batch.micro": 2}, sabotage="scaled"
+    ),
+)
+
+TEST: tuple[Recipe, ...] = ()
