@@ -75,7 +75,7 @@ def run(base: Path, name: str, model: Path, rows: list[dict[str, Any]], edits: d
     changes = {key.replace(".", "__"): value for key, value in {"checkpoint.every": 0.5, **edits}.items()}
     if edits.get("adapter.method") == "full":
         changes["adapter__rank"] = None
-    folder = make_run(base, model, name, data__train=f"{name}.jsonl", name=name, **changes)
+    folder = make_run(base, model, name, data__train=f"{name}.jsonl", **changes)
     resumed = sabotage.startswith("resumed")
     with own_signals(), suppress(TuiwizError), spoiled("stop" if resumed else sabotage):
         if resumed:
@@ -108,7 +108,7 @@ def half_way(folder: Any, steps: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def models(base: Path) -> dict[str, Path]:
+def models(base: Path, wanted: set[str]) -> dict[str, Path]:
     """tiny: random; base: after pretraining on other facts; known: one that has learnt the very rows; smol."""
     from tests.support.tiny import make_model
 
@@ -123,6 +123,8 @@ def models(base: Path) -> dict[str, Path]:
         "validation.fraction": 0.0,
     }
     for name, rows, steps in (("base", make_rows("facts", 500, 99), 250), ("known", make_rows("facts", 540, 1), 700)):
+        if name not in wanted:
+            continue
         found[name] = run(base, f"pre-{name}", tiny, rows, {**long, "schedule.steps": steps}, "") / "model"
     return found
 
@@ -138,9 +140,13 @@ def main(part: str, names: list[str]) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from tests.doctor.recipes import TEST, TRAIN
 
+    known = {one.name for one in (*TRAIN, *TEST)}
+    if unknown := set(names) - known:
+        raise SystemExit(f"no such recipe: {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory(prefix="streams-") as scratch:
         base = Path(scratch)
-        found = models(base)
+        wanted = {one.model for one in (*TRAIN, *TEST) if not names or one.name in names}
+        found = models(base, wanted)
         for index, recipe in enumerate({"train": TRAIN, "test": TEST}[part]):
             if names and recipe.name not in names:
                 continue

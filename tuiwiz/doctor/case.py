@@ -118,6 +118,14 @@ class Case:
         found = [(event.step, event.metrics.get("loss", math.nan)) for event in self.view.evals]
         return [(step, loss) for step, loss in found if math.isfinite(loss)]
 
+    @cached_property
+    def start(self) -> float:
+        """The loss before any update: that of the first step, or held out before it, whichever is higher; nan where
+        nothing is known of it (a resumed run whose beginning is gone)."""
+        held = [loss for step, loss in self.evals[:1] if step == 0]
+        first = [loss for step, loss in zip(self.steps[:1], self.loss, strict=False) if step == 1]
+        return max((value for value in (*held, *first) if math.isfinite(value)), default=math.nan)
+
     def smooth_at(self, step: float) -> float:
         """The smoothed training loss at a step."""
         before = [index for index, at in enumerate(self.steps) if at <= step]

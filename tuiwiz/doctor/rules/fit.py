@@ -36,10 +36,8 @@ def overfitting(case: Case) -> Outcome:
     patience = 1 if len(evals) <= 4 else 2 if len(evals) <= 6 else 3
     limit = best * (1 + delta_of(case))
     worse = list(itertools.takewhile(lambda loss: loss > limit, reversed(later)))
-    then, now = (
-        (case.smooth_at(step) if step else stats.median(case.finite_loss[:5])),
-        case.smooth[-1] if case.smooth else math.nan,
-    )
+    now = case.smooth[-1] if case.smooth else math.nan
+    then = case.smooth_at(step) if step else case.start
     if len(worse) < patience or not now < then * 0.99:
         return no(best=best, best_step=step, last=evals[-1][1], train_loss=now)
     change = edits.until(case, step) if step else edits.rate(case, 0.3)

@@ -10,6 +10,7 @@ from tuiwiz.doctor.case import Case
 from tuiwiz.doctor.finding import Outcome, Rule, no, unknown, yes
 
 BLOW_UP = 1.10
+BLOWN = 1.3
 DIVERGED = 1.15
 NOISE_SIGMAS = 4.0
 """A mean must leave the noise by so much, or small batches look unstable."""
@@ -29,9 +30,12 @@ def early_blow_up(case: Case) -> Outcome:
     start = [value for value in case.smooth[4:size] if math.isfinite(value)]
     high = max(start, default=math.nan)
     limit = max(BLOW_UP * first, first + NOISE_SIGMAS * EMA_NOISE * case.noise)
+    # A rate far too high is past its damage within five steps; what was before the first one is known too.
+    limit = min(limit, max(BLOWN * case.start, case.start + 0.1)) if math.isfinite(case.start) else limit
     after = [value for value in start if value > limit]
     if len(after) < 3:
         return no(first=first, highest=high)
+    first = min(first, case.start) if math.isfinite(case.start) else first
     if case.warmup < 0.08 * case.total:
         change = edits.warmup(case, 0.1)
         return yes(change, "if it stays, lower the learning rate to a third", first=first, highest=high, steps=size)
@@ -58,7 +62,7 @@ def divergence(case: Case) -> Outcome:
     if case.count < 20:
         return unknown("20 steps")
     need = max(8, math.ceil(0.03 * case.count))
-    best, row, worst, began = math.inf, 0, 0.0, 0.0
+    best, row, worst, began = case.start if math.isfinite(case.start) else math.inf, 0, 0.0, 0.0
     for index in range(9, case.count):
         value = case.smooth[index]
         if not math.isfinite(value):

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -17,6 +17,7 @@ from textual.content import Content, Span
 from textual.message import Message
 from textual.widgets import Static
 
+from tuiwiz.doctor.live import Judge
 from tuiwiz.events.fold import fold
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.view import RunView
@@ -80,6 +81,7 @@ class RunScreen(RunActions):
         self.missing = False
         self._writable = os.access(self.folder.path, os.W_OK)
         self._smooth = Smoothed()
+        self._judge = Judge(self.folder)
         self._follower = Follower(self.folder, self._deliver, clock)
         self.caught_up = asyncio.Event()
         """Set once everything that was in the file has been folded and drawn."""
@@ -167,6 +169,7 @@ class RunScreen(RunActions):
             level=self.level,
             missing=self.missing,
             tall=self.has_class("-tall") and not self.has_class("-wide"),
+            findings=self._judge.findings,
         )
 
     def redraw(self) -> None:
@@ -174,6 +177,7 @@ class RunScreen(RunActions):
         if not self.is_mounted:
             return
         self._drawn_at = time.monotonic()
+        self._advise()
         snapshot = self.snapshot()
         ended = self.state in ENDED
         if ended != self._ended:
@@ -187,6 +191,16 @@ class RunScreen(RunActions):
             self._draw_pane(snapshot)
             self._draw_side(snapshot)
         self.refresh_small()
+
+    def _advise(self) -> None:
+        """Let the doctor look, and say what is new; not before the whole file has been read."""
+        if not self.caught_up.is_set():
+            return
+        for one in self._judge.look(self.view):
+            if one.severity != "info" and self.state not in ENDED:
+                severity: Literal["warning", "error"] = "error" if one.severity == "error" else "warning"
+                self.notify(f"{one.title}. 9 says why.", severity=severity, timeout=8, markup=False)
+        self.refresh_bindings()
 
     def _put(self, selector: str, content: Content) -> None:
         """Show `content`, and send nothing to the terminal where it is what is there already."""
@@ -223,6 +237,9 @@ class RunScreen(RunActions):
             mark, tone = "", ""
             if name == "health" and trouble:
                 mark, tone = f"{glyphs.warn}{len(trouble)}", "$warn"
+            faults = [one for one in snapshot.faults if one.severity != "info"] if name == "doctor" else []
+            if faults:
+                mark, tone = f"{glyphs.warn}{len(faults)}", "$warn"
             tabs.append(Tab(name, key, label, mark, tone))
         self.query_one(PaneTabs).show(tabs, self.pane)
         self.show_read_out(self.query_one(Chart).read_out())

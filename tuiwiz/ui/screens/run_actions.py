@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -9,6 +10,10 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Input, Static
 
+from tuiwiz.base.errors import TuiwizError
+from tuiwiz.doctor.fork import fork
+from tuiwiz.doctor.live import Judge
+from tuiwiz.doctor.words import change_words
 from tuiwiz.events import control
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.view import RunView
@@ -41,6 +46,7 @@ class RunActions(TuiwizScreen):
     level: str
     _writable: bool
     _smooth: Smoothed
+    _judge: Judge
     ASKS: ClassVar[frozenset[str]] = frozenset({"pause", "resume", "checkpoint", "stop"})
 
     def redraw(self) -> None:
@@ -55,6 +61,8 @@ class RunActions(TuiwizScreen):
             return self._writable and not ended and wanted
         if action == "detach":
             return not ended
+        if action == "fork":
+            return any(one.change for one in self._judge.wrong)
         if action in ("search", "level"):
             return self.pane == "log"
         if action == "pane" and parameters == ("result",):
@@ -89,6 +97,27 @@ class RunActions(TuiwizScreen):
     def _stop_answered(self, answer: str | None) -> None:
         if answer == "stop":
             self._request("stop", "Stops after the current step.")
+
+    # The doctor's change
+
+    def action_fork(self) -> None:
+        """Ask, then write a bundle with the first fault's change; nothing is started."""
+        one = next(finding for finding in self._judge.wrong if finding.change)
+        detail = f"{one.title}. A new bundle with one change: {change_words(one)}. This run is not touched."
+        answers = (Answer("w", "write it", "write"), Answer("n", "not now", ""))
+        self.app.push_screen(Dialog("Write a new bundle?", detail, answers), self._fork_answered)
+
+    def _fork_answered(self, answer: str | None) -> None:
+        if answer != "write":
+            return
+        one = next(finding for finding in self._judge.wrong if finding.change)
+        try:
+            path = fork(self.folder, one)
+        except TuiwizError as error:
+            self.notify(f"{error.message}. {error.hint}", severity="error", markup=False)
+            return
+        self.app.copy_to_clipboard(f"tuiwiz run {shlex.quote(str(path))}")
+        self.notify(f"Wrote {path}. Copied the command that runs it.", timeout=10, markup=False)
 
     # Leaving
 
