@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "checkpoint": "control",
     "runs": "runs",
     "doctor": "doctor",
+    "report": "report",
     "diff": "diff",
     "presets": "presets",
     "data": "data",

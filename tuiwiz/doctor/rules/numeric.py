@@ -7,6 +7,7 @@ import math
 from tuiwiz.doctor import edits
 from tuiwiz.doctor.case import Case
 from tuiwiz.doctor.finding import Outcome, Rule, no, unknown, yes
+from tuiwiz.events import types
 
 SEARCH = 10
 """Steps in which a loss scaler looks for its scale; what it skips there is by design."""
@@ -23,7 +24,9 @@ def non_finite(case: Case) -> Outcome:
         for step, loss, norm in zip(case.steps, case.loss, norms, strict=False)
         if not (math.isfinite(loss) and math.isfinite(norm))
     ]
-    told = sum(alert.rule == "non_finite" for alert in case.view.alerts)
+    told = sum(alert.rule.replace("-", "_").startswith("non_finite") for alert in case.view.alerts)
+    if isinstance(case.view.closing, types.Failed):
+        told += "finite" in str(case.view.closing.summary.get("message", "")) and SEARCHED + 1
     half = case.bundle is not None and case.bundle.model.dtype == "fp16"
     device = case.view.started.device if case.view.started is not None else ""
     half = half or "fp16" in device
