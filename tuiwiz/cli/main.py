@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "runs": "runs",
     "doctor": "doctor",
     "report": "report",
+    "compare": "compare",
     "diff": "diff",
     "presets": "presets",
     "data": "data",
