@@ -10,7 +10,7 @@ from html import escape
 from tuiwiz.publish.facts import Chart
 
 WIDTH, HEIGHT = 720, 260
-LEFT, RIGHT, TOP, BOTTOM = 62, 12, 14, 30
+LEFT, RIGHT, TOP, BOTTOM = 80, 12, 14, 30
 
 
 def chart_svg(chart: Chart) -> str:
@@ -44,7 +44,7 @@ def chart_svg(chart: Chart) -> str:
     legend = "".join(
         f'<span class="key k{number}">{escape(curve.name)}</span>'
         for number, curve in enumerate(chart.curves)
-        if curve.points
+        if curve.points and len(chart.curves) > 1
     )
     # "<" must not end the script element early.
     held = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")

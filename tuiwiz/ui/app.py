@@ -24,6 +24,7 @@ from tuiwiz.ui.glyphs import ASCII, UNICODE, Glyphs, wants_ascii
 SCREENS: dict[str, str] = {
     "home": "tuiwiz.ui.screens.home:HomeScreen",
     "run": "tuiwiz.ui.screens.run:RunScreen",
+    "compare": "tuiwiz.ui.screens.compare:CompareScreen",
     "help": "tuiwiz.ui.screens.help:HelpScreen",
     "wizard": "tuiwiz.ui.screens.wizard.screen:WizardScreen",
     "presets": "tuiwiz.ui.screens.presets:PresetsScreen",

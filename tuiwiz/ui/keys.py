@@ -123,12 +123,16 @@ RUN: tuple[Key, ...] = (
     Key("run.out", "minus", "chart_out", "zoom out", "Chart: zoom out.", footer=False),
     Key("run.follow", "f", "follow", "follow", "Chart and log: show all and follow the newest.", footer=False),
     Key("run.log_axis", "L", "log_axis", "log axis", "Chart: logarithmic value axis on and off.", footer=False),
+    Key("run.metric", "m", "metric(1)", "metric", "Chart: the next metric.", footer=False),
+    Key("run.metric_back", "M", "metric(-1)", "metric back", "Chart: the metric before.", footer=False),
+    Key("run.axis", "t", "axis", "axis", "Chart: over steps, time or tokens.", footer=False),
+    Key("run.compare", "o", "compare", "compare", "Compare with the newest other runs."),
     Key("run.smooth", "s", "smooth", "smoothing", "Chart: more smoothing, then none.", footer=False),
     Key("run.down", "j,down", "scroll_pane(1)", "down", "Scroll the pane down.", footer=False),
     Key("run.up", "k,up", "scroll_pane(-1)", "up", "Scroll the pane up.", footer=False),
     Key("run.end", "G,end", "scroll_pane(1000000)", "end", "Scroll the pane to its end.", footer=False),
     Key("run.begin", "g,home", "scroll_pane(-1000000)", "begin", "Scroll the pane to its beginning.", footer=False),
-    Key("run.search", "slash", "search", "search", "Search the log.", footer=False),
+    Key("run.search", "slash", "search", "search", "Search the log, or filter the metrics.", footer=False),
     Key("run.level", "w", "level", "level", "Log: all, warnings and errors, or errors only.", footer=False),
     Key(
         "run.copy", "y", "copy", "copy", "Copy the run folder's path, or on the finish card the snippet.", footer=False
@@ -150,6 +154,22 @@ WIZARD: tuple[Key, ...] = (
     Key("wizard.redo", "ctrl+y", "redo", "redo", "Do again what was taken back.", footer=False),
     Key("wizard.complete", "tab", "complete", "complete", "Take the path that is offered, else go on.", footer=False),
     Key("wizard.anew", "ctrl+l", "anew", "start anew", "Forget all answers and begin with the first.", footer=False),
+)
+
+COMPARE: tuple[Key, ...] = (
+    Key("compare.metric", "m", "metric(1)", "metric", "Draw the next metric."),
+    Key("compare.metric_back", "M", "metric(-1)", "metric back", "Draw the metric before.", footer=False),
+    Key("compare.align", "t", "align", "axis", "Over steps, time or tokens."),
+    Key("compare.crosshair", "x", "crosshair", "crosshair", "Read values on the chart with the arrow keys."),
+    Key("compare.log_axis", "L", "log_axis", "log axis", "Logarithmic value axis on and off."),
+    Key("compare.back", "escape,q", "back", "back", "Leave the crosshair, else go back."),
+    Key("compare.left", "left,h", "chart_left", "left", "Pan, or move the crosshair, to the left.", footer=False),
+    Key("compare.right", "right,l", "chart_right", "right", "Pan, or move the crosshair, right.", footer=False),
+    Key("compare.in", "plus,equals_sign", "chart_in", "zoom in", "Zoom in.", footer=False),
+    Key("compare.out", "minus", "chart_out", "zoom out", "Zoom out.", footer=False),
+    Key("compare.follow", "f", "follow", "all", "Show all.", footer=False),
+    Key("compare.down", "j,down", "scroll(1)", "down", "Scroll the table down.", footer=False),
+    Key("compare.up", "k,up", "scroll(-1)", "up", "Scroll the table up.", footer=False),
 )
 
 HELP: tuple[Key, ...] = (Key("help.back", "escape,q,question_mark", "back", "back", "Close help."),)

@@ -104,13 +104,13 @@ def inconclusive(case: Case) -> Outcome:
     jumps = [abs(b[1] - a[1]) for a, b in zip(case.evals[1:], case.evals[2:], strict=False)]
     noise = max(stats.median(jumps) if jumps else 0.0, first / math.sqrt(max(1, rows)) * 0.2)
     if rows >= 16 or 2 * noise <= abs(first - best):
-        return no(rows=rows, change=first - best)
+        return no(rows=rows, fell=first - best)
     return yes(
         {"validation.fraction": 0.2, "validation.path": None},
         "or a larger validation file",
         "info",
         rows=rows,
-        change=first - best,
+        fell=first - best,
         noise=noise,
     )
 

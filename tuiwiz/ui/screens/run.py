@@ -18,12 +18,13 @@ from textual.message import Message
 from textual.widgets import Static
 
 from tuiwiz.doctor.live import Judge
+from tuiwiz.events.axis import Axis
 from tuiwiz.events.fold import fold
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.view import RunView
 from tuiwiz.ui import facts as fact_room
 from tuiwiz.ui import keys
-from tuiwiz.ui.curves import SeriesCurve, Smoothed
+from tuiwiz.ui.curves import Smoothed
 from tuiwiz.ui.follow import PERIOD_S, Batch, Follower
 from tuiwiz.ui.screens.panes import PANES, Snapshot
 from tuiwiz.ui.screens.panes.gpu import gpu
@@ -33,15 +34,12 @@ from tuiwiz.ui.screens.panes.memory import memory
 from tuiwiz.ui.screens.panes.samples import samples
 from tuiwiz.ui.screens.run_actions import RunActions
 from tuiwiz.ui.widgets.chart import Chart
-from tuiwiz.ui.widgets.chart_data import ChartData
 from tuiwiz.ui.widgets.line import Line, glyphs_of
 from tuiwiz.ui.widgets.tabs import PaneTabs, Tab
 from tuiwiz.ui.words import ENDED
 
 REDRAW_S = 0.5
 """Shortest time between two redraws: what a slow line and a busy machine can bear."""
-MOST_BORDERS = 12
-"""Epoch borders that a chart shows; more would only hide the curve."""
 
 
 class RunScreen(RunActions):
@@ -80,7 +78,10 @@ class RunScreen(RunActions):
         self.loading = False
         self.missing = False
         self._writable = os.access(self.folder.path, os.W_OK)
+        self.metric = "loss"
+        self.axis = Axis()
         self._smooth = Smoothed()
+        self._drawn = Smoothed()
         self._judge = Judge(self.folder)
         self._follower = Follower(self.folder, self._deliver, clock)
         self.caught_up = asyncio.Event()
@@ -186,7 +187,7 @@ class RunScreen(RunActions):
             self.pane = "result" if ended else "loss"
         with self.app.batch_update():
             self._put("#head", head(snapshot.facts, self.size.width, glyphs_of(self)))
-            self.query_one(Chart).set_data(self._chart_data(snapshot))
+            self.query_one(Chart).set_data(self.chart_data(snapshot))
             self._draw_tabs(snapshot)
             self._draw_pane(snapshot)
             self._draw_side(snapshot)
@@ -208,24 +209,6 @@ class RunScreen(RunActions):
         if self._shown.get(selector) != shown:
             self._shown[selector] = shown
             self.query_one(selector, Static).update(content)
-
-    def _chart_data(self, snapshot: Snapshot) -> ChartData:
-        view, facts = snapshot.view, snapshot.facts
-        series = view.series.get("loss")
-        per_epoch = view.started.steps_per_epoch if view.started is not None else 0
-        borders = range(per_epoch, facts.step + 1, per_epoch) if per_epoch > 0 else ()
-        smooth = self._smooth.curve() if series is not None else None
-        return ChartData(
-            raw=SeriesCurve(series) if series is not None else None,
-            smooth=smooth,
-            evals=[(float(event.step), event.metrics["loss"]) for event in view.evals if "loss" in event.metrics],
-            best=facts.best_step,
-            checkpoints=[float(event.step) for event in view.checkpoints],
-            epochs=borders if len(borders) <= MOST_BORDERS else (),
-            end=float(facts.steps) if self.state not in ENDED else 0.0,
-            smooth_name=self._smooth.label if smooth is not None else "",
-            note="" if self.state in ENDED else "the curve begins with the first step",
-        )
 
     def _draw_tabs(self, snapshot: Snapshot) -> None:
         glyphs = glyphs_of(self)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.containers import VerticalScroll
-from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from tuiwiz.base.errors import TuiwizError
 from tuiwiz.doctor.fork import fork
@@ -17,24 +15,23 @@ from tuiwiz.doctor.words import change_words
 from tuiwiz.events import control
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.view import RunView
-from tuiwiz.ui.app import go_back
+from tuiwiz.ui.app import go_back, open_screen
 from tuiwiz.ui.curves import Smoothed
-from tuiwiz.ui.screen import TuiwizScreen
 from tuiwiz.ui.screens.panes import PANES
 from tuiwiz.ui.screens.panes.card import resume_command, try_snippet
 from tuiwiz.ui.screens.panes.log import LEVELS
+from tuiwiz.ui.screens.run_chart import RunCharting
 from tuiwiz.ui.widgets.chart import Chart
 from tuiwiz.ui.widgets.dialog import Answer, Dialog
-from tuiwiz.ui.widgets.line import glyphs_of
 from tuiwiz.ui.widgets.tabs import PaneTabs
-from tuiwiz.ui.words import ENDED, number
+from tuiwiz.ui.words import ENDED
 
 STOP_DETAIL = "After the current step it writes a checkpoint and ends. It can be continued later."
 EXIT_CODES = {"failed": 6, "crashed": 6, "stopped": 7}
 """Exit code of the screen that started a run, by how the run ended, where the run itself told none."""
 
 
-class RunActions(TuiwizScreen):
+class RunActions(RunCharting):
     """The acting half of the run screen; `RunScreen` composes and draws."""
 
     folder: RunFolder
@@ -63,7 +60,9 @@ class RunActions(TuiwizScreen):
             return not ended
         if action == "fork":
             return any(one.change for one in self._judge.wrong)
-        if action in ("search", "level"):
+        if action == "search":
+            return self.pane in ("log", "metrics")
+        if action == "level":
             return self.pane == "log"
         if action == "pane" and parameters == ("result",):
             return ended
@@ -97,6 +96,18 @@ class RunActions(TuiwizScreen):
     def _stop_answered(self, answer: str | None) -> None:
         if answer == "stop":
             self._request("stop", "Stops after the current step.")
+
+    def action_compare(self) -> None:
+        """This run beside the newest others, three at most."""
+        from tuiwiz.runs.compare import load
+        from tuiwiz.runs.registry import folders
+
+        own = self.folder.path.resolve()
+        others = [one for one in folders() if one.path.resolve() != own and one.events.exists()][:3]
+        if not others:
+            self.notify("There is no other run to compare with.", timeout=3, markup=False)
+            return
+        open_screen(self.app, "compare", runs=load([self.folder, *others]), metric=self.metric)
 
     # The doctor's change
 
@@ -166,62 +177,6 @@ class RunActions(TuiwizScreen):
         else:
             self.action_quit()
 
-    # The chart
-
-    def action_crosshair(self) -> None:
-        self.query_one(Chart).toggle_cross()
-
-    def action_chart_left(self) -> None:
-        self._sideways(-1)
-
-    def action_chart_right(self) -> None:
-        self._sideways(1)
-
-    def _sideways(self, direction: int) -> None:
-        chart = self.query_one(Chart)
-        if chart.cross is not None:
-            chart.move_cross(direction)
-        else:
-            chart.pan(0.1 * direction)
-
-    def action_chart_in(self) -> None:
-        self.query_one(Chart).zoom(0.7)
-
-    def action_chart_out(self) -> None:
-        self.query_one(Chart).zoom(1 / 0.7)
-
-    def action_follow(self) -> None:
-        self.query_one(Chart).follow()
-        if self.pane == "log":
-            self.query_one("#pane", VerticalScroll).scroll_end(animate=False)
-
-    def action_log_axis(self) -> None:
-        self.query_one(Chart).toggle_log()
-
-    def action_smooth(self) -> None:
-        self._smooth.cycle()
-        self.redraw()
-
-    def action_zoom_chart(self) -> None:
-        self.toggle_class("-chart-only")
-        self.call_after_refresh(self.redraw)
-
-    def on_chart_changed(self) -> None:
-        self.show_read_out(self.query_one(Chart).read_out())
-
-    def show_read_out(self, values: Sequence[tuple[str, float]]) -> None:
-        """The crosshair's values take the place of the tabs while it is on."""
-        line = self.query_one("#read-out", Static)
-        self.query_one(PaneTabs).display = not values
-        line.display = bool(values)
-        if not values:
-            return
-        parts: list[tuple[str, str]] = []
-        for name, value in values:
-            shown = f"{value:.0f}" if name == "step" else number(value, 4)
-            parts += [(f"{name} ", "$dim"), (f"{shown}   ", "bold")]
-        line.update(Content.assemble((f" {glyphs_of(self).cross} ", "$accent"), *parts))
-
     # The panes
 
     def action_pane(self, name: str) -> None:
@@ -253,7 +208,7 @@ class RunActions(TuiwizScreen):
 
     def action_search(self) -> None:
         if not self.query(Input):
-            box = Input(self.search, placeholder="search the log, enter to keep, esc to clear", id="search")
+            box = Input(self.search, placeholder=f"search the {self.pane}, enter to keep, esc to clear", id="search")
             self.mount(box, before="#bottom-line")
             box.focus()
 
