@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "pause": "control",
     "resume": "control",
     "checkpoint": "control",
+    "extend": "control",
     "runs": "runs",
     "doctor": "doctor",
     "report": "report",

@@ -43,6 +43,10 @@ class Progress(msgspec.Struct, kw_only=True):
     without_improvement: int = 0
     elapsed_s: float = 0.0
     digest: str = ""
+    total: int = 0
+    """Steps of the run where a request changed them, else 0."""
+    evaluate_every: int = 0
+    """Steps between evaluations where a request changed them, else 0."""
 
 
 def save(

@@ -27,6 +27,7 @@ from tuiwiz.executor.interrupt import Interrupts
 from tuiwiz.executor.objectives.causal import CausalObjective
 from tuiwiz.executor.optim import rate_factor, set_rate
 from tuiwiz.executor.record import Recorder
+from tuiwiz.executor.steer import steer
 from tuiwiz.spec.bundle import Bundle
 
 SKIPS_IN_A_ROW = 5
@@ -85,6 +86,7 @@ def train(run: Trainer) -> str:
         if progress.step in run.evaluation_steps and _evaluate(run):
             return "early"
         run.interrupts.poll(run.recorder, lambda: save_checkpoint(run))
+        steer(run)
         if run.interrupts.evaluate:
             run.interrupts.evaluate = False
             _evaluate(run)

@@ -52,7 +52,7 @@ def _attention(backend: str) -> Callable[[str], None]:
         parts = [torch.randn(1, HEADS, LENGTH, WIDTH, device=where, dtype=kind, requires_grad=True) for _ in range(3)]
         chosen = sdpa_kernel(getattr(SDPBackend, backend)) if backend else nullcontext()
         with chosen:
-            scaled_dot_product_attention(*parts, is_causal=True).sum().backward()
+            _back(scaled_dot_product_attention(parts[0], parts[1], parts[2], is_causal=True))
         _finite(parts)
 
     return trial
@@ -63,7 +63,7 @@ def _eager(where: str) -> None:
 
     parts = [torch.randn(1, HEADS, LENGTH, WIDTH, device=where, requires_grad=True) for _ in range(3)]
     scores = parts[0] @ parts[1].transpose(-1, -2) / WIDTH**0.5
-    (scores.softmax(-1) @ parts[2]).sum().backward()
+    _back(scores.softmax(-1) @ parts[2])
     _finite(parts)
 
 
@@ -73,7 +73,7 @@ def _four_bits(where: str) -> None:
 
     layer = bnb.nn.Linear4bit(64, 64, bias=False, quant_type="nf4", compute_dtype=torch.float32).to(where)
     given = torch.randn(4, 64, device=where, requires_grad=True)
-    layer(given).sum().backward()
+    _back(layer(given))
     _finite([given])
 
 
@@ -82,10 +82,14 @@ def _half(name: str) -> Callable[[str], None]:
         import torch
 
         given = torch.randn(64, 64, device=where, dtype=getattr(torch, name), requires_grad=True)
-        (given @ given).sum().backward()
+        _back(given @ given)
         _finite([given])
 
     return trial
+
+
+def _back(result: Any) -> None:
+    result.sum().backward()
 
 
 def _finite(tensors: list[Any]) -> None:

@@ -86,6 +86,7 @@ def _train(
     from tuiwiz.executor.optim import make_optimizer
     from tuiwiz.executor.provenance import resolve, write_environment
     from tuiwiz.executor.sampling import Sampler
+    from tuiwiz.executor.steer import steps_every
 
     interrupts.check()
     threads = set_threads()
@@ -125,6 +126,10 @@ def _train(
                     "the bundle in this run folder was changed since its last checkpoint",
                     hint="put the old bundle.toml back, or start a new run with the changed one",
                 )
+            if progress.total:
+                steps, total = sorted({*(step for step in steps if step != total), progress.total}), progress.total
+            if progress.evaluate_every:
+                steps = sorted({0, *steps_every(progress.evaluate_every, progress.step, total)})
             restored = ("weights", "optimizer", "schedule", "random streams", "row order", "counters")
     resolved = resolve(
         bundle, base, weights, device, micro=micro, total=total, evaluations=len(prepared.validation) > 0

@@ -99,6 +99,8 @@ RUN: tuple[Key, ...] = (
     Key("run.resume", "R", "resume", "resume", "Go on after a pause."),
     Key("run.checkpoint", "C", "checkpoint", "checkpoint", "Save a checkpoint after the current step."),
     Key("run.stop", "S", "stop", "stop", "Save a checkpoint and stop the run; it can be continued."),
+    Key("run.extend", "E", "extend", "longer", "Train longer than planned; asks how much.", footer=False),
+    Key("run.cadence", "V", "cadence", "evaluate", "Evaluate now, more often or less often.", footer=False),
     Key("run.fork", "F", "fork", "new bundle", "Write a new bundle with the change that the doctor proposes."),
     Key("run.crosshair", "x", "crosshair", "crosshair", "Read values on the chart with the arrow keys."),
     Key("run.quit", "q", "quit", "quit", 'Leave; asks "detach or stop" where this screen started the run.'),

@@ -38,6 +38,16 @@ from tuiwiz.ui.widgets.line import Line, glyphs_of
 from tuiwiz.ui.widgets.tabs import PaneTabs, Tab
 from tuiwiz.ui.words import ENDED
 
+
+def own_run(path: Path) -> bool:
+    """Whether requests may be left in a run's folder: it is this user's and can be written."""
+    try:
+        mine = not hasattr(os, "getuid") or path.stat().st_uid == os.getuid()
+    except OSError:
+        return False
+    return mine and os.access(path, os.W_OK)
+
+
 REDRAW_S = 0.5
 """Shortest time between two redraws: what a slow line and a busy machine can bear."""
 
@@ -77,7 +87,7 @@ class RunScreen(RunActions):
         self.level = "all"
         self.loading = False
         self.missing = False
-        self._writable = os.access(self.folder.path, os.W_OK)
+        self._writable = own_run(self.folder.path)
         self.metric = "loss"
         self.axis = Axis()
         self._smooth = Smoothed()
@@ -186,7 +196,7 @@ class RunScreen(RunActions):
             self.set_class(ended, "-ended")
             self.pane = "result" if ended else "loss"
         with self.app.batch_update():
-            self._put("#head", head(snapshot.facts, self.size.width, glyphs_of(self)))
+            self._put("#head", head(snapshot.facts, self.size.width, glyphs_of(self), read_only=not self._writable))
             self.query_one(Chart).set_data(self.chart_data(snapshot))
             self._draw_tabs(snapshot)
             self._draw_pane(snapshot)

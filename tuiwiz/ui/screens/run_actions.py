@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import shlex
 from typing import ClassVar
 
@@ -16,7 +18,7 @@ from tuiwiz.events import control
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.view import RunView
 from tuiwiz.ui.app import go_back, open_screen
-from tuiwiz.ui.curves import Smoothed
+from tuiwiz.ui.curves import Smoothed, last_values
 from tuiwiz.ui.screens.panes import PANES
 from tuiwiz.ui.screens.panes.card import resume_command, try_snippet
 from tuiwiz.ui.screens.panes.log import LEVELS
@@ -24,7 +26,7 @@ from tuiwiz.ui.screens.run_chart import RunCharting
 from tuiwiz.ui.widgets.chart import Chart
 from tuiwiz.ui.widgets.dialog import Answer, Dialog
 from tuiwiz.ui.widgets.tabs import PaneTabs
-from tuiwiz.ui.words import ENDED
+from tuiwiz.ui.words import ENDED, number
 
 STOP_DETAIL = "After the current step it writes a checkpoint and ends. It can be continued later."
 EXIT_CODES = {"failed": 6, "crashed": 6, "stopped": 7}
@@ -44,7 +46,7 @@ class RunActions(RunCharting):
     _writable: bool
     _smooth: Smoothed
     _judge: Judge
-    ASKS: ClassVar[frozenset[str]] = frozenset({"pause", "resume", "checkpoint", "stop"})
+    ASKS: ClassVar[frozenset[str]] = frozenset({"pause", "resume", "checkpoint", "stop", "extend", "cadence"})
 
     def redraw(self) -> None:
         """Bring everything that is visible up to date."""
@@ -70,9 +72,9 @@ class RunActions(RunCharting):
 
     # Requests to the run
 
-    def _request(self, kind: control.Kind, said: str) -> None:
+    def _request(self, kind: control.Kind, said: str, *, steps: int = 0) -> None:
         try:
-            control.request(self.folder, kind)
+            control.request(self.folder, kind, steps=steps)
         except OSError as error:
             self._writable = False
             self.notify(f"cannot ask: {error.strerror or error}", severity="error", markup=False)
@@ -88,6 +90,49 @@ class RunActions(RunCharting):
 
     def action_checkpoint(self) -> None:
         self._request("checkpoint", "Writes a checkpoint after the current step.")
+
+    def action_extend(self) -> None:
+        steps = self.view.steps
+        answers = tuple(
+            Answer(key, f"+{percent} %, {max(1, steps * percent // 100)} steps", str(max(1, steps * percent // 100)))
+            for key, percent in (("1", 10), ("2", 25), ("5", 50))
+        )
+        detail = (
+            "The schedule is stretched over the new length, so the learning rate rises again a little. "
+            f"Each step costs {number(self._step_seconds(), 2)} s."
+        )
+        self.app.push_screen(Dialog("Train longer?", detail, (*answers, Answer("n", "no", ""))), self._extend_answered)
+
+    def _extend_answered(self, answer: str | None) -> None:
+        if answer:
+            self._request("extend", f"Trains {answer} steps longer.", steps=int(answer))
+
+    def action_cadence(self) -> None:
+        planned = self.view.started.evaluation_steps if self.view.started is not None else ()
+        asked = [one.to for one in self.view.adjusted if one.key == "evaluation.every" and isinstance(one.to, int)]
+        between = [b - a for a, b in itertools.pairwise(planned)]
+        every = asked[-1] if asked else min(between, default=max(1, self.view.steps // 10))
+        answers = (
+            Answer("e", "once, now", "0"),
+            Answer("o", f"more often, every {max(1, every // 2)} steps", str(max(1, every // 2))),
+            Answer("l", f"less often, every {every * 2} steps", str(every * 2)),
+            Answer("n", "as it is", ""),
+        )
+        spent = self.view.stage_seconds.get("evaluating", 0.0) / max(1, len(self.view.evals))
+        detail = (
+            f"It evaluates every {every} steps; one evaluation takes {number(spent, 1)} s, in which nothing is trained."
+        )
+        self.app.push_screen(Dialog("Evaluate when?", detail, answers), self._cadence_answered)
+
+    def _cadence_answered(self, answer: str | None) -> None:
+        if answer == "0":
+            self._request("evaluate", "Evaluates after the current step.")
+        elif answer:
+            self._request("cadence", f"Evaluates every {answer} steps.", steps=int(answer))
+
+    def _step_seconds(self) -> float:
+        values = [value for value in last_values(self.view, "step_seconds", 50) if math.isfinite(value)]
+        return sum(values) / len(values) if values else 0.0
 
     def action_stop(self) -> None:
         answers = (Answer("s", "stop the run", "stop"), Answer("n", "keep training", ""))
