@@ -1,4 +1,4 @@
-"""Records the doctor's streams from real runs: `python -m tests.doctor.record train|test [NAME...]`.
+"""Records the doctor's streams from real runs: `python -m tests.doctor.record train|test [missing|NAME...]`.
 
 Each becomes `streams/NAME.jsonl.gz` with the events as the executor wrote them, and `streams/NAME.toml` with the
 bundle.
@@ -112,7 +112,7 @@ def models(base: Path, wanted: set[str]) -> dict[str, Path]:
     """tiny: random; base: after pretraining on other facts; known: one that has learnt the very rows; smol."""
     from tests.support.tiny import make_model
 
-    tiny = make_model(base / "tiny")
+    tiny = base / "tiny" if (base / "tiny").exists() else make_model(base / "tiny")
     found = {"tiny": tiny, "smol": Path.home() / ".cache/tuiwiz/models/smollm2-135m-instruct"}
     long = {
         "adapter.method": "full",
@@ -124,6 +124,9 @@ def models(base: Path, wanted: set[str]) -> dict[str, Path]:
     }
     for name, rows, steps in (("base", make_rows("facts", 500, 99), 250), ("known", make_rows("facts", 540, 1), 700)):
         if name not in wanted:
+            continue
+        if (base / f"pre-{name}" / "model").is_dir():
+            found[name] = base / f"pre-{name}" / "model"
             continue
         found[name] = run(base, f"pre-{name}", tiny, rows, {**long, "schedule.steps": steps}, "") / "model"
     return found
@@ -140,13 +143,17 @@ def main(part: str, names: list[str]) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from tests.doctor.recipes import TEST, TRAIN
 
+    if names == ["missing"]:
+        names = [one.name for one in (*TRAIN, *TEST) if not (STREAMS / f"{one.name}.jsonl.gz").exists()]
     known = {one.name for one in (*TRAIN, *TEST)}
     if unknown := set(names) - known:
         raise SystemExit(f"no such recipe: {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory(prefix="streams-") as scratch:
         base = Path(scratch)
         wanted = {one.model for one in (*TRAIN, *TEST) if not names or one.name in names}
-        found = models(base, wanted)
+        kept = Path(tempfile.gettempdir()) / "tuiwiz-stream-models"
+        kept.mkdir(exist_ok=True)
+        found = models(kept, wanted)
         for index, recipe in enumerate({"train": TRAIN, "test": TEST}[part]):
             if names and recipe.name not in names:
                 continue

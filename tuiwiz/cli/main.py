@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "data": "data",
     "models": "models",
     "schema": "schema",
+    "serve": "serve",
     "where": "where",
 }
 """Command -> module in `tuiwiz.cli`, in the order of `--help`. Each module has `register(app)`."""
