@@ -16,7 +16,7 @@ MEMORISED = 0.2
 LEAST_DROP = 0.03
 LEAST_DROP_BASE = 0.10
 JUDGED_SHARE = 0.3
-STILL_FALLING = 0.04
+STILL_FALLING = 0.08
 GAP = 0.05
 
 
@@ -130,8 +130,8 @@ def too_short(case: Case) -> Outcome:
     if case.done_share < 1 or len(case.evals) < 4:
         return unknown("the end of the run and 4 evaluations")
     from_here = case.total * 0.75
-    quarter = [pair for pair in case.evals if pair[0] >= from_here]
-    before = [pair for pair in case.evals if pair[0] < from_here]
+    quarter = [pair for pair in case.evals if pair[0] > from_here]
+    before = [pair for pair in case.evals if pair[0] <= from_here]
     last = case.evals[-1][1]
     start = before[-1][1] if before else case.evals[0][1]
     won = (start - last) / start
