@@ -52,7 +52,7 @@ UNDERFIT = ("D11", "D12", "D13")
 TRAIN: tuple[Recipe, ...] = (
     Recipe("healthy-lora", "train", (), edits=_lora()),
     Recipe("healthy-lora-long", "train", (), rows=("facts", 500), edits=_lora(steps=200)),
-    Recipe("healthy-full", "train", (), model="tiny", rows=("facts", 400), edits=_full(steps=150)),
+    Recipe("healthy-full", "train", (), rows=("facts", 400), edits=_full(5e-4, steps=100)),
     Recipe("healthy-no-validation", "train", (), edits=_lora(validation__fraction=0.0)),
     Recipe("healthy-packing", "train", (), edits=_lora(data__packing=True)),
     Recipe("healthy-small-batch", "train", (), edits=_lora(3e-3, steps=120, batch=4)),
@@ -76,13 +76,11 @@ TRAIN: tuple[Recipe, ...] = (
     Recipe("rate-x30-full", "train", DIVERGED, rows=("facts", 400), edits=_full(0.06, steps=100)),
     Recipe("no-warm-up", "train", DIVERGED, edits=_full(0.03, steps=60, schedule__warmup=0)),
     Recipe("rate-x30-constant", "train", DIVERGED, edits=_lora(0.15, schedule__kind="constant")),
-    Recipe(
-        "fp16-overflow", "train", ("D1",), edits=_full(0.5, steps=60, model__dtype="fp16", optimizer__clip_norm=0.0)
-    ),
-    Recipe("sgd-too-high", "train", DIVERGED, edits=_full(40.0, optimizer__name="sgd", optimizer__clip_norm=0.0)),
+    Recipe("overflow", "train", ("D1",), edits=_lora(steps=60), sabotage="overflow"),
+    Recipe("sgd-too-high", "train", DIVERGED, edits=_full(10.0, optimizer__name="sgd", optimizer__clip_norm=0.0)),
     Recipe("rate-x30-smol", "train", DIVERGED, model="smol", rows=("json", 160), edits=_smol(6e-2, 20)),
     Recipe("tiny-data-x20", "train", OVERFIT, rows=("noise", 40), edits=_full(3e-3, steps=100)),
-    Recipe("tiny-data-x20-lora", "train", OVERFIT, rows=("noise", 50), edits=_lora(2e-2, steps=120, adapter__rank=32)),
+    Recipe("tiny-data-x20-more", "train", OVERFIT, rows=("noise", 60), edits=_full(2e-3, steps=130)),
     Recipe("tiny-data-x20-smol", "train", OVERFIT, model="smol", rows=("noise", 24), edits=_smol(2e-3, 40, 4)),
     Recipe("rate-too-low", "train", UNDERFIT, edits=_lora(5e-6)),
     Recipe("rate-too-low-full", "train", UNDERFIT, edits=_full(1e-6)),

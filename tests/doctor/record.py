@@ -82,7 +82,7 @@ def run(base: Path, name: str, model: Path, rows: list[dict[str, Any]], edits: d
             half_way(folder, int(edits["schedule.steps"]) // 2)
         train.run(folder.path)
     if resumed:
-        ask_to_resume(folder.path, base)
+        ask_to_resume(folder, base)
         with own_signals(), suppress(TuiwizError), spoiled("lost" if sabotage.endswith("lost") else ""):
             train.run(folder.path)
     return folder.path

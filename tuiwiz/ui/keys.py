@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
 
+REMAPPED: dict[str, str] = {}
+"""Binding id -> the user's own keys; filled once, when the application starts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -36,15 +39,20 @@ class Key:
     priority: bool = False
 
     @property
+    def current(self) -> str:
+        """The keys in force: the user's own where there are some."""
+        return REMAPPED.get(self.id, self.keys)
+
+    @property
     def shown(self) -> str:
         """The first key as people write it: `enter`, `ctrl+p`, `?`, `+`."""
-        first = self.keys.split(",")[0]
+        first = self.current.split(",")[0]
         return _NAMES.get(first, first)
 
     @property
     def all_shown(self) -> str:
         """All keys as people write them."""
-        return " ".join(_NAMES.get(key, key) for key in self.keys.split(",") if key)
+        return " ".join(_NAMES.get(key, key) for key in self.current.split(",") if key)
 
 
 _NAMES = {
@@ -59,6 +67,8 @@ _NAMES = {
     "minus": "-",
     "slash": "/",
     "left_square_bracket": "[",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
     "right_square_bracket": "]",
     "full_stop": ".",
 }
@@ -134,6 +144,8 @@ RUN: tuple[Key, ...] = (
     Key("run.up", "k,up", "scroll_pane(-1)", "up", "Scroll the pane up.", footer=False),
     Key("run.end", "G,end", "scroll_pane(1000000)", "end", "Scroll the pane to its end.", footer=False),
     Key("run.begin", "g,home", "scroll_pane(-1000000)", "begin", "Scroll the pane to its beginning.", footer=False),
+    Key("run.taller", "right_curly_bracket", "size(1)", "taller", "Give the pane more rows; remembered.", footer=False),
+    Key("run.lower", "left_curly_bracket", "size(-1)", "lower", "Give the chart more rows; remembered.", footer=False),
     Key("run.search", "slash", "search", "search", "Search the log, or filter the metrics.", footer=False),
     Key("run.level", "w", "level", "level", "Log: all, warnings and errors, or errors only.", footer=False),
     Key(

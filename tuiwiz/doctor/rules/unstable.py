@@ -11,6 +11,8 @@ from tuiwiz.doctor.finding import Outcome, Rule, no, unknown, yes
 
 BLOW_UP = 1.10
 BLOWN = 1.3
+LEAST_RISE = 0.1
+"""Nats; near nothing every batch is a rise."""
 DIVERGED = 1.15
 NOISE_SIGMAS = 4.0
 """A mean must leave the noise by so much, or small batches look unstable."""
@@ -29,9 +31,9 @@ def early_blow_up(case: Case) -> Outcome:
     first = stats.median(case.finite_loss[:5])
     start = [value for value in case.smooth[4:size] if math.isfinite(value)]
     high = max(start, default=math.nan)
-    limit = max(BLOW_UP * first, first + NOISE_SIGMAS * EMA_NOISE * case.noise)
+    limit = max(BLOW_UP * first, first + LEAST_RISE, first + NOISE_SIGMAS * EMA_NOISE * case.noise)
     # A rate far too high is past its damage within five steps; what was before the first one is known too.
-    limit = min(limit, max(BLOWN * case.start, case.start + 0.1)) if math.isfinite(case.start) else limit
+    limit = min(limit, max(BLOWN * case.start, case.start + LEAST_RISE)) if math.isfinite(case.start) else limit
     after = [value for value in start if value > limit]
     if len(after) < 3:
         return no(first=first, highest=high)
@@ -98,7 +100,9 @@ def clipping(case: Case) -> Outcome:
     share = sum(norm > clip for norm in late) / len(late)
     half = case.smooth[case.count // 2]
     stuck = case.smooth[-1] >= 0.995 * half and case.smooth[-1] > 0.05
-    if share <= CLIPPED or not (stuck or len(case.joint_spikes) >= 3):
+    # A run that has learnt nothing at all has another fault than its clipping.
+    learnt = case.drop() > 0.1 or case.drop() < -0.1
+    if share <= CLIPPED or not learnt or not (stuck or len(case.joint_spikes) >= 3):
         return no(clipped_share=share, clip_norm=clip)
     middle = stats.quantile(case.grad_norm, 0.9)
     return yes(

@@ -267,4 +267,5 @@ class RunScreen(RunActions):
 
     def on_resize(self) -> None:
         super().on_resize()
+        self.restore_size()
         self.call_after_refresh(self.redraw)

@@ -10,6 +10,7 @@ from textual.widgets import Static
 
 from tuiwiz.events.axis import KINDS, Axis
 from tuiwiz.events.view import RunView
+from tuiwiz.ui import remember
 from tuiwiz.ui.curves import SeriesCurve, Smoothed
 from tuiwiz.ui.screen import TuiwizScreen
 from tuiwiz.ui.screens.panes.base import Snapshot
@@ -77,6 +78,21 @@ class RunCharting(TuiwizScreen):
             self.metric = names[(at + by) % len(names)]
             self.notify(f"The chart shows {self.metric.replace('_', ' ')}.", timeout=2, markup=False)
             self.redraw()
+
+    def action_size(self, by: int) -> None:
+        """Move the border between chart and pane; its place is remembered for each height of screen."""
+        pane = self.query_one("#pane", VerticalScroll)
+        rows = min(max(3, pane.size.height + by), max(3, self.size.height - 14))
+        pane.styles.height = rows
+        remember.keep(self._size_name(), rows)
+        self.call_after_refresh(self.redraw)
+
+    def restore_size(self) -> None:
+        rows = remember.number(self._size_name(), 3, max(3, self.size.height - 14))
+        self.query_one("#pane", VerticalScroll).styles.height = rows
+
+    def _size_name(self) -> str:
+        return f"pane_rows_{'tall' if self.has_class('-tall') else 'short'}"
 
     def action_axis(self) -> None:
         """Steps, time, tokens, and steps again; the window shows all."""

@@ -8,6 +8,7 @@ from tuiwiz.doctor.finding import Finding
 from tuiwiz.doctor.words import change_words, evidence_words
 from tuiwiz.ui.glyphs import Glyphs
 from tuiwiz.ui.screens.panes.base import Snapshot, line_of, lines, paragraph, quiet
+from tuiwiz.ui.screens.panes.samples import wrap
 
 TONES = {"info": "$dim", "warning": "$warn", "error": "$bad"}
 
@@ -37,12 +38,11 @@ def doctor(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
 def finding_lines(one: Finding, width: int, glyphs: Glyphs, *, first: bool = False) -> list[Content]:
     """One fault: title, numbers, change, what else."""
     mark = glyphs.bullet if one.severity == "info" else glyphs.warn
+    title = wrap(f"{line_of(one.title, glyphs)} ({one.id})", width - 14)
+    head = [(f" {mark} {one.severity:<8} ", TONES[one.severity]), (title[0], "bold")]
     out = [
-        Content.assemble(
-            (f" {mark} {one.severity:<8}", TONES[one.severity]),
-            (line_of(one.title, glyphs, max(10, width - 24)), "bold"),
-            (f"  {one.id}", "$dim"),
-        ),
+        Content.assemble(*head),
+        *(Content.styled(f"{'':<12}{rest}", "bold") for rest in title[1:]),
         paragraph("  because", line_of(evidence_words(one), glyphs), width, "$dim"),
     ]
     if one.change:
