@@ -135,4 +135,59 @@ TRAIN: tuple[Recipe, ...] = (
     ),
 )
 
-TEST: tuple[Recipe, ...] = ()
+TEST: tuple[Recipe, ...] = (
+    Recipe("t-healthy-lora", "test", (), rows=("facts", 320), edits=_lora(4e-3, steps=110, batch=8)),
+    Recipe("t-healthy-rank", "test", (), rows=("facts", 400), edits=_lora(3e-3, steps=90, adapter__rank=32)),
+    Recipe("t-healthy-full", "test", (), rows=("facts", 450), edits=_full(8e-4, steps=120)),
+    Recipe("t-healthy-linear", "test", (), edits=_lora(6e-3, steps=70, schedule__kind="linear", schedule__warmup=0.06)),
+    Recipe("t-healthy-packed", "test", (), rows=("facts", 300), edits=_lora(4e-3, steps=80, data__packing=True)),
+    Recipe("t-healthy-batch", "test", (), rows=("facts", 500), edits=_lora(6e-3, steps=60, batch=16)),
+    Recipe("t-healthy-resumed", "test", (), rows=("facts", 300), edits=_lora(4e-3, steps=100), sabotage="resumed"),
+    Recipe("t-healthy-no-validation", "test", (), edits=_lora(steps=60, validation__fraction=0.0)),
+    Recipe("t-healthy-smol", "test", (), model="smol", rows=("json", 220), edits=_smol(2e-3, 26)),
+    Recipe(
+        "t-healthy-smol-qlora",
+        "test",
+        (),
+        model="smol",
+        rows=("json", 160),
+        edits=_smol(1e-3, 20, adapter__method="qlora"),
+    ),
+    Recipe("t-rate-x20", "test", DIVERGED, rows=("facts", 300), edits=_lora(0.1, steps=100)),
+    Recipe("t-rate-x60", "test", DIVERGED, rows=("facts", 300), edits=_lora(0.3, steps=70, schedule__kind="linear")),
+    Recipe("t-rate-full", "test", DIVERGED, rows=("facts", 350), edits=_full(0.1, steps=90, schedule__warmup=0.1)),
+    Recipe("t-no-warm-up", "test", DIVERGED, rows=("facts", 300), edits=_full(0.05, steps=80, schedule__warmup=0)),
+    Recipe("t-rate-smol", "test", DIVERGED, model="smol", rows=("json", 120), edits=_smol(5e-2, 16)),
+    Recipe("t-overflow", "test", ("D1",), rows=("facts", 300), edits=_full(1e-3, steps=50), sabotage="overflow"),
+    Recipe("t-tiny-data", "test", OVERFIT, rows=("noise", 45), edits=_full(4e-3, steps=110)),
+    Recipe("t-tiny-data-batch", "test", OVERFIT, rows=("noise", 36), edits=_full(3e-3, steps=140, batch=4)),
+    Recipe("t-tiny-data-smol", "test", OVERFIT, model="smol", rows=("noise", 20), edits=_smol(3e-3, 36, 4)),
+    Recipe("t-rate-too-low", "test", UNDERFIT, rows=("facts", 300), edits=_lora(1e-5, steps=90)),
+    Recipe("t-rate-too-low-linear", "test", UNDERFIT, edits=_full(2e-6, steps=60, schedule__kind="linear")),
+    Recipe("t-frozen", "test", ("D14",), rows=("facts", 350), edits=_lora(8e-3, steps=60), sabotage="frozen"),
+    Recipe("t-masked", "test", ("D17",), rows=("facts", 300), edits=_lora(3e-3, steps=60, batch=16), sabotage="masked"),
+    Recipe(
+        "t-wrong-tokens", "test", ("D16",), model="smol", rows=("json", 100), edits=_smol(5e-4, 12), sabotage="permuted"
+    ),
+    Recipe("t-starved", "test", ("D22",), rows=("facts", 300), edits=_full(1e-3, steps=50), sabotage="starved"),
+    Recipe("t-slowing", "test", ("D25",), rows=("facts", 300), edits=_full(1e-3, steps=70), sabotage="slowing"),
+    Recipe("t-padding", "test", ("D23",), rows=("mixed", 300), edits=_lora(3e-3, steps=50, data__max_length=512)),
+    Recipe("t-out-of-memory", "test", ("D19",), edits=_full(1e-3), sabotage="oom-1"),
+    Recipe("t-out-of-memory-late", "test", ("D20",), edits=_full(1e-3), sabotage="oom-25"),
+    Recipe("t-memory-leak", "test", ("D21",), edits=_full(1e-3, steps=130), sabotage="leak"),
+    Recipe(
+        "t-resume-lost",
+        "test",
+        ("D32",),
+        rows=("facts", 300),
+        edits=_full(3e-3, steps=60),
+        model="tiny",
+        sabotage="resumed-lost",
+    ),
+    Recipe(
+        "t-sorted-sources", "test", ("D29",), rows=("sources", 200), edits=_full(1e-3, steps=110), sabotage="unshuffled"
+    ),
+    Recipe("t-schedule-early", "test", ("D7",), edits=_full(1e-3, schedule__kind="linear"), sabotage="rate-early"),
+    Recipe("t-warm-up", "test", ("D7",), edits=_full(1e-3, steps=60, schedule__warmup=0.6)),
+)
+"""Recorded after the thresholds had been committed."""

@@ -50,7 +50,7 @@ def make_rows(kind: str, count: int, seed: int) -> list[dict[str, Any]]:
         return [{"messages": row["messages"]} for row in draw.sample(whole, count)]
     pairs = [(thing, asked) for thing in THINGS for asked in ASKED]
     draw.shuffle(pairs)
-    found = []
+    found: list[dict[str, Any]] = []
     for thing, asked in pairs[:count]:
         answer = f"the {thing} is {colour[thing]}"
         if kind == "noise":

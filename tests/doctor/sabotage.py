@@ -27,7 +27,7 @@ def spoiled(kind: str) -> Iterator[None]:
 def _changes(kind: str) -> list[tuple[Any, str, Any]]:
     if kind.startswith("oom-"):
         return [(CausalObjective, "__call__", _calls(_out_of_memory(int(kind[4:]))))]
-    return {
+    kinds: dict[str, list[tuple[Any, str, Any]]] = {
         "frozen": [(optim, "make_optimizer", _stale(optim.make_optimizer))],
         "masked": [(loop, "collate", _masked(batching.collate))],
         "permuted": [(module, "collate", _permuted(batching.collate)) for module in (loop, evaluate)],
@@ -37,7 +37,7 @@ def _changes(kind: str) -> list[tuple[Any, str, Any]]:
         "leak": [(CausalObjective, "__call__", _calls(_leak()))],
         "scaled": [(CausalObjective, "__call__", _scaled(CausalObjective.__call__, 4))],
         "overflow": [(CausalObjective, "__call__", _overflowing(CausalObjective.__call__))],
-        "unshuffled": [(loop.Order, "step", _in_order)],
+        "unshuffled": [(batching.Order, "step", _in_order)],
         "rate-early": [
             (
                 loop,
@@ -49,7 +49,8 @@ def _changes(kind: str) -> list[tuple[Any, str, Any]]:
         ],
         "rate-late": [(loop, "rate_factor", lambda step, total, plan: optim.rate_factor(step, total * 4, plan))],
         "lost": [(checkpoint, "load", _forgetful(checkpoint.load))],
-    }.get(kind, [])
+    }
+    return kinds.get(kind, [])
 
 
 def _stale(make: Callable[..., Any]) -> Callable[..., Any]:

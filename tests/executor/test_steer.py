@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tests.support.training import ask_to_resume, curve, make_run, of_kind, own_signals, run_here, write_rows
 from tuiwiz.events.control import request
@@ -34,7 +35,7 @@ def test_a_longer_run_trains_and_evaluates_to_its_new_end_under_a_stretched_sche
 
 def test_another_cadence_holds_from_then_on_and_survives_a_stop(tmp_path: Path, tiny_model: Path) -> None:
     write_rows(tmp_path / "held.jsonl", 4, start=100)
-    settings = {"schedule__steps": 12, "evaluation__every": 12, "validation__path": "held.jsonl"}
+    settings: dict[str, Any] = {"schedule__steps": 12, "evaluation__every": 12, "validation__path": "held.jsonl"}
     folder = make_run(tmp_path, tiny_model, **settings)
     folder.control.mkdir()
     request(folder, "cadence", steps=3)

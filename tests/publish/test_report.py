@@ -14,6 +14,7 @@ import pytest
 from tests.support import streams
 from tuiwiz.cli.main import main
 from tuiwiz.events import types as ev
+from tuiwiz.events.series import Series
 from tuiwiz.publish.facts import gather, thinned
 from tuiwiz.publish.page import page
 from tuiwiz.publish.svg import ticks
@@ -91,9 +92,7 @@ def test_points_of_a_long_curve_are_few_and_keep_its_extremes() -> None:
     assert min(y for _, y in points) == -7.0 and max(y for _, y in points) == 9.0
 
 
-def streams_series(count: int) -> object:
-    from tuiwiz.events.series import Series
-
+def streams_series(count: int) -> Series:
     series = Series()
     for step in range(count):
         series.append(step, {100: -7.0, 4000: 9.0}.get(step, float("nan") if step == 50 else 1.0))
