@@ -63,5 +63,6 @@ def test_a_healthy_run_raises_no_alarm_on_the_way(recipe: Recipe) -> None:
     for event in events_of(recipe.name):
         fold(view, [event])
         if event.seq % 10 == 0:
-            found = [one.id for one in wrong(diagnose(Case(view, bundle))) if one.severity != "info"]
+            # How fast the machine was while recording is not the run's merit or fault.
+            found = [one.id for one in wrong(diagnose(Case(view, bundle))) if one.family != "speed"]
             assert not found, (view.step, found)

@@ -13,7 +13,7 @@ from tuiwiz.events.view import RunView
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.derive import warmup_steps
 
-MOST_POINTS = 2000
+MOST_POINTS = 1000
 """Points of a series that rules look at; longer ones are thinned, so that a judgement costs the same."""
 
 

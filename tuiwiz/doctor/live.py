@@ -16,6 +16,9 @@ from tuiwiz.spec.bundle import Bundle
 PERIOD_S = 4.0
 """Shortest time between two judgements of a run that goes on."""
 
+SHARE = 0.02
+"""Of the time that may go into judging."""
+
 
 class Judge:
     """Remembers the newest findings of one run and which of them were told."""
@@ -23,7 +26,7 @@ class Judge:
     def __init__(self, folder: RunFolder, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder
         self._clock = clock
-        self._looked = -PERIOD_S
+        self._next = 0.0
         self._state: tuple[int, bool] = (-1, False)
         self._bundle: Bundle | None = None
         self._told: set[str] = set()
@@ -37,13 +40,15 @@ class Judge:
         """Judge if it is time to and something happened since; returns the faults that are new."""
         state = (view.events, view.closing is not None)
         ended = state[1] and not self._state[1]
-        if state == self._state or (not ended and self._clock() - self._looked < PERIOD_S):
+        if state == self._state or (not ended and self._clock() < self._next):
             return []
+        began = self._clock()
         if self._bundle is None:
             self._bundle = bundle_of(self._folder)
         self.findings = diagnose(Case(view, self._bundle, read_exit(self._folder.exit)))
-        # What it took counts too: a slow machine is asked less often.
-        self._looked, self._state = self._clock(), state
+        now = self._clock()
+        # A slow machine, or a long run, is judged less often.
+        self._next, self._state = now + max(PERIOD_S, (now - began) / SHARE), state
         new = [one for one in self.wrong if one.id not in self._told]
         self._told |= {one.id for one in new}
         return new

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tuiwiz.doctor import stats
-from tuiwiz.doctor.case import Case
+from tuiwiz.doctor.case import MOST_POINTS, Case
 from tuiwiz.doctor.finding import Outcome, Rule, no, unknown, yes
 
 ABSURD = 12.6
@@ -94,7 +94,7 @@ def padding(case: Case) -> Outcome:
 def order(case: Case) -> Outcome:
     """In every epoch the loss jumps up at the same place: sources lie one behind the other."""
     size = case.per_epoch
-    if size < 10 or case.count < 2 * size or case.count > 1900:
+    if size < 10 or case.count < 2 * size or case.count >= MOST_POINTS:
         return unknown("2 epochs of 10 steps")
     epochs = [case.loss[start : start + size] for start in range(0, case.count - size + 1, size)]
     jumps: list[tuple[float, int]] = []
@@ -126,7 +126,8 @@ def leakage(case: Case) -> Outcome:
         return unknown("3 evaluations, one before the first step")
     begin = evals[0][1] / max(stats.median(case.finite_loss[:5]), 1e-9)
     later = [loss / max(case.smooth_at(step), 1e-9) for step, loss in evals[1:]]
-    if begin < 0.6 and max(later) < 0.8:
+    steady = case.smooth[-1] < 1.1 * case.start
+    if steady and begin < 0.6 and max(later) < 0.8:
         return yes(
             {"validation.path": None, "validation.fraction": 0.05},
             "hold out rows of the training set itself, by group",

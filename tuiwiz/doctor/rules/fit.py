@@ -15,7 +15,9 @@ STAIR = 0.15
 MEMORISED = 0.2
 LEAST_DROP = 0.03
 LEAST_DROP_BASE = 0.10
-JUDGED_SHARE = 0.3
+LEAST_DROP_TEXT = 0.01
+"""More of the text that a model has read before teaches it little, and that is as it should be."""
+JUDGED_SHARE = 0.5
 STILL_FALLING = 0.08
 GAP = 0.05
 
@@ -33,7 +35,8 @@ def overfitting(case: Case) -> Outcome:
         return unknown("3 evaluations")
     step, best = min(evals, key=lambda pair: pair[1])
     later = [loss for at, loss in evals if at > step]
-    patience = 1 if len(evals) <= 4 else 2 if len(evals) <= 6 else 3
+    planned = max(len(evals), len(case.view.started.evaluation_steps) if case.view.started is not None else 0)
+    patience = 1 if planned <= 4 else 2 if planned <= 6 else 3
     limit = best * (1 + delta_of(case))
     worse = list(itertools.takewhile(lambda loss: loss > limit, reversed(later)))
     now = case.smooth[-1] if case.smooth else math.nan
@@ -104,14 +107,15 @@ def memorised(case: Case) -> Outcome:
 
 
 def not_learning(case: Case) -> Outcome:
-    """After 30 % of the run the loss is where it began."""
+    """After half of the run the loss is where it began."""
     if case.count < 20 or case.done_share < JUDGED_SHARE or case.view.step < 2 * case.warmup:
-        return unknown("20 steps and 30 % of the run")
+        return unknown("20 steps and half of the run")
     drop = case.drop()
     base = not case.instructed and case.view.step >= 0.9 * case.total
-    limit = LEAST_DROP_BASE if base else LEAST_DROP
+    text = case.view.started is not None and case.view.started.task == "pretrain"
+    limit = LEAST_DROP_TEXT if text else LEAST_DROP_BASE if base else LEAST_DROP
     held = (case.evals[0][1] - min(loss for _, loss in case.evals)) / case.evals[0][1] if len(case.evals) > 1 else None
-    if drop >= limit or (held is not None and held >= limit) or not drop > -LEAST_DROP_BASE:
+    if drop >= limit or (held is not None and held >= limit) or not drop > -LEAST_DROP:
         return no(drop=drop, held_out_drop=held)
     if stats.median(case.finite_loss[-5:]) < 0.05:
         return no(drop=drop, loss=case.loss[-1])

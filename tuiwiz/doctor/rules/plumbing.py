@@ -27,7 +27,7 @@ def frozen(case: Case) -> Outcome:
     norms = [value for value in case.grad_norm if math.isfinite(value)]
     if len(norms) >= 3:
         early, late = stats.median(norms[:5]), stats.median(norms[-5:])
-        if early == 0 or (len(norms) >= 10 and late < 1e-6 * early and case.smooth[-1] > 0.01):
+        if early == 0 or (len(norms) >= 10 and late < 1e-6 * early and 0.01 < case.smooth[-1] < 1.1 * case.start):
             return yes(_retry(case), _FROZEN, grad_norm_first=early, grad_norm_last=late)
     if not later and len(norms) < 3:
         return unknown("3 steps")

@@ -14,7 +14,7 @@ STARVED = 0.15
 LEAST_WAIT_S = 0.003
 """Shorter waits are the price of a step and no starvation."""
 LEAST_USE = 0.2
-SLOWER = 0.7
+SLOWER = 0.5
 DEAR = 0.3
 LEAST_S = 2.0
 FLOPS_A_TOKEN = {"full": 6.0, "lora": 4.0, "qlora": 4.0}
@@ -62,13 +62,14 @@ def slow_for_the_card(case: Case) -> Outcome:
 
 
 def slowing(case: Case) -> Outcome:
-    """The last quarter is slower than every quarter before."""
+    """The last quarter is far slower than the first, and slower than every one between."""
     speeds = case.series("tokens_per_second")
     if len(speeds) < 40:
         return unknown("40 steps")
     quarter = len(speeds) // 4
     parts = [stats.median(speeds[index * quarter : (index + 1) * quarter]) for index in range(4)]
-    if parts[3] >= SLOWER * min(parts[:3]) or not parts[3] < parts[2] <= 1.05 * parts[1]:
+    steadily = parts[3] < 0.8 * min(parts[:3]) and parts[2] <= 1.05 * parts[1]
+    if parts[3] >= SLOWER * parts[0] or not steadily:
         return no(first_quarter=parts[0], last_quarter=parts[3])
     return yes(
         {"checkpoint.every": 0.2},
@@ -140,7 +141,7 @@ RULES = (
         "speed",
         "warning",
         "The run is getting slower",
-        "The last quarter is much slower than every quarter before it.",
+        "The last quarter runs at less than half the speed of the first, and slower than any before it.",
         slowing,
     ),
     Rule(

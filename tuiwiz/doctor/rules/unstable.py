@@ -89,7 +89,7 @@ def divergence(case: Case) -> Outcome:
 
 
 def clipping(case: Case) -> Outcome:
-    """More than half of the late gradients are cut, and the loss does not get better."""
+    """More than half of the late gradients are cut, and the loss got worse since the middle of the run."""
     clip = case.bundle.optimizer.clip_norm if case.bundle is not None else 0.0
     if not clip:
         return no(clip_norm=0) if case.bundle is not None else unknown("the bundle")
@@ -99,7 +99,7 @@ def clipping(case: Case) -> Outcome:
     late = case.grad_norm[-size:]
     share = sum(norm > clip for norm in late) / len(late)
     half = case.smooth[case.count // 2]
-    stuck = case.smooth[-1] >= 0.995 * half and case.smooth[-1] > 0.05
+    stuck = case.smooth[-1] > 1.03 * half + NOISE_SIGMAS * EMA_NOISE * case.noise / 2
     # A run that has learnt nothing at all has another fault than its clipping.
     learnt = case.drop() > 0.1 or case.drop() < -0.1
     if share <= CLIPPED or not learnt or not (stuck or len(case.joint_spikes) >= 3):
@@ -146,12 +146,13 @@ def schedule(case: Case) -> Outcome:
     if len(case.rate) < 20 or not case.peak_rate:
         return unknown("20 steps")
     dead = next((i for i, rate in enumerate(case.rate) if i > case.count // 10 and rate <= 1e-3 * case.peak_rate), None)
-    if plan.kind != "constant" and not plan.min_ratio and dead is not None and case.steps[dead] < 0.95 * steps:
+    decays = plan.kind in ("linear", "cosine") and not case.bundle.phases
+    if decays and not plan.min_ratio and dead is not None and case.steps[dead] < 0.95 * steps:
         advice = "the length of the run was taken for shorter than it is"
         return yes({"schedule.min_ratio": 0.1}, advice, rate_zero_at_step=int(case.steps[dead]), steps=steps)
     ended = case.view.step >= steps > 0
     left = case.rate[-1] / case.peak_rate
-    if plan.kind != "constant" and ended and left > max(0.15, 1.5 * plan.min_ratio):
+    if decays and ended and left > max(0.15, 1.5 * plan.min_ratio):
         advice = "the length of the run was taken for longer than it is"
         return yes({"schedule.kind": "linear"}, advice, last_rate_share=left, steps=steps)
     return no(warmup_steps=case.warmup, last_rate_share=left)
@@ -190,7 +191,7 @@ RULES = (
         "clipping_saturated",
         "unstable",
         "warning",
-        "Most gradients are clipped and the loss stands still",
+        "Most gradients are clipped and the loss rises",
         "When every step is clipped, clipping acts as a cut of the learning rate.",
         clipping,
     ),

@@ -207,11 +207,13 @@ class RunScreen(RunActions):
         """Let the doctor look, and say what is new; not before the whole file has been read."""
         if not self.caught_up.is_set():
             return
-        for one in self._judge.look(self.view):
+        new = self._judge.look(self.view)
+        if new:
+            self.refresh_bindings()
+        for one in new:
             if one.severity != "info" and self.state not in ENDED:
                 severity: Literal["warning", "error"] = "error" if one.severity == "error" else "warning"
                 self.notify(f"{one.title}. 9 says why.", severity=severity, timeout=8, markup=False)
-        self.refresh_bindings()
 
     def _put(self, selector: str, content: Content) -> None:
         """Show `content`, and send nothing to the terminal where it is what is there already."""
