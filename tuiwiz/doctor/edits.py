@@ -16,6 +16,11 @@ def rate(case: Case, factor: float) -> dict[str, Any]:
     return {"optimizer.learning_rate": float(f"{case.peak_rate * factor:.2g}")} if case.peak_rate else {}
 
 
+def slower(case: Case, times: float) -> dict[str, Any]:
+    """A rate that a loss `times` as high as before the damage asks for: the further it flew, the further down."""
+    return rate(case, 0.3 if times < 2 else 0.1 if times < 5 else 0.03)
+
+
 def warmup(case: Case, share: float) -> dict[str, Any]:
     return {"schedule.warmup": share}
 

@@ -38,10 +38,12 @@ def early_blow_up(case: Case) -> Outcome:
     if len(after) < 3:
         return no(first=first, highest=high)
     first = min(first, case.start) if math.isfinite(case.start) else first
-    if case.warmup < 0.08 * case.total:
-        change = edits.warmup(case, 0.1)
-        return yes(change, "if it stays, lower the learning rate to a third", first=first, highest=high, steps=size)
-    return yes(edits.rate(case, 0.3), "", first=first, highest=high, steps=size)
+    times = high / first if first > 0 else math.inf
+    # For adapters the rate is the first suspect; full weights want a longer warm-up first, unless all is lost.
+    if case.warmup < 0.08 * case.total and case.method == "full" and times < 2:
+        advice = "if it stays, lower the learning rate to a third"
+        return yes(edits.warmup(case, 0.1), advice, first=first, highest=high, steps=size)
+    return yes(edits.slower(case, times), "", first=first, highest=high, steps=size)
 
 
 def spikes(case: Case) -> Outcome:
@@ -76,7 +78,7 @@ def divergence(case: Case) -> Outcome:
             worst, began = max(worst, value / best), began or case.steps[index - row + 1]
     if not worst:
         return no(best=best, last=case.smooth[-1])
-    change = edits.rate(case, 0.3)
+    change = edits.slower(case, worst)
     return yes(
         change,
         "from the best checkpoint, or anew; with twice the warm-up if it comes back",

@@ -57,7 +57,8 @@ class RunActions(RunCharting):
         ended = self.state in ENDED
         if action in self.ASKS:
             wanted = {"pause": self.state != "paused", "resume": self.state == "paused"}.get(action, True)
-            return self._writable and not ended and wanted
+            known = self.view.steps > 0 or action not in ("extend", "cadence")
+            return self._writable and not ended and wanted and known
         if action == "detach":
             return not ended
         if action == "fork":

@@ -23,7 +23,9 @@ def doctor(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     out: list[Content] = []
     for number, one in enumerate(faults):
         out += [*finding_lines(one, width, glyphs, first=not number), Content("")]
-    if not faults:
+    if not faults and not judged:
+        out.append(quiet("nothing to judge yet"))
+    elif not faults:
         out.append(Content.assemble((f" {glyphs.good} ", "$good"), f"nothing wrong by {judged} rules"))
     else:
         out.append(quiet(f"{judged} rules found nothing"))
