@@ -14,6 +14,7 @@ from tuiwiz.cli.main import main
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.runs.compare import HELD_OUT, Loaded, compare, load, metrics_of
 from tuiwiz.ui.app import TuiwizApp
+from tuiwiz.ui.screens.compare import CompareScreen
 from tuiwiz.ui.widgets.chart import Chart
 
 
@@ -80,3 +81,23 @@ def test_a_run_without_a_metric_has_no_curve(two: list[RunFolder]) -> None:
     loaded: list[Loaded] = load(two)
     loaded[1].view.series.pop("grad_norm")
     assert compare(loaded, "grad_norm", "step").curves[1] == ()
+
+
+async def test_marked_runs_of_the_home_screen_are_compared(
+    two: list[RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three = [*two, streams.training_run(tmp_path / "three")]
+    monkeypatch.setattr("tuiwiz.runs.registry.folders", lambda: three)
+    app = TuiwizApp("home", clock=lambda: streams.T0 + 2000)
+    async with app.run_test(size=(100, 30)) as pilot:
+        for _ in range(500):
+            await pilot.pause(0.01)
+            if getattr(app.screen, "loaded", False):
+                break
+        await pilot.press("G", "space", "k", "k", "space", "c")
+        await pilot.pause()
+        assert isinstance(app.screen, CompareScreen)
+        assert {run.info.name for run in app.screen.runs} == {"two", "three"}
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "+" in screen_text(app)

@@ -15,6 +15,7 @@ from tuiwiz.events.control import pending
 from tuiwiz.ui import remember
 from tuiwiz.ui.app import TuiwizApp
 from tuiwiz.ui.keymap import own_keys
+from tuiwiz.ui.screens.jump import JumpScreen, targets
 from tuiwiz.ui.screens.run import RunScreen, own_run
 from tuiwiz.ui.widgets.chart import Chart
 from tuiwiz.ui.widgets.dialog import Dialog
@@ -163,3 +164,31 @@ async def test_the_doctors_change_becomes_a_bundle_after_a_question(tmp_path: Pa
     assert len(written) == 1
     assert "learning_rate = 0.0001" in written[0].read_text(encoding="utf-8")
     assert "doctor D1 on " in written[0].read_text(encoding="utf-8")
+
+
+async def test_a_letter_jumps_to_a_pane(tmp_path: Path) -> None:
+    app = run_app_for("run", tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("ctrl+o")
+        await pilot.pause()
+        assert isinstance(app.screen, JumpScreen)
+        row = next(line for line in screen_text(app).splitlines() if " a " in line and " s " in line)
+        assert row.index(" a ") < row.index(" s ")
+        await pilot.press("s")
+        await pilot.pause()
+        assert screen(app).pane == "memory"
+        await pilot.press("ctrl+o", "escape")
+        await pilot.pause()
+        assert screen(app).pane == "memory"
+
+
+async def test_a_letter_jumps_to_a_field(tmp_path: Path) -> None:
+    app = TuiwizApp("wizard")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        found = targets(app.screen)
+        assert found
+        await pilot.press("ctrl+o", "a")
+        await pilot.pause()
+        assert app.focused is not None

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.command import CommandPalette
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from tuiwiz.base import places
@@ -150,6 +150,14 @@ class TuiwizApp(App[int]):
 
     def action_help(self) -> None:
         open_screen(self, "help", about=self.screen)
+
+    def action_jump(self) -> None:
+        """Letters at every place that can be gone to; nothing where there is none."""
+        from tuiwiz.ui.screens.jump import JumpScreen, targets
+
+        found = targets(self.screen)
+        if found and not isinstance(self.screen, ModalScreen):
+            self.push_screen(JumpScreen(found))
 
     def action_leave(self) -> None:
         """Leave the app. A screen that must ask first has `ask_before_leaving`, which calls `exit` itself."""

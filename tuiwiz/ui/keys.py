@@ -86,6 +86,7 @@ def bindings(keys: Iterable[Key]) -> list[BindingType]:
 APP: tuple[Key, ...] = (
     Key("app.help", "question_mark,f1", "help", "help", "Show the keys of this screen and what it is for."),
     Key("app.palette", "ctrl+p,colon,f2", "command_palette", "commands", "Find any command by name.", footer=False),
+    Key("app.jump", "ctrl+o", "jump", "jump", "Show a letter at every place to go to; press it.", footer=False),
     Key("app.theme", "", "change_theme", "theme", "Choose another colour theme.", footer=False),
     Key("app.leave", "ctrl+q", "leave", "leave", "Leave tuiwiz.", footer=False, priority=True),
 )
@@ -96,6 +97,8 @@ HOME: tuple[Key, ...] = (
     Key("home.new", "n", "new_run", "new run", "Answer a few questions and start a new run."),
     Key("home.demo", "d", "demo", "demo", "Train a small real model on shipped data, in about three minutes."),
     Key("home.presets", "p", "presets", "presets", "Look through the preset gallery."),
+    Key("home.mark", "space", "mark", "mark", "Mark the selected run for comparing.", footer=False),
+    Key("home.compare", "c", "compare", "compare", "Compare the marked runs, or the selected one with those below."),
     Key("home.down", "j", "cursor_down", "down", "Next run.", footer=False),
     Key("home.up", "k", "cursor_up", "up", "Previous run.", footer=False),
     Key("home.first", "g", "cursor_first", "first", "First run.", footer=False),
