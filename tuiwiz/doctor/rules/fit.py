@@ -17,6 +17,11 @@ LEAST_DROP = 0.03
 LEAST_DROP_BASE = 0.10
 LEAST_DROP_TEXT = 0.01
 """More of the text that a model has read before teaches it little, and that is as it should be."""
+LEAST_HELD = 0.01
+LEAST_HELD_BASE = 0.02
+"""Of the held-out loss, which the noise of batches does not touch."""
+LEARNT = 0.3
+"""A training loss that fell so far has learnt something, if only its rows."""
 JUDGED_SHARE = 0.5
 STILL_FALLING = 0.08
 GAP = 0.05
@@ -41,7 +46,7 @@ def overfitting(case: Case) -> Outcome:
     worse = list(itertools.takewhile(lambda loss: loss > limit, reversed(later)))
     now = case.smooth[-1] if case.smooth else math.nan
     then = case.smooth_at(step) if step else case.start
-    if len(worse) < patience or not now < then * 0.99:
+    if len(worse) < patience or not now < then * 0.97:
         return no(best=best, best_step=step, last=evals[-1][1], train_loss=now)
     change = edits.until(case, step) if step else edits.rate(case, 0.3)
     advice = "then more data, or adapter.dropout = 0.05; the best checkpoint is what was kept"
@@ -111,12 +116,22 @@ def not_learning(case: Case) -> Outcome:
     if case.count < 20 or case.done_share < JUDGED_SHARE or case.view.step < 2 * case.warmup:
         return unknown("20 steps and half of the run")
     drop = case.drop()
-    base = not case.instructed and case.view.step >= 0.9 * case.total
-    text = case.view.started is not None and case.view.started.task == "pretrain"
-    limit = LEAST_DROP_TEXT if text else LEAST_DROP_BASE if base else LEAST_DROP
-    held = (case.evals[0][1] - min(loss for _, loss in case.evals)) / case.evals[0][1] if len(case.evals) > 1 else None
-    if drop >= limit or (held is not None and held >= limit) or not drop > -LEAST_DROP:
-        return no(drop=drop, held_out_drop=held)
+    later = [loss for step, loss in case.evals if step > 0]
+    held: float | None = None
+    if len(later) >= 3 and case.evals[0][0] == 0:
+        # The same rows each time: without the noise of batches.
+        first = case.evals[0][1]
+        held = (first - min(later)) / first
+        moved = max(abs(loss - first) for loss in later) / first
+        limit = LEAST_HELD if case.instructed else LEAST_HELD_BASE
+        if moved >= limit or drop >= LEARNT:
+            return no(drop=drop, held_out_drop=held)
+    else:
+        base = not case.instructed and case.view.step >= 0.9 * case.total
+        text = case.view.started is not None and case.view.started.task == "pretrain"
+        limit = LEAST_DROP_TEXT if text else LEAST_DROP_BASE if base else LEAST_DROP
+        if drop >= limit or not drop > -LEAST_DROP:
+            return no(drop=drop)
     if stats.median(case.finite_loss[-5:]) < 0.05:
         return no(drop=drop, loss=case.loss[-1])
     return yes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from tuiwiz.catalog.gpus import known_card
@@ -16,7 +17,8 @@ LEAST_WAIT_S = 0.003
 LEAST_USE = 0.2
 SLOWER = 0.5
 DEAR = 0.3
-LEAST_S = 2.0
+LEAST_S = 8.0
+"""Seconds of evaluation below which nobody waits for it."""
 FLOPS_A_TOKEN = {"full": 6.0, "lora": 4.0, "qlora": 4.0}
 """Per parameter: adapters need no weight gradients."""
 
@@ -68,7 +70,8 @@ def slowing(case: Case) -> Outcome:
         return unknown("40 steps")
     quarter = len(speeds) // 4
     parts = [stats.median(speeds[index * quarter : (index + 1) * quarter]) for index in range(4)]
-    steadily = parts[3] < 0.8 * min(parts[:3]) and parts[2] <= 1.05 * parts[1]
+    # A machine that is busy for a while slows a part of a run; what gets worse and worse has a cause in the run.
+    steadily = all(b < 0.95 * a for a, b in itertools.pairwise(parts))
     if parts[3] >= SLOWER * parts[0] or not steadily:
         return no(first_quarter=parts[0], last_quarter=parts[3])
     return yes(
@@ -85,10 +88,10 @@ def dear_evaluation(case: Case) -> Outcome:
     spent = case.view.stage_seconds
     evaluating = spent.get("evaluating", 0.0)
     training = spent.get("training", 0.0)
-    if len(case.evals) < 3 or evaluating + training < LEAST_S:
+    if len(case.evals) < 3:
         return unknown("3 evaluations")
-    share = evaluating / (evaluating + training)
-    if share <= DEAR or len(case.evals) <= 5:
+    share = evaluating / max(1e-9, evaluating + training)
+    if share <= DEAR or len(case.evals) <= 5 or evaluating < LEAST_S:
         return no(share=share, evaluations=len(case.evals))
     change: dict[str, object] = {"evaluation.every": 0.1}
     if len(case.evals) <= 12:
