@@ -113,10 +113,14 @@ def has_bf16(device: torch.device) -> bool:
     return bool((capabilities and capabilities()) or (amx and amx()))
 
 
-def set_threads() -> int:
-    """One thread a physical core that this process may use; returns the number."""
+def set_threads(locked: int | None = None) -> int:
+    """One thread a physical core that this process may use; returns the number.
+
+    `locked` is the number that a run was begun with: sums are taken in its order, so it is kept where it can be.
+    """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     physical = psutil.cpu_count(logical=False) or allowed
-    threads = int(os.environ.get("OMP_NUM_THREADS") or min(allowed, physical) or 1)
+    usual = min(allowed, physical) if locked is None else min(allowed, locked)
+    threads = int(os.environ.get("OMP_NUM_THREADS") or usual or 1)
     torch.set_num_threads(threads)
     return threads

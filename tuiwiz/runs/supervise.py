@@ -36,8 +36,9 @@ def main(argv: list[str]) -> int:
         if child is None:
             asked += 1
         else:
-            child.send_signal(signal.SIGTERM)
+            child.send_signal(signal.SIGUSR1 if number == signal.SIGUSR1 else signal.SIGTERM)
 
+    signal.signal(signal.SIGUSR1, forward)
     signal.signal(signal.SIGTERM, forward)
     signal.signal(signal.SIGINT, forward)
     if rest[:1] == ["--parent"]:
