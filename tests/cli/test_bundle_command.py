@@ -56,8 +56,8 @@ def test_packed_here_it_runs_there(tmp_path: Path, tiny_model: Path) -> None:
     assert tuiwiz("run", unpacked, env=fake_executor()).returncode == 0
     change_row(tmp_path / "carried" / "data" / "rows.jsonl")
     assert tuiwiz("run", unpacked, env=fake_executor()).returncode == 5
-    for words in (["bundle", "unpack", tmp_path / "nothing.zip"], ["bundle", "unpack", archive]):
-        assert tuiwiz(*words, cwd=tmp_path).returncode == 2
+    for given in (tmp_path / "nothing.zip", archive):
+        assert tuiwiz("bundle", "unpack", given, cwd=tmp_path).returncode == 2
     assert tuiwiz("bundle", "unpack", bundle, "-o", tmp_path / "x").returncode == 3
 
 
