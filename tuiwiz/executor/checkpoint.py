@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tuiwiz.base.files import fsync_folder, sha256_file
+from tuiwiz.events.folder import ADAPTER, ENVIRONMENT, MODEL, PID, RESOLVED, RunFolder
 from tuiwiz.executor.disk import refuse_without_room
 
 MANIFEST = "manifest.json"
@@ -31,6 +32,8 @@ OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"
 PREFIX = "step-"
 DAMAGED = "damaged-step-"
+OWN_FILES = (PID, ENVIRONMENT, RESOLVED, ADAPTER, MODEL)
+"""What the executor alone writes aside and renames in a run folder."""
 
 
 class Progress(msgspec.Struct, kw_only=True):
@@ -150,10 +153,14 @@ def set_aside(folder: Path, *, newer_than: int) -> None:
             os.rename(path, aside)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a killed save left behind."""
-    for path in folder.glob(f".{PREFIX}*.tmp"):
-        shutil.rmtree(path, ignore_errors=True)
+def sweep(run: RunFolder) -> None:
+    """Remove what a killed executor left half-written; only for the one to whom the run belongs now."""
+    for folder, names in ((run.checkpoints, (PREFIX,)), (run.path, OWN_FILES), (run.samples, (PREFIX,))):
+        for path in (path for name in names for path in folder.glob(f".{name}*.tmp")):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _prove(path: Path, weights: Mapping[str, nn.Parameter]) -> None:

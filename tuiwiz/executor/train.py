@@ -12,6 +12,7 @@ from typing import Any
 
 import tuiwiz
 from tuiwiz.base.errors import DriftError, ExitCode
+from tuiwiz.base.files import write_atomic
 from tuiwiz.bundle.digest import digest
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.data.prepare import prepare
@@ -123,7 +124,7 @@ def _train(
         round(prepared.train.tokens * total * effective / max(1, rows)),
         prepared.validation.tokens,
     )
-    checkpoint.sweep(folder.checkpoints)
+    checkpoint.sweep(folder)
     restored: tuple[str, ...] = ()
     differs: list[str] = []
     here = made_with(device, threads)
@@ -176,7 +177,7 @@ def _train(
             recorder.alert("damaged_checkpoint", f"a checkpoint could not be used: {complaint}")
         recorder.log(resumed_words(progress.step, restored, differs))
     write_environment(folder, device, threads, prepared, bundle)
-    folder.resolved.write_text(resolved, encoding="utf-8")
+    write_atomic(folder.resolved, resolved)
 
     autocast = (
         (lambda: torch.autocast(device.where.type, dtype=device.compute)) if _mixed(full, device) else nullcontext
