@@ -2,8 +2,8 @@
 
 python tests/bench/saving.py [--json] [--model DIR] [--steps N]
 
-One run in this process, LoRA on the CPU. Every write of an event and every save is timed where it happens; the heartbeat's
-thread is timed by its processor time, since it runs beside the steps.
+One run in this process, LoRA on the CPU. Every write of an event and every save is timed where it happens, the
+heartbeat by its processor time, since it runs beside the steps.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from tests.support.training import make_run, run_here, write_rows  # noqa: E402
-from tuiwiz.events.types import Finished, Metric  # noqa: E402
+from tests.support.training import make_run, run_here, write_rows
+from tuiwiz.events.types import Finished, Metric
 
 LIMIT = 0.01
 

@@ -61,6 +61,41 @@ def _driver() -> str:
     return clean_line(version.decode() if isinstance(version, bytes) else str(version))
 
 
+class CardUse(msgspec.Struct, frozen=True):
+    """Who is on a card now: processes that compute there, and bytes that are free."""
+
+    processes: int
+    free_bytes: int
+
+
+def card_use() -> dict[str, CardUse]:
+    """Use of every card by its UUID as the driver tells it; empty without a driver. Makes no context on any card."""
+    try:
+        import pynvml
+    except ImportError:
+        return {}
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return {}
+    found: dict[str, CardUse] = {}
+    try:
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            uuid = pynvml.nvmlDeviceGetUUID(handle)
+            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+            try:
+                processes = len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle))
+            except pynvml.NVMLError:
+                processes = 0
+            found[uuid.decode() if isinstance(uuid, bytes) else str(uuid)] = CardUse(processes, int(memory.free))
+    except pynvml.NVMLError:
+        return {}
+    finally:
+        pynvml.nvmlShutdown()
+    return found
+
+
 def _processor_name() -> str:
     """The processor as the kernel calls it, else the architecture."""
     try:

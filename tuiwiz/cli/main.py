@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "resume": "control",
     "checkpoint": "control",
     "runs": "runs",
+    "queue": "queue",
     "verify": "verify",
     "rerun": "verify",
     "diff": "diff",

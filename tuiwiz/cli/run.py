@@ -112,6 +112,7 @@ def run_as_child(ready: Ready, *, as_json: bool, out: Callable[[str], None] | No
     from tuiwiz.cli.output import note, say
     from tuiwiz.events.folder import RunFolder
     from tuiwiz.runs.launch import exit_code, start
+    from tuiwiz.runs.notify import ring
     from tuiwiz.runs.registry import view_of
 
     forwarded = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -142,6 +143,7 @@ def run_as_child(ready: Ready, *, as_json: bool, out: Callable[[str], None] | No
         if child.poll() is None:
             child.terminate()
     code = exit_code(folder, child.returncode)
+    ring(folder.path.name, {0: "finished", 7: "stopped"}.get(code, "failed"))
     return int(ExitCode.INTERRUPTED_TWICE) if len(asked) > 1 and code not in (0, 7) else code
 
 

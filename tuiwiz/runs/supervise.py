@@ -20,6 +20,7 @@ from tuiwiz.base.units import human_bytes
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.process import Exit, die_with_parent, write_exit
 from tuiwiz.runs.launch import executor_command, log_tail
+from tuiwiz.runs.notify import Watcher
 
 LOG_LINES = 50
 
@@ -44,6 +45,8 @@ def main(argv: list[str]) -> int:
     if rest[:1] == ["--parent"]:
         die_with_parent(int(rest[1]))
     kills_before = oom_kills()
+    watcher = Watcher(folder)
+    watcher.start()
     child = subprocess.Popen(
         executor_command(job, folder.path),
         stdin=subprocess.DEVNULL,
@@ -53,12 +56,14 @@ def main(argv: list[str]) -> int:
     for _ in range(asked):
         child.send_signal(signal.SIGTERM)
     code = child.wait()
+    ended = describe(code, folder, killed_for_memory=oom_kills() > kills_before)
     try:
-        write_exit(folder.exit, describe(code, folder, killed_for_memory=oom_kills() > kills_before))
+        write_exit(folder.exit, ended)
     except OSError as error:
         # The disk is full or the folder has gone; the exit code still says how it ended.
         with suppress(OSError):
             print(f"tuiwiz: exit.json cannot be written: {error}", file=sys.stderr, flush=True)
+    watcher.end(ended.message)
     return code if code >= 0 else 128 - code
 
 
