@@ -12,6 +12,7 @@ from tuiwiz.base.errors import DriftError
 from tuiwiz.base.problems import Problem
 from tuiwiz.spec.bundle import Lock
 
+RELOCK = "put the old files back, accept the new ones with `tuiwiz bundle lock`, or run once with --allow-drift"
 SHORT = 12
 """Characters of a hash that are shown."""
 
@@ -48,7 +49,7 @@ def drift(locked: Lock, now: Lock, *, model_is_here: bool = True) -> list[Drift]
     return found
 
 
-def refuse(found: Iterable[Drift], *, path: str = "") -> None:
+def refuse(found: Iterable[Drift], *, path: str = "", hint: str = RELOCK) -> None:
     """Refuse where data or model have changed.
 
     Raises:
@@ -69,7 +70,6 @@ def refuse(found: Iterable[Drift], *, path: str = "") -> None:
         )
         for one in listed
     ]
-    hint = "put the old files back, accept the new ones with `tuiwiz bundle lock`, or run once with --allow-drift"
     raise DriftError(first, hint=hint, problems=problems)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+PUT_BACK = "put the old files back, or accept that it is another run with --allow-drift"
+
 
 def register(app: typer.Typer) -> None:
     @app.command("verify")
@@ -73,11 +75,11 @@ def _refuse_drift(run: Path, base: Path) -> None:
     bundle = read_bundle(run / "bundle.toml")
     now, here = present_lock(bundle, base)
     if bundle.lock is not None:
-        refuse(drift(bundle.lock, now, model_is_here=here), path=str(run / "bundle.toml"))
+        refuse(drift(bundle.lock, now, model_is_here=here), path=str(run / "bundle.toml"), hint=PUT_BACK)
     try:
         resolved = read_bundle(run / "resolved.toml")
     except InvalidError:
         # It never came so far as to be resolved.
         return
     if resolved.lock is not None:
-        refuse(drift(resolved.lock, absolute(now, base), model_is_here=here), path=str(run))
+        refuse(drift(resolved.lock, absolute(now, base), model_is_here=here), path=str(run), hint=PUT_BACK)

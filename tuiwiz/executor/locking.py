@@ -15,6 +15,8 @@ from tuiwiz.executor.device import Device
 from tuiwiz.executor.record import Recorder
 from tuiwiz.spec.bundle import Bundle, Lock
 
+PUT_BACK = "put the old files back, or go on all the same with --allow-drift"
+
 
 def check_lock(
     folder: RunFolder,
@@ -46,7 +48,7 @@ def check_lock(
     if earlier is not None:
         found += [one for one in drift(earlier, absolute(now, base)) if Path(one.name).name not in known]
     if not allow:
-        refuse(found, path=str(folder.bundle))
+        refuse(found, path=str(folder.bundle), hint=PUT_BACK)
     for one in found:
         recorder.alert("drift", one.message, locked=one.locked, now=one.now)
     return absolute(now, base)
