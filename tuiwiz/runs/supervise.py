@@ -90,7 +90,7 @@ def describe(code: int, folder: RunFolder, *, evidence: str) -> Exit:
 
 
 def oom_evidence(pid: int, kills_before: int) -> str:
-    """What says that the kernel killed process `pid` for want of memory: its own log, else the control group's count."""
+    """What says that the kernel killed `pid` for want of memory: its own log, else the control group's count."""
     line = kernel_line(pid)
     if line:
         return f"kernel: {line}"
