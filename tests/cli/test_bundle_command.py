@@ -33,6 +33,8 @@ def test_a_locked_bundle_runs_until_a_byte_changes_and_then_names_the_file(tmp_p
     change_row(tmp_path / "work" / "rows.jsonl")
     refused = tuiwiz("run", bundle, env=fake_executor())
     assert refused.returncode == 5 and "rows.jsonl" in refused.stderr and "--allow-drift" in refused.stderr
+    checked = tuiwiz("check", bundle)
+    assert checked.returncode == 5 and "rows.jsonl has changed" in checked.stdout
     as_json = tuiwiz("run", bundle, "--detach", "--json", env=fake_executor())
     assert as_json.returncode == 5
     assert [one["key"] for one in json.loads(as_json.stdout)["problems"]] == ["lock.data"]
