@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 from tuiwiz.base.errors import InvalidError, MachineLacksError
+from tuiwiz.executor.attention import register
 from tuiwiz.executor.device import Device
+from tuiwiz.executor.fused import slim
 from tuiwiz.executor.lora import speed_up
 from tuiwiz.spec.bundle import Bundle
 
@@ -49,6 +51,8 @@ def load_base(folder: Path, bundle: Bundle, device: Device) -> Any:
         model = model.to(device.where)
     model.config.use_cache = False
     keep_quantized_weights(model)
+    if not device.is_cuda:
+        slim(model)
     model.train()
     return model
 
@@ -119,6 +123,8 @@ def enable_checkpointing(model: Any) -> None:
 
 def _attention(bundle: Bundle, device: Device) -> str:
     wanted = bundle.model.attention
+    if wanted == "auto" and not device.is_cuda:
+        return register()
     if wanted in ("auto", "sdpa"):
         return "sdpa"
     if wanted == "flash":
