@@ -44,7 +44,7 @@ def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
     else:
         attention += _adapter(shape, setting, stack, attention_half=True)
         mlp += _adapter(shape, setting, stack, attention_half=False)
-    scores = setting.micro * shape.heads * setting.length**2 if setting.attention == "eager" else 0
+    scores = setting.micro * shape.heads * setting.length**2 if setting.attention in ("eager", "math") else 0
     kept_scores = scores * (4 if linear_out == 4 else 4 + linear_out)
     backward_scores = scores * (16 if linear_out == 4 else 14)
     layer = tokens * (attention + mlp) + kept_scores

@@ -134,7 +134,7 @@ def _moments(
     full = setting.method == "full"
     store = kept.checkpoint if setting.checkpointing else shape.layers * kept.layer
     # From the second micro-batch on, the gradients of the first are there all along.
-    earlier = held.gradients if setting.accumulation > 1 and stack is OURS else 0.0
+    earlier = held.gradients if setting.accumulation > 1 and stack.accumulates else 0.0
     logits = loss_bytes(shape, setting, stack)
     moments = {
         LOSS: {

@@ -8,6 +8,8 @@ from tuiwiz.base.units import GIB, MIB
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.setting import Setting
+from tuiwiz.memory.stack import Stack
+from typing import Any
 
 CUDA_CONTEXT = 0.5 * GIB
 """Driver, kernels and cuBLAS workspaces: 0.14 GiB on a T4, up to 1 on an A100."""
@@ -19,6 +21,15 @@ CUDA_GAPS = 0.10
 CPU_GAPS = {"qlora": 1.05, "lora": 1.05, "full": 0.42}
 """Of a C library's heap, as a share of what moves, measured: short-lived copies between kept blocks leave holes."""
 CPU_GAPS_OF_PASSING = {"qlora": 0.83, "lora": 0.52, "full": 0.4}
+
+
+def cuda_context_bytes(device: Device | None) -> float:
+    """Driver and kernels on a card."""
+    return CUDA_CONTEXT
+
+
+def reserved_bytes(shape: ModelShape, setting: Setting, stack: Stack, found: Any) -> float:
+    return found.allocated_bytes
 
 
 def context_bytes(shape: ModelShape, setting: Setting, device: Device) -> float:
