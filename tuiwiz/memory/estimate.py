@@ -173,13 +173,19 @@ def loss_bytes(shape: ModelShape, setting: Setting, stack: Stack) -> float:
     capped = 4 if shape.family.softcap else 0
     full = setting.method == "full"
     if stack.loss == "chunked" and setting.fused_loss:
-        positions = min(CHUNK, tokens * setting.supervised)
+        positions = tokens * setting.supervised
+        chunk = min(CHUNK, positions) * vocab
         wide = 0 if compute == 4 else compute
-        chunk = positions * vocab * (4 + 2 * wide + capped)
-        rows = tokens * setting.supervised * shape.hidden * 2 * compute
-        # The head in the compute type, its gradient's sum, and one chunk's share before it is added.
-        head = vocab * shape.hidden * (wide + 4 + 4 + wide) if full else 0
-        return chunk + rows + head
+        stream = stack.masters_bytes if full else compute
+        # fp32 logits and the intermediate of their log-sum-exp; of the chunk before, its gradient in both types.
+        first = chunk * ((8 + 4 + wide if positions > CHUNK else 8) + 2 * capped)
+        second = chunk * (4 + wide + 2 * capped)
+        rows = positions * shape.hidden * 2 * stream
+        if not full:
+            return max(first, second) + rows
+        # The head in the compute type and its gradient's sum; then one chunk's share of it in both types.
+        head = vocab * shape.hidden
+        return max(first + head * (wide + 4), second + head * (2 * wide + 8)) + rows
     if stack.loss == "chunked":
         # All logits and their gradient in the compute type; fp32 copies of the supervised ones, twice in the backward.
         return tokens * vocab * (2 * compute + capped) + tokens * setting.supervised * vocab * 12

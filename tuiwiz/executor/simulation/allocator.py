@@ -75,6 +75,8 @@ class CachingAllocator:
         self._small, self._large = Pool(), Pool()
         self._held: dict[int, tuple[Block, Pool]] = {}
         self._segments = 0
+        self._step = 0
+        """Bytes by which the one segment grows; 0 is the size class's own."""
 
     def allocate(self, key: int, size: int) -> None:
         """Give `size` bytes to `key`; nothing happens for an empty tensor."""
@@ -125,7 +127,7 @@ class CachingAllocator:
 
     def _grow(self, pool: Pool, size: int, small: bool) -> Block:
         """Map more pages at the end of the pool's one segment; a free block there becomes part of the new one."""
-        step = SMALL_SEGMENT if small else MIDDLE_SEGMENT
+        step = self._step or (SMALL_SEGMENT if small else MIDDLE_SEGMENT)
         end = pool.end
         if end is not None and end.free:
             more = -(-(size - end.size) // step) * step
@@ -167,3 +169,12 @@ class CachingAllocator:
         if pool.end is right:
             pool.end = left
         return left
+
+
+class Heap(CachingAllocator):
+    """A C library's heap that is told to keep its pages: one arena without size classes, grown as needed."""
+
+    def __init__(self) -> None:
+        super().__init__(expandable=True)
+        self._small = self._large
+        self._step = ROUND

@@ -6,72 +6,71 @@ The rules are those of CUDA (torch/amp, "CUDA Op-Specific Behavior"), as far as 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from tuiwiz.executor.simulation.replaced import replaced
 
-LOW = frozenset(
-    {
-        functional.linear,
-        torch.matmul,
-        torch.mm,
-        torch.bmm,
-        torch.addmm,
-        torch.baddbmm,
-        torch.Tensor.matmul,
-        torch.Tensor.__matmul__,
-        torch.Tensor.mm,
-        torch.Tensor.bmm,
-        functional.scaled_dot_product_attention,
-    }
+LOW = (
+    (functional, "linear"),
+    (functional, "scaled_dot_product_attention"),
+    *((torch, name) for name in ("matmul", "mm", "bmm", "addmm", "baddbmm")),
+    *((Tensor, name) for name in ("matmul", "__matmul__", "mm", "bmm")),
 )
-WIDE = frozenset({functional.softmax, functional.log_softmax, functional.layer_norm, functional.cross_entropy})
+WIDE = tuple((functional, name) for name in ("softmax", "log_softmax", "layer_norm", "cross_entropy"))
 
 
-class MetaAutocast(TorchFunctionMode):
-    """Casts the inputs of products to `dtype`. Weights that are trained are cast once and kept until it is left."""
+class MetaAutocast:
+    """While it is entered, inputs of products are cast to `dtype`; trained weights are cast once and kept until then.
+
+    It stands in for functions rather than being a mode: forward passes that checkpointing repeats run inside of the
+    backward pass, where modes are not seen.
+    """
 
     active: MetaAutocast | None = None
     """The one in force, as `torch.is_autocast_enabled` has to answer."""
 
     def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
         self.dtype = dtype
         self.enabled = True
-        self._copies: dict[int, torch.Tensor] = {}
+        self._copies: dict[int, Tensor] = {}
+        self._patches = ExitStack()
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> MetaAutocast:
         MetaAutocast.active = self
-        return super().__enter__()
+        for owner, name in LOW:
+            self._patches.enter_context(replaced(owner, name, self._narrowing(getattr(owner, name))))
+        for owner, name in WIDE:
+            self._patches.enter_context(replaced(owner, name, self._widening(getattr(owner, name))))
+        return self
 
     def __exit__(self, *details: Any) -> None:
-        super().__exit__(*details)
+        self._patches.close()
         MetaAutocast.active = None
         self._copies.clear()
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func is torch.autograd.backward:
-            # A mode does not see its own handler; recomputed forward passes have to be seen.
-            super().__enter__()
-            try:
-                return func(*args, **kwargs)
-            finally:
-                super().__exit__(None, None, None)
-        if self.enabled and func in LOW:
-            args = tuple(self._low(one) for one in args)
-            kwargs = {name: self._low(one) for name, one in kwargs.items()}
-        elif self.enabled and func in WIDE and kwargs.get("dtype") is None:
-            args = tuple(one.float() if _half(one) else one for one in args)
-        return func(*args, **kwargs)
+    def _narrowing(self, function: Any) -> Any:
+        def narrowed(*args: Any, **kwargs: Any) -> Any:
+            if not self.enabled:
+                return function(*args, **kwargs)
+            return function(*map(self._low, args), **{name: self._low(one) for name, one in kwargs.items()})
+
+        return narrowed
+
+    def _widening(self, function: Any) -> Any:
+        def widened(*args: Any, **kwargs: Any) -> Any:
+            if self.enabled and kwargs.get("dtype") is None:
+                args = tuple(one.float() if _half(one) else one for one in args)
+            return function(*args, **kwargs)
+
+        return widened
 
     def _low(self, value: Any) -> Any:
-        if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
+        if not isinstance(value, Tensor) or value.dtype != torch.float32:
             return value
         if not (value.is_leaf and value.requires_grad):
             return value.to(self.dtype)
@@ -81,7 +80,7 @@ class MetaAutocast(TorchFunctionMode):
 
 
 def _half(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) and value.dtype in (torch.bfloat16, torch.float16)
+    return isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16)
 
 
 @contextmanager

@@ -54,12 +54,12 @@ def build(config: Any, setting: Setting, stack: Stack, bundle: Bundle) -> Any:
         )
     if setting.method == "qlora":
         quantise_linears(model, compute=compute, double=setting.double_quantised, keep=frozenset({_head(model)}))
+    ours = stack.fused_adapters
     if not full:
-        ours = stack.fused_adapters
         model = add_adapters(model, bundle, Path()) if ours else _with_peft(model, setting, stack, bundle)
     if setting.checkpointing:
         enable_checkpointing(model)
-        if not full:
+        if not full and not ours:
             model.enable_input_require_grads()
     model.train()
     return model

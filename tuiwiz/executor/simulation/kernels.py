@@ -41,15 +41,16 @@ def _bytes_of_flash_backward(args: tuple[Any, ...], result: Any) -> int:
     return int(size)
 
 
-def _bytes_of_softmax_backward(args: tuple[Any, ...], result: Any) -> int:
-    """CUDA computes gradient x output into a tensor of its own."""
+def _bytes_of_input(args: tuple[Any, ...], result: Any) -> int:
+    """log-sum-exp and the gradient of softmax compute an intermediate of the size of their input."""
     return int(args[0].numel() * args[0].element_size())
 
 
 WORKSPACES = {
+    "aten.logsumexp.default": _bytes_of_input,
     "aten._scaled_dot_product_flash_attention_backward.default": _bytes_of_flash_backward,
     "bitsandbytes.gemm_4bit.default": _bytes_of_unpacked,
-    "aten._softmax_backward_data.default": _bytes_of_softmax_backward,
+    "aten._softmax_backward_data.default": _bytes_of_input,
 }
 
 
