@@ -32,7 +32,8 @@ from tests.bench.published import (
 from tuiwiz.base.units import GIB
 from tuiwiz.catalog.gpus import Device, find_device
 from tuiwiz.memory.estimate import estimate
-from tuiwiz.memory.overhead import cuda_context_bytes, reserved_bytes
+from tuiwiz.memory.overhead import cuda_context_bytes
+from tuiwiz.memory.reserved import reserved_bytes
 from tuiwiz.memory.verdict import verdict
 
 TARGETS = ("allocated", "reserved", "nvidia-smi")
@@ -42,7 +43,7 @@ def closed_form(one: Published) -> tuple[float, float]:
     """Allocated and reserved GiB."""
     found = estimate(one.shape, one.setting, one.device or find_device("80"), one.stack)
     allocated = found.allocated_bytes + CUBLAS_BYTES
-    return allocated / GIB, (reserved_bytes(one.shape, one.setting, one.stack, found) + CUBLAS_BYTES) / GIB
+    return allocated / GIB, (reserved_bytes(one.shape, one.setting, one.stack)) / GIB
 
 
 def simulated(one: Published, cache: dict[Any, tuple[float, float]]) -> tuple[float, float]:

@@ -42,7 +42,19 @@ OPTIMIZERS = {
 }
 SHARDING = {"": "single", "none": "single", "single": "single", "no": "single", "ddp": "ddp"}
 OTHER_PROGRAMS = (
-    *("unsloth", "liger", "deepspeed", "axolotl", "torchtune", "litgpt", "swift", "factory", "xtuner", "mlx", "megatron"),
+    *(
+        "unsloth",
+        "liger",
+        "deepspeed",
+        "axolotl",
+        "torchtune",
+        "litgpt",
+        "swift",
+        "factory",
+        "xtuner",
+        "mlx",
+        "megatron",
+    ),
     *("scattermoe", "foak", "fused-ops", "autogptq", "gptq", "cut-cross-entropy", "torchtitan", "nemo", "hqq", "awq"),
 )
 """Names in a row's stack, source or notes of programs and kernels whose memory is not described here."""
@@ -284,7 +296,9 @@ def device_of(row: Row) -> Device | None:
             except TuiwizError:
                 return None
     text = " ".join(row.get(name, "") for name in ("notes", "source"))
-    found = re.search(r"(?i)\b(tesla t4|t4|(?:rtx )?[345]0[5-9]0(?: ti)?|a100[_ -]?\d*|h100|h200|l40s?|l4|a10g?|v100|a6000)", text)
+    found = re.search(
+        r"(?i)\b(tesla t4|t4|(?:rtx )?[345]0[5-9]0(?: ti)?|a100[_ -]?\d*|h100|h200|l40s?|l4|a10g?|v100|a6000)", text
+    )
     return known_card(found[1].replace("_", " ")) if found else None
 
 

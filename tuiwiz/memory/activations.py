@@ -66,7 +66,7 @@ def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
         working=max(mlp_work, attention_work),
         working_of_mlp=max(mlp_work, backward_scores - kept_scores),
         # Autocast keeps the copies of the forward pass until it ends, and the graph keeps those it needs.
-        compute_copies=shape.linear_parameters * compute if autocast else 0.0,
+        compute_copies=compute * _cast_parameters(shape, setting) if autocast else 0.0,
     )
 
 
@@ -105,6 +105,13 @@ def _attention(shape: ModelShape, setting: Setting, linear_out: int) -> float:
     return linear_out * 4 * shape.query + rows
 
 
+def _cast_parameters(shape: ModelShape, setting: Setting) -> int:
+    """Elements of the fp32 matrices that products need in 16 bits."""
+    if setting.method == "full":
+        return shape.linear_parameters
+    return setting.rank * shape.parameters_per_rank(setting.targets, experts=False)
+
+
 def _uses(shape: ModelShape, one: Projection) -> int:
     """How many copies of a matrix a token passes through."""
     return shape.active_experts if one.copies > 1 else 1
@@ -129,13 +136,16 @@ def _inputs_kept(shape: ModelShape, setting: Setting, autocast: bool, *, attenti
 
 def _adapter(shape: ModelShape, setting: Setting, stack: Stack, *, attention_half: bool) -> float:
     """Bytes a token of what adapters keep: a copy of their input in their own type, and their inner state."""
-    size = setting.compute_bytes if stack.fused_adapters else stack.adapter_bytes
+    cast = stack.fused_adapters or stack.autocast(setting)
+    size = setting.compute_bytes if cast else stack.adapter_bytes
     ours = [one for one in shape.targeted(setting.targets) if _half(one) == attention_half and one.copies == 1]
     inner = sum(setting.rank * size for _ in ours)
     dropped = sum(one.inputs * (1 + size) for one in ours) if setting.dropout else 0
     if stack.fused_adapters and setting.dropout:
         return inner + sum(one.inputs * 2 * size for one in ours)
-    if size != setting.compute_bytes or setting.dropout:
+    # fp32 adapters take a copy of their input each, also where autocast makes it small again.
+    copied = stack.adapter_bytes != setting.compute_bytes and not stack.fused_adapters
+    if copied or setting.dropout:
         return inner + dropped + sum(size * one.inputs for one in ours)
     shared = {one.inputs for one in ours if not one.name.endswith(("o_proj", "down_proj"))}
     own = sum(one.inputs for one in ours if one.name.endswith("down_proj"))

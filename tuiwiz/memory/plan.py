@@ -37,7 +37,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `seconds_per_step` is None where the rows' lengths are unknown, and `why` says so. `choices` holds the bundle's own
     method at every micro-batch, and the best of the other methods, the fastest that fits first. `next_step` is the
-    cheapest change that would make it fit, in words. `simulated` is there where it was asked for. `steps` and `seconds` are None while the rows are unknown.
+    cheapest change that would make it fit, in words. `simulated` is there where it was asked for.
+    `steps` and `seconds` are None while the rows are unknown.
     """
 
     model: str

@@ -10,6 +10,7 @@ import msgspec
 
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
+from tuiwiz.memory.estimate import estimate
 from tuiwiz.memory.overhead import context_bytes
 from tuiwiz.memory.plan import Simulation
 from tuiwiz.memory.setting import Setting
@@ -41,8 +42,10 @@ def read_results(
         if result.get("problem"):
             found.append(Simulation(problem=str(result["problem"])))
             continue
-        held = int(result["reserved_bytes"] if device.kind == "cuda" else result["heap_bytes"])
-        total = held + round(context_bytes(shape, setting, device))
+        # A processor's heap has gaps of its own, which are measured and not simulated.
+        gaps = 0 if device.kind == "cuda" else estimate(shape, setting, device).items["reserve"]
+        held = int(result["reserved_bytes"] if device.kind == "cuda" else result["allocated_bytes"])
+        total = held + gaps + round(context_bytes(shape, setting, device))
         found.append(
             Simulation(
                 allocated_bytes=int(result["allocated_bytes"]),

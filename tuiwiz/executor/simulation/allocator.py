@@ -75,8 +75,6 @@ class CachingAllocator:
         self._small, self._large = Pool(), Pool()
         self._held: dict[int, tuple[Block, Pool]] = {}
         self._segments = 0
-        self._step = 0
-        """Bytes by which the one segment grows; 0 is the size class's own."""
 
     def allocate(self, key: int, size: int) -> None:
         """Give `size` bytes to `key`; nothing happens for an empty tensor."""
@@ -120,14 +118,16 @@ class CachingAllocator:
                     pool.end = None
 
     def _segment(self, size: int, small: bool) -> Block:
-        room = SMALL_SEGMENT if small else MIDDLE_SEGMENT if size < MIDDLE else -(-size // SMALL_SEGMENT) * SMALL_SEGMENT
+        room = (
+            SMALL_SEGMENT if small else MIDDLE_SEGMENT if size < MIDDLE else -(-size // SMALL_SEGMENT) * SMALL_SEGMENT
+        )
         self._take(room)
         self._segments += 1
         return Block(self._segments, 0, room)
 
     def _grow(self, pool: Pool, size: int, small: bool) -> Block:
         """Map more pages at the end of the pool's one segment; a free block there becomes part of the new one."""
-        step = self._step or (SMALL_SEGMENT if small else MIDDLE_SEGMENT)
+        step = SMALL_SEGMENT if small else MIDDLE_SEGMENT
         end = pool.end
         if end is not None and end.free:
             more = -(-(size - end.size) // step) * step
@@ -169,12 +169,3 @@ class CachingAllocator:
         if pool.end is right:
             pool.end = left
         return left
-
-
-class Heap(CachingAllocator):
-    """A C library's heap that is told to keep its pages: one arena without size classes, grown as needed."""
-
-    def __init__(self) -> None:
-        super().__init__(expandable=True)
-        self._small = self._large
-        self._step = ROUND

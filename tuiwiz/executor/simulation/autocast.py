@@ -100,14 +100,18 @@ def autocast_for_meta() -> Iterator[None]:
 
     def dtype(device: str) -> torch.dtype:
         active = MetaAutocast.active
-        return active.dtype if device == "meta" and active is not None else dtype_of("cpu" if device == "meta" else device)
+        return (
+            active.dtype if device == "meta" and active is not None else dtype_of("cpu" if device == "meta" else device)
+        )
 
     available = torch.amp.autocast_mode.is_autocast_available
     with (
         replaced(torch, "autocast", chosen),
         replaced(torch, "is_autocast_enabled", enabled),
         replaced(torch, "get_autocast_dtype", dtype),
-        replaced(torch.amp.autocast_mode, "is_autocast_available", lambda device: device == "meta" or available(device)),
+        replaced(
+            torch.amp.autocast_mode, "is_autocast_available", lambda device: device == "meta" or available(device)
+        ),
     ):
         yield
 

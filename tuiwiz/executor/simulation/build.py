@@ -68,7 +68,7 @@ def build(config: Any, setting: Setting, stack: Stack, bundle: Bundle) -> Any:
 def _head(model: Any) -> str:
     """The last name of the output layer, which stays as it is."""
     head = model.get_output_embeddings()
-    return next(name.rpartition(".")[2] for name, module in model.named_modules() if module is head)
+    return next(str(name).rpartition(".")[2] for name, module in model.named_modules() if module is head)
 
 
 def _with_peft(model: Any, setting: Setting, stack: Stack, bundle: Bundle) -> Any:

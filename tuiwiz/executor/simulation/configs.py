@@ -20,7 +20,9 @@ def config_in(folder: Path) -> Any:
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise InvalidError(f"transformers cannot read {folder / 'config.json'}: {str(error).splitlines()[0]}") from error
+        raise InvalidError(
+            f"transformers cannot read {folder / 'config.json'}: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def config_of(shape: ModelShape) -> Any:

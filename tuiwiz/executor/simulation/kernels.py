@@ -95,7 +95,14 @@ def _halved(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def _fused_attention(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, dropout: float = 0.0, scaling: Any = None, **_: Any
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Any,
+    dropout: float = 0.0,
+    scaling: Any = None,
+    **_: Any,
 ) -> tuple[Tensor, None]:
     """q [b, h, n, d], k and v [b, h_kv, n, d] -> [b, n, h, d]; keeps the inputs, the output and a number a row."""
     query, key, value = _halved(query, key, value)
@@ -104,7 +111,14 @@ def _fused_attention(
 
 
 def _expanded_attention(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, dropout: float = 0.0, scaling: Any = None, **_: Any
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Any,
+    dropout: float = 0.0,
+    scaling: Any = None,
+    **_: Any,
 ) -> tuple[Tensor, None]:
     """As above, by the kernel that has no grouped heads: keys and values are repeated before."""
     query, key, value = _halved(query, key, value)

@@ -21,7 +21,7 @@ def quantise_linears(model: nn.Module, *, compute: torch.dtype, double: bool, ke
     from transformers.utils.quantization_config import QuantizationMethod
 
     model.is_loaded_in_4bit = model.is_quantized = True  # type: ignore[assignment]
-    model.quantization_method = QuantizationMethod.BITS_AND_BYTES  # type: ignore[assignment]
+    model.quantization_method = QuantizationMethod.BITS_AND_BYTES
 
 
 def constants_of(parameter: Any) -> list[torch.Tensor]:

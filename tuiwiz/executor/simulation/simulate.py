@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tuiwiz.executor.simulation.allocator import CachingAllocator, Heap
+from tuiwiz.executor.simulation.allocator import CachingAllocator
 from tuiwiz.executor.simulation.build import build, bundle_of
 from tuiwiz.executor.simulation.kernels import WORKSPACES, cuda_kernels
 from tuiwiz.executor.simulation.step import run_steps
@@ -21,13 +21,11 @@ from tuiwiz.spec.bundle import Bundle
 class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes. `static_bytes` are there before the first step: weights and adapters. `moments`: the most of each part.
 
-    `reserved_bytes` is with the stack's own kind of segments, `heap_bytes` the extent of one C heap with the same
-    demands, as on a processor. `trained` counts elements, `operations` those traced.
+    `reserved_bytes` is with the stack's own kind of segments. `trained` counts elements, `operations` those traced.
     """
 
     allocated_bytes: int
     reserved_bytes: int
-    heap_bytes: int
     static_bytes: int
     moments: dict[str, int]
     trained: int
@@ -52,7 +50,6 @@ def simulate(config: Any, setting: Setting, stack: Stack = OURS, bundle: Bundle 
     return Simulated(
         allocated_bytes=trace.peak,
         reserved_bytes=replay(trace.events, CachingAllocator(expandable=stack.expandable)),
-        heap_bytes=replay(trace.events, Heap()),
         static_bytes=trace.static,
         moments=trace.moments,
         trained=trained,

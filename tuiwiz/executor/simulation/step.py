@@ -128,5 +128,7 @@ class _Paged:
 @contextmanager
 def _meta_is_fused() -> Iterator[None]:
     """Let fused optimizers take tensors of the meta device."""
-    with replaced(sys.modules[torch.optim.Optimizer.__module__], "_get_fused_kernels_supported_devices", lambda: ["meta"]):
+    with replaced(
+        sys.modules[torch.optim.Optimizer.__module__], "_get_fused_kernels_supported_devices", lambda: ["meta"]
+    ):
         yield

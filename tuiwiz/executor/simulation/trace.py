@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -16,15 +16,15 @@ Workspace = Callable[[tuple[Any, ...], Any], int]
 """(arguments, result) of an operation -> bytes that its CUDA kernel takes and gives back by itself."""
 
 
-class Trace(TorchDispatchMode):
+class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """`events` are (number, size) for a new storage and (number, 0) for one that is gone.
 
     Storages are counted, not tensors: views share theirs. `moments` holds, by name, the most bytes that were live
     during it; a moment ends with `end_moment`.
     """
 
-    def __init__(self, workspaces: dict[str, Workspace]) -> None:
-        super().__init__()
+    def __init__(self, workspaces: Mapping[str, Workspace]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
         self.events: list[tuple[int, int]] = []
         self.live = self.peak = self.static = 0
         self.moments: dict[str, int] = {}
