@@ -107,6 +107,7 @@ def _train(
         replace_kernels,
         set_precision,
     )
+    from tuiwiz.executor.steer import steps_every
 
     interrupts.check()
     threads = set_threads()
@@ -163,6 +164,10 @@ def _train(
                     "the bundle in this run folder was changed since its last checkpoint",
                     hint="put the old bundle.toml back, or start a new run with the changed one",
                 )
+            if progress.total:
+                steps, total = sorted({*(step for step in steps if step != total), progress.total}), progress.total
+            if progress.evaluate_every:
+                steps = sorted({0, *steps_every(progress.evaluate_every, progress.step, total)})
             restored = ("weights", "optimizer", "schedule", "random streams", "row order", "counters")
     resolved = resolve(
         bundle, base, weights, device, micro=micro, total=total, evaluations=len(prepared.validation) > 0
