@@ -164,6 +164,14 @@ def test_template_mismatch_is_warned_about(tmp_path: Path, renderer: Renderer, t
     assert not said(check(path, Settings(), renderer), "brings its own chat template")
     other = Renderer(tiny_tokenizer, template="instruction")
     assert said(check(path, Settings(), other), "rows are written with instruction")
+    foreign = tmp_path / "foreign.jinja"
+    foreign.write_text(
+        "{% for m in messages %}<|turn|>{{ m.role }}:{{ m.content }}<|im_end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|turn|>assistant:{% endif %}"
+    )
+    report = check(path, Settings(), Renderer(tiny_tokenizer, template=str(foreign)))
+    assert said(report, "the template writes <|turn|>, which is no control token of this tokenizer")
+    assert not said(check(path, Settings(), Renderer(tiny_tokenizer, template="chatml")), "no control token of")
 
 
 def test_odd_turns(tmp_path: Path, renderer: Renderer) -> None:
