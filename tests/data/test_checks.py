@@ -117,6 +117,13 @@ def test_balanced_numbered_labels_are_no_typos(tmp_path: Path, renderer: Rendere
     assert not said(report, "misspelt") and not said(report, "single row")
 
 
+def test_numbers_to_predict_are_no_classes(tmp_path: Path, renderer: Renderer) -> None:
+    path = lines(tmp_path / "a.jsonl", [{"text": f"text {i}", "label": i / 7} for i in range(200)])
+    assert said(check(path, Settings(task="classify"), renderer), "200 different labels in 200 rows")
+    report = check(path, Settings(task="classify", labels="regression"), renderer)
+    assert not said(report, "different labels") and not said(report, "single row")
+
+
 def test_validation_is_compared_with_training(tmp_path: Path, renderer: Renderer) -> None:
     texts = [
         f"this is sentence number {i} about {'cats' if i % 2 else 'dogs'} and nothing else {i * 7}" for i in range(30)

@@ -98,6 +98,7 @@ class Loader:
             special=special,
             near=near if self.source.container != "text" else None,
             first_row=first_row,
+            classes=settings.labels != "regression",
         )
         self._check_task()
 
