@@ -53,6 +53,14 @@ def _task_labels(desk: Desk) -> None:
     assert number.trainer.model.get_base_model().config.num_labels == 1
 
 
+@shows("data.balance")
+def _data_balance(desk: Desk) -> None:
+    whole = {"validation__fraction": 0.0, "schedule__steps": None, "schedule__epochs": 1}
+    for way, rows in (("none", [6, 18]), ("up", [18, 18]), ("down", [6, 6])):
+        run = texts(desk, lambda i: "rare" if i % 4 == 0 else "usual", data__balance=way, **whole)
+        assert torch.bincount(labels(run).flatten().long()).tolist() == rows
+
+
 @shows("evaluation.metric")
 def _evaluation_metric(desk: Desk) -> None:
     changes = {"evaluation__every": 1, "schedule__steps": 8, "optimizer__learning_rate": 1e-2, **FRACTION}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tests.executor.support import CPU, make_run
+from tuiwiz.data.types import Rows
 from tuiwiz.executor.batching import MicroBatch, lay_out
 from tuiwiz.executor.loop import Trainer
 from tuiwiz.executor.objectives.objective import added, mean
@@ -48,9 +49,9 @@ def a_run(folder: Path, model: Path, task: str, *, size: float = 0.1, **values: 
         folder, model, task__kind=f'"{task}"', data__train='"judged.jsonl"', validation__fraction="0.0", **values
     )
     if task in ("dpo", "kto"):
-        objective: Any = run.objective
-        sets, visited = {"train": run.train_rows}, {"train": list(range(len(run.train_rows)))}
-        fill_reference(folder, sets, visited, run.model, objective, CPU, run.autocast, lambda done, total: None)
+        data: Any = SimpleNamespace(train=run.train_rows, validation=Rows())
+        visited = {"train": list(range(len(run.train_rows))), "validation": []}
+        fill_reference(folder, data, visited, run.model, run.objective, run.autocast, lambda done, total: None)
     torch.manual_seed(5)
     with torch.no_grad():
         for name, value in run.weights.items():

@@ -37,9 +37,11 @@ def formats(as_json: bool = JSON) -> None:
 
     from tuiwiz.cli.output import emit_json, say
     from tuiwiz.data.formats import FORMATS
+    from tuiwiz.data.xtuner import COUNTERPARTS
 
     if as_json:
-        emit_json([msgspec.to_builtins(one) for one in FORMATS])
+        others = {one.name: [msgspec.to_builtins(x) for x in COUNTERPARTS if x.format == one.name] for one in FORMATS}
+        emit_json([{**msgspec.to_builtins(one), "xtuner": others[one.name]} for one in FORMATS])
         return
     for one in FORMATS:
         say(f"{one.name:<18} {one.about}")
@@ -50,6 +52,12 @@ def formats(as_json: bool = JSON) -> None:
         say()
     say("Other columns are mapped by role: a column name, a dotted path, or a template of columns, for example")
     say('  --set \'data.mapping={prompt="{title}\\n{body}", completion="answers.0.text"}\'')
+    say()
+    say("XTuner's map functions, and what takes their place")
+    for other in COUNTERPARTS:
+        roles = ", ".join(f'{role}="{column}"' for role, column in other.mapping.items())
+        mapped = f"  data.mapping={{{roles}}}" if roles else ""
+        say(f"  {other.name:<18} {other.format}{mapped}{f'  ({other.note})' if other.note else ''}")
 
 
 def check(
@@ -58,18 +66,22 @@ def check(
     validation: Path | None = typer.Option(None, "--validation", help="Rows that are never trained on."),
     model: str = MODEL,
     sets: list[str] = SETS,
+    fix: bool = typer.Option(False, "--fix", help="Write a cleaned copy to -o, and a report of every change."),
+    output: Path | None = typer.Option(None, "-o", "--output", help="Where --fix writes: JSON lines."),
     as_json: bool = JSON,
 ) -> None:
     """Name the format, count rows and tokens, and list every defect by row. Exit code 3 when the set is refused."""
-    from tuiwiz.base.errors import ExitCode
+    from tuiwiz.base.errors import ExitCode, UsageError
     from tuiwiz.cli.output import emit_json
     from tuiwiz.data.check import check as run_check
     from tuiwiz.data.render import Renderer
 
+    if fix != (output is not None):
+        raise UsageError("--fix and -o FILE go together", hint="tuiwiz data check FILE --fix -o clean.jsonl")
     settings, template = _settings(file, task, sets)
     folder, name = _tokenizer(model)
     renderer = Renderer(folder, template=template)
-    report = run_check(file, settings, renderer, validation=validation, tokenizer=name)
+    report = run_check(file, settings, renderer, validation=validation, tokenizer=name, fixed=output)
     if as_json:
         emit_json(report)
     else:
@@ -214,6 +226,11 @@ def _print_report(file: Path, report: Report) -> None:
         counted = f"counted with {report.tokenizer}, rows up to {report.max_length} tokens"
         note(counted if report.tokenizer else "no tokenizer at hand: --model FOLDER names one")
     say(f"{file}: {'accepted' if report.ok else 'refused'}")
+    if report.fix is not None:
+        for what, count in report.fix.changes.items():
+            say(f"fix      {count:,} row{'s' if count > 1 else ''}: {what}")
+        say(f"fix      {report.fix.rows_out:,} of {report.fix.rows_in:,} rows written to {report.fix.output}")
+        note(f"every change is listed in {report.fix.report}")
 
 
 def _print_row(row: PreviewRow) -> None:

@@ -19,12 +19,17 @@ COMMANDS: dict[str, str] = {
     "pause": "control",
     "resume": "control",
     "checkpoint": "control",
+    "extend": "control",
     "runs": "runs",
+    "doctor": "doctor",
+    "report": "report",
+    "compare": "compare",
     "diff": "diff",
     "presets": "presets",
     "data": "data",
     "models": "models",
     "schema": "schema",
+    "serve": "serve",
     "where": "where",
 }
 """Command -> module in `tuiwiz.cli`, in the order of `--help`. Each module has `register(app)`."""

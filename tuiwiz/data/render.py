@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from tuiwiz.data.spans import Span, answer_spans, content_spans
-from tuiwiz.data.template import ChatTemplate, load_template
+from tuiwiz.data.template import ChatTemplate, load_template, own_template
 from tuiwiz.data.tokens import Tokens
 from tuiwiz.data.turns import RowError
 from tuiwiz.data.types import Example, Message
@@ -59,6 +59,7 @@ class Renderer:
     def __init__(self, folder: Path | None, *, template: str = "model") -> None:
         self.tokens = Tokens(folder) if folder is not None else None
         config = self.tokens.config if self.tokens else {}
+        self.own_template = own_template(folder, config)
         own = template == "model" and self.tokens is not None and _brings_template(folder, config)
         variables = self.tokens.variables(own_template=own) if self.tokens else {"bos_token": "", "eos_token": ""}
         self.template: ChatTemplate = load_template(template, folder, config, variables)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
     from tokenizers import Tokenizer as Backend
 
+TOKENIZER_FILE = "tokenizer.json"
 _TRIMMED = re.compile(r'("trim_offsets"\s*:\s*)true')
 
 
@@ -29,7 +30,7 @@ class Tokens:
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
 
-        file = folder / "tokenizer.json"
+        file = folder / TOKENIZER_FILE
         if not file.is_file():
             hint = "a model folder needs tokenizer.json; transformers' save_pretrained of a fast tokenizer writes it"
             raise InvalidError(f"{folder}: no tokenizer.json in this folder", hint=hint)

@@ -134,6 +134,31 @@ class Rows(Sequence[Encoded]):
         taken.labels = [self.labels[index] for index in indexes] if self.labels else []
         return taken
 
+    def parts(self) -> dict[str, Any]:
+        """All of it as plain data, for `of_parts`; `reference` is not among it, since it is no part of the data."""
+        return {
+            "ids": self._ids.tobytes(),
+            "trained": bytes(self._trained),
+            "ends": self._ends.tobytes(),
+            "row": self._row.tobytes(),
+            "others": self.others.parts() if self.others is not None else None,
+            "labels": self.labels,
+        }
+
+    @classmethod
+    def of_parts(cls, parts: dict[str, Any]) -> Rows:
+        """Raises KeyError or ValueError where `parts` is nothing that `parts()` gave."""
+        rows = cls()
+        rows._ids = array("i", parts["ids"])
+        rows._trained = bytearray(parts["trained"])
+        rows._ends = array("q", parts["ends"])
+        rows._row = array("q", parts["row"])
+        if len(rows._ends) != len(rows._row) + 1 or rows._ends[-1] != len(rows._ids) != len(rows._trained):
+            raise ValueError("the parts of the rows do not fit together")
+        rows.others = cls.of_parts(parts["others"]) if parts["others"] is not None else None
+        rows.labels = [tuple(label) for label in parts["labels"]]
+        return rows
+
     def __len__(self) -> int:
         return len(self._row)
 
@@ -216,7 +241,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     `fingerprint` is hex SHA-256 over data, mapping, template, tokenizer and length; `hashes` are its parts. `template`
     is the Jinja source of the chat template that was used: whoever saves the model saves it too. `labels` names the
-    classes in the order of their places.
+    classes in the order of their places. `cached` where the rows were not tokenised anew.
     """
 
     train: Rows
@@ -227,6 +252,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     hashes: dict[str, str]
     template: str = ""
     labels: tuple[str, ...] = ()
+    cached: bool = False
 
 
 class Segment(msgspec.Struct, frozen=True):

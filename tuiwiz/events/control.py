@@ -12,11 +12,11 @@ import msgspec
 from tuiwiz.base.files import write_atomic
 from tuiwiz.events.folder import RunFolder
 
-Kind = Literal["pause", "resume", "checkpoint", "stop", "stop-now", "extend", "evaluate"]
+Kind = Literal["pause", "resume", "checkpoint", "stop", "stop-now", "extend", "evaluate", "cadence"]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """`steps` is how many to add, for `extend`."""
+    """`steps`: how many to add for `extend`, how many between two evaluations for `cadence`."""
 
     kind: Kind
     steps: int = 0

@@ -61,6 +61,10 @@ class Progress(msgspec.Struct, kw_only=True):
     plateau_best: float | None = None
     plateau_stale: int = 0
     digest: str = ""
+    total: int = 0
+    """Steps of the run where a request changed them, else 0."""
+    evaluate_every: int = 0
+    """Steps between evaluations where a request changed them, else 0."""
 
 
 def save(

@@ -33,6 +33,7 @@ from tuiwiz.executor.optim import for_evaluation, set_rate
 from tuiwiz.executor.record import Recorder
 from tuiwiz.executor.soundness import refuse_dead_weights, skip
 from tuiwiz.executor.verdict import judge
+from tuiwiz.executor.steer import steer
 from tuiwiz.spec.bundle import Bundle
 
 
@@ -101,6 +102,7 @@ def train(run: Trainer) -> str:
             return "early"
         course.after_step(run)
         run.interrupts.poll(run.recorder, lambda: save_checkpoint(run))
+        steer(run)
         if run.interrupts.evaluate:
             run.interrupts.evaluate = False
             _evaluate(run)
@@ -127,6 +129,7 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     counts = added(run.objective.counts(batch) for batch in batches)
     supervised = sum(batch.supervised for batch in batches)
     tokens = sum(batch.tokens for batch in batches)
+    padded = sum(batch.input_ids.numel() for batch in batches)
     clock.lap("data")
 
     total = torch.zeros((), device=device.where)
@@ -175,6 +178,7 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
         "tokens": progress.tokens,
         "supervised_tokens": progress.supervised_tokens,
         "tokens_per_second": tokens / clock.total,
+        "padding_share": 1 - tokens / max(1, padded),
         "step_seconds": clock.total,
         **{f"{name}_seconds": seconds for name, seconds in clock.laps.items()},
         "allocated_bytes": allocated,
@@ -240,7 +244,7 @@ def _evaluate(run: Trainer) -> bool:
     if run.limit is not None:
         run.limit.evaluation_s = time.perf_counter() - started
     if progress.step == 0:
-        progress.first_loss, progress.first_score = metrics["loss"], metrics[run.bundle.evaluation.metric]
+        progress.first_loss, progress.first_score = metrics["loss"], metrics.get(run.bundle.evaluation.metric)
         return False
     run.recorder.stage("training", progress.step, run.total)
     verdict = judge(run, metrics, row_losses)

@@ -18,6 +18,7 @@ from tuiwiz.data.types import Prepared
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.executor.device import Device
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.data import WeightedPath
 from tuiwiz.spec.derive import accumulation
 
 LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "safetensors", "numpy")
@@ -31,7 +32,7 @@ def resolve(
         "model.source": str(model),
         "model.dtype": device.compute_name,
         "model.attention": "sdpa" if bundle.model.attention == "auto" else bundle.model.attention,
-        "data.train": str((base / bundle.data.train).resolve()) if isinstance(bundle.data.train, str) else None,
+        "data.train": _absolute(bundle.data.train, base),
         "batch.micro": micro,
     }
     if bundle.batch.effective % micro == 0:
@@ -44,6 +45,15 @@ def resolve(
         "" if evaluations else ", never evaluated"
     )
     return write_bundle(change(bundle, edits, by="executor"), heading=heading)
+
+
+def _absolute(train: str | tuple[WeightedPath, ...], base: Path) -> object:
+    if isinstance(train, str):
+        return str((base / train).resolve())
+    return [
+        {"path": str((base / one.path).resolve())} | ({} if one.weight is None else {"weight": one.weight})
+        for one in train
+    ]
 
 
 def write_environment(folder: RunFolder, device: Device, threads: int, prepared: Prepared, bundle: Bundle) -> None:

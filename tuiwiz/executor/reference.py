@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -18,36 +18,42 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tuiwiz.base.files import fsync_folder
-from tuiwiz.data.types import Rows
-from tuiwiz.executor.batching import MicroBatch
-from tuiwiz.executor.device import Device
+from tuiwiz.data.types import Prepared, Rows
+from tuiwiz.executor.batching import Order
 from tuiwiz.executor.evaluate import by_length, dropout_off
-from tuiwiz.executor.objectives.objective import Objective
+from tuiwiz.spec.bundle import Bundle
 
 FILE = "reference.safetensors"
 
 
-class Measuring(Objective, Protocol):
-    """An objective with a reference."""
-
-    def measure(self, batch: MicroBatch) -> Tensor:
-        """[n, k] log-probabilities that a row is compared by."""
+def visited_rows(bundle: Bundle, prepared: Prepared, total: int) -> dict[str, list[int]]:
+    """The rows that a run of `total` steps comes to: those of its first epoch, and all that are held out."""
+    order = Order(len(prepared.train), bundle.batch.effective, bundle.seed)
+    steps = range(min(total, order.per_epoch))
+    return {
+        "train": sorted({row for step in steps for row in order.step(step)}),
+        "validation": list(range(len(prepared.validation))),
+    }
 
 
 def fill_reference(
     folder: Path,
-    sets: dict[str, Rows],
+    prepared: Prepared,
     visited: dict[str, list[int]],
     model: Any,
-    objective: Measuring,
-    device: Device,
+    objective: Any,
     autocast: Callable[[], Any],
     progress: Callable[[int, int], None],
 ) -> None:
-    """Give the rows of `sets` (name -> rows) that are `visited` their `reference`, from the run folder where it lies
-    there already. Rows that the run never comes to have none (nan)."""
+    """Give the rows that are `visited` their `reference`, from the run folder where it lies there already.
+
+    `objective` has `measure(batch)`: [n, k] log-probabilities that rows are compared by. Rows that the run never comes
+    to have none (nan).
+    """
+    sets = {"train": prepared.train, "validation": prepared.validation}
     found = _read(folder / FILE, sets)
     if found is None:
+        device = next(model.parameters()).device
         total, done = sum(len(indexes) for indexes in visited.values()), 0
         found = {}
         for name, rows in sets.items():
@@ -55,7 +61,7 @@ def fill_reference(
             for group in by_length(rows.lengths_of(places)):
                 indexes = [places[index] for index in group]
                 with torch.inference_mode(), dropout_off(model), autocast():
-                    batch = objective.collate(rows, [[index] for index in indexes], device.where)
+                    batch = objective.collate(rows, [[index] for index in indexes], device)
                     measured = objective.measure(batch).float().cpu()
                 if name not in found:
                     found[name] = torch.full((len(rows), measured.shape[1]), math.nan)

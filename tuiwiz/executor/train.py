@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import socket
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -59,6 +58,8 @@ def run(path: Path) -> int:
             progress=lambda what, done, total: recorder.stage("tokenizing", done, total, what),
             tokenizer_name=bundle.model.source,
         )
+        if prepared.cached:
+            recorder.log(f"tokenised rows of an earlier start are used again ({prepared.fingerprint[:12]})")
         for problem in prepared.problems:
             place = problem.place()
             level = "warning" if problem.severity != "info" else "info"
@@ -95,7 +96,9 @@ def _train(
     from tuiwiz.executor.neftune import add_noise
     from tuiwiz.executor.objectives.choose import objective_of
     from tuiwiz.executor.optim import make_optimizer
+    from tuiwiz.executor.packing import prove_packing
     from tuiwiz.executor.provenance import resolve, write_environment
+    from tuiwiz.executor.reference import fill_reference, visited_rows
     from tuiwiz.executor.sampling import Sampler
     from tuiwiz.executor.speedups import (
         first_loss,
@@ -104,6 +107,7 @@ def _train(
         replace_kernels,
         set_precision,
     )
+    from tuiwiz.executor.steer import steps_every
 
     interrupts.check()
     threads = set_threads()
@@ -133,7 +137,12 @@ def _train(
         (lambda: torch.autocast(device.where.type, dtype=device.compute)) if _mixed(whole, device) else nullcontext
     )
     if bundle.task.kind in REFERENCE_TASKS:
-        _measure(folder, recorder, interrupts, bundle, prepared, total, model, objective, device, autocast)
+
+        def tell(done: int, all_rows: int) -> None:
+            interrupts.check()
+            recorder.stage("measuring", done, all_rows, note="the model before training, on every row")
+
+        fill_reference(folder.path, prepared, visited_rows(bundle, prepared, total), model, objective, autocast, tell)
     scaler = torch.amp.GradScaler(device.where.type) if device.compute == torch.float16 else None
 
     micro = bundle.batch.micro or planned_micro(bundle, prepared.train, weights)
@@ -155,6 +164,10 @@ def _train(
                     "the bundle in this run folder was changed since its last checkpoint",
                     hint="put the old bundle.toml back, or start a new run with the changed one",
                 )
+            if progress.total:
+                steps, total = sorted({*(step for step in steps if step != total), progress.total}), progress.total
+            if progress.evaluate_every:
+                steps = sorted({0, *steps_every(progress.evaluate_every, progress.step, total)})
             restored = ("weights", "optimizer", "schedule", "random streams", "row order", "counters")
     resolved = resolve(
         bundle, base, weights, device, micro=micro, total=total, evaluations=len(prepared.validation) > 0
@@ -222,6 +235,9 @@ def _train(
     for name in replace_kernels(model, bundle, lambda: first_loss(trainer)):
         recorder.log(f"{name} in place: they agree with the model's own on the first batch")
     interrupts.check()
+    if bundle.data.packing:
+        packed, apart = prove_packing(prepared.train, model, objective, device.where, device.compute, autocast)
+        recorder.log(f"packed rows do not see each other: loss {packed:.4f} packed, {apart:.4f} apart")
     sampler = Sampler(trainer, weights, steps, earlier.samples)
     trainer.sample = sampler.at
     trainer.generated = Generated(trainer, weights).metrics
@@ -234,35 +250,6 @@ def _train(
         return int(ExitCode.DONE)
     stop(trainer, reason, wall_s)
     return int(ExitCode.STOPPED)
-
-
-def _measure(
-    folder: RunFolder,
-    recorder: Recorder,
-    interrupts: Interrupts,
-    bundle: Bundle,
-    prepared: Prepared,
-    total: int,
-    model: Any,
-    objective: Any,
-    device: Any,
-    autocast: Callable[[], Any],
-) -> None:
-    """Note what the model as it was loaded thinks of every row."""
-    from tuiwiz.executor.batching import Order
-    from tuiwiz.executor.reference import fill_reference
-
-    def progress(done: int, total: int) -> None:
-        interrupts.check()
-        recorder.stage("measuring", done, total, note="the model before training, on every row")
-
-    sets = {"train": prepared.train, "validation": prepared.validation}
-    order = Order(len(prepared.train), bundle.batch.effective, bundle.seed)
-    visited = {
-        "train": sorted({row for step in range(min(total, order.per_epoch)) for row in order.step(step)}),
-        "validation": list(range(len(prepared.validation))),
-    }
-    fill_reference(folder.path, sets, visited, model, objective, device, autocast, progress)
 
 
 def seed_everything(seed: int) -> None:

@@ -29,7 +29,7 @@ def judge(run: Trainer, metrics: dict[str, float], row_losses: Sequence[float]) 
     """Enter an evaluation after step 0 into `run.progress`. `row_losses`: each held-out row's summed loss."""
     progress, wanted = run.progress, run.bundle.evaluation
     span = run.course[progress.phase].span
-    value = metrics[wanted.metric]
+    value = metrics.get(wanted.metric, math.nan)
     best = improves(wanted.metric, value, progress.best_score, wanted.min_delta)
     if best and wanted.noise_aware and progress.best_rows:
         best = exceeds_noise(progress.best_rows, row_losses)

@@ -72,7 +72,9 @@ FIELDS: dict[str, Field] = {
     "model.revision": Field("revision", "commit or tag of a hub model"),
     "model.dtype": Field("precision", "compute precision; auto takes bf16 where the device has it, else fp32"),
     "model.attention": Field("attention", "attention implementation; auto takes sdpa"),
-    "data.train": Field("training data", "a file, or a list of {path, weight}"),
+    "data.train": Field(
+        "training data", "a file, or a list of {path, weight}; the first set comes whole, others by weight beside it"
+    ),
     "data.format": Field("format of rows", "shape of a row; auto recognises it from the content"),
     "data.mapping": Field("mapping", 'which column plays which role, e.g. {prompt = "question"}'),
     "data.template": Field("template", "`model`: the model's own chat template; or a Jinja file"),
@@ -87,6 +89,9 @@ FIELDS: dict[str, Field] = {
         too_high="memory of the longest batch grows with it",
     ),
     "data.overlong": Field("overlong rows", "rows beyond max_length: drop, truncate or split them"),
+    "data.balance": Field(
+        "balance", "classes of one size: repeat rows of small ones (up), leave out rows of large ones (down)"
+    ),
     "data.packing": Field("packing", "put several short rows into one sequence, isolated from each other"),
     "data.train_on": Field("train on", "which tokens count: assistant turns, the last answer, or all"),
     "validation.path": Field("validation data", "a file of rows that are never trained on"),

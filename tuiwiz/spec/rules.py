@@ -16,7 +16,6 @@ from tuiwiz.spec.keys import default_of, flatten
 from tuiwiz.spec.training_rules import TRAINING_RULES
 
 AVAILABLE: dict[str, tuple[Any, ...]] = {
-    "data.overlong": ("drop", "truncate"),
     "batch.processes": (1,),
     "memory.offload": ("none", "activations"),
     "memory.oom": ("fail",),
@@ -157,12 +156,20 @@ def _data(bundle: Bundle) -> Iterator[Problem]:
     if isinstance(data.train, tuple):
         if not data.train:
             yield Problem(message="data.train is an empty list", key="data.train")
-        elif len(data.train) > 1:
+        given = [one.weight for one in data.train if one.weight is not None]
+        if given and len(given) < len(data.train):
             yield Problem(
-                message="several training sets are not available in this version",
+                message="some training sets have a weight and some have none",
                 key="data.train",
-                hint="join them into one file",
+                hint="give each a weight, or none: then every row comes once",
             )
+        for weight in given:
+            if not 0 < weight < float("inf"):
+                yield Problem(
+                    message=f"a weight of {weight:g} is not above 0", key="data.train", hint="leave the set out"
+                )
+        if any(not one.path.strip() for one in data.train):
+            yield Problem(message="a training set has no path", key="data.train", hint="name a file")
     elif not data.train.strip():
         yield Problem(message="data.train is empty", key="data.train", hint="name a file")
     if not bundle.model.source.strip():

@@ -49,6 +49,7 @@ DEFAULTS: dict[str, dict[str, float | str]] = {
 
 GENERATED = ("rouge1", "rouge2", "rougeL", "chrf", "generated_exact")
 """Metrics of answers that are generated at every evaluation."""
+
 FALLING = ("loss", "mean_absolute_error", "mean_squared_error")
 """Metrics that are better when lower; all others are better when higher."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from tuiwiz.base.problems import Problem, nearest
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.keys import default_of, flatten
-from tuiwiz.spec.task import DEFAULTS, HEAD_TASKS, LAST_ANSWER_TASKS, metrics_of, settings_of
+from tuiwiz.spec.task import DEFAULTS, HEAD_TASKS, LAST_ANSWER_TASKS, REFERENCE_TASKS, metrics_of, settings_of
 
 _UNPACKED = (*HEAD_TASKS, *LAST_ANSWER_TASKS)
 
@@ -54,12 +54,38 @@ def _rows(bundle: Bundle) -> Iterator[Problem]:
             key="data.packing",
             hint="set data.packing = false",
         )
+    if data.overlong == "split" and task in _UNPACKED:
+        yield Problem(
+            message=f'a row means something to {task} only as a whole; data.overlong = "split" would cut it up',
+            key="data.overlong",
+            hint="use drop or truncate",
+        )
+    if data.balance != "none" and (task, bundle.task.labels or "single") not in {("classify", "single")} | {
+        ("kto", "single")
+    }:
+        yield Problem(
+            message="data.balance evens out classes, and these rows have none",
+            key="data.balance",
+            hint="leave it out; it serves classify with one label a row, and kto",
+        )
     if task in LAST_ANSWER_TASKS and data.train_on == "all":
         yield Problem(
             message=f'{task} judges answers; data.train_on = "all" has no meaning for it', key="data.train_on"
         )
     if task == "classify" and data.train_on != default_of("data.train_on"):
         yield Problem(message="data.train_on has no meaning when labels are learnt", key="data.train_on")
+
+
+def _phases(bundle: Bundle) -> Iterator[Problem]:
+    task = bundle.task.kind
+    if task not in ("classify", *REFERENCE_TASKS) or all(phase.data is None for phase in bundle.phases):
+        return
+    reason = "have other classes" if task == "classify" else "were not measured before training"
+    yield Problem(
+        message=f"a phase of the task {task} cannot have data of its own: its rows {reason}",
+        key="phases",
+        hint="put all rows into data.train",
+    )
 
 
 def _metric(bundle: Bundle) -> Iterator[Problem]:
@@ -71,4 +97,4 @@ def _metric(bundle: Bundle) -> Iterator[Problem]:
         yield Problem(message=f"{task} has no metric {metric!r}", key="evaluation.metric", hint=hint)
 
 
-RULES: tuple[Callable[[Bundle], Iterator[Problem]], ...] = (_knobs, _labels, _rows, _metric)
+RULES: tuple[Callable[[Bundle], Iterator[Problem]], ...] = (_knobs, _labels, _rows, _phases, _metric)

@@ -43,14 +43,15 @@ class ClassifyObjective(Plain):
         assert batch.labels is not None
         scores, labels = self.score(batch), batch.labels
         if self.kind == "single":
-            wanted = labels[:, 0].long()
+            wanted, found = labels[:, 0].long(), scores.detach().argmax(-1)
             losses = functional.cross_entropy(scores, wanted, reduction="none")
-            return Outcome({"rows": losses.sum()}, {"wanted": wanted, "found": scores.detach().argmax(-1)})
-        if self.kind == "multi":
+        elif self.kind == "multi":
+            wanted, found = labels > 0, scores.detach() > 0
             losses = functional.binary_cross_entropy_with_logits(scores, labels, reduction="none").mean(-1)
-            return Outcome({"rows": losses.sum()}, {"wanted": labels > 0, "found": scores.detach() > 0})
-        losses = (scores[:, 0] - labels[:, 0]) ** 2
-        return Outcome({"rows": losses.sum()}, {"wanted": labels[:, 0], "found": scores[:, 0].detach()})
+        else:
+            wanted, found = labels[:, 0], scores[:, 0].detach()
+            losses = (scores[:, 0] - wanted) ** 2
+        return Outcome({"rows": losses.sum()}, {"row_loss": losses.detach(), "wanted": wanted, "found": found})
 
     def summary(self, seen: Mapping[str, Tensor]) -> dict[str, float]:
         wanted, found = seen["wanted"], seen["found"]

@@ -63,7 +63,9 @@ class KtoObjective(Plain):
         ratios = self._sums(batch) - batch.reference[:, 0]
         signed = self.beta * (ratios - self.drift) * torch.where(good, 1.0, -1.0)
         losses = torch.where(good, self.good, self.bad) * (1 - torch.sigmoid(signed))
-        return Outcome({"rows": losses.sum()}, {"reward": self.beta * ratios.detach(), "good": good})
+        return Outcome(
+            {"rows": losses.sum()}, {"row_loss": losses.detach(), "reward": self.beta * ratios.detach(), "good": good}
+        )
 
     def summary(self, seen: Mapping[str, Tensor]) -> dict[str, float]:
         """The share of rows on their side of z, mean rewards of good and bad answers, and z itself."""

@@ -19,7 +19,8 @@ from tuiwiz.executor.batching import MicroBatch
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`parts`: sums in fp32, differentiable, by the names of `counts`. `seen`: one entry a row and name, detached."""
+    """`parts`: sums in fp32, differentiable, by the names of `counts`. `seen`: one entry a row and name, detached; in
+    evaluations `row_loss` is among them, what a row alone adds."""
 
     parts: dict[str, Tensor]
     seen: dict[str, Tensor]

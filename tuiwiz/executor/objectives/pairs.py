@@ -28,7 +28,8 @@ class PairObjective(Plain):
 
 def outcome(losses: Tensor, better: Tensor, worse: Tensor) -> Outcome:
     """Losses [n] of pairs, and the rewards [n] of both answers."""
-    return Outcome({"pairs": losses.sum()}, {"better": better.detach().float(), "worse": worse.detach().float()})
+    rewards = {"better": better.detach().float(), "worse": worse.detach().float()}
+    return Outcome({"pairs": losses.sum()}, {"row_loss": losses.detach(), **rewards})
 
 
 def told_apart(better: Tensor, worse: Tensor) -> dict[str, float]:
