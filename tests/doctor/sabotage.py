@@ -11,8 +11,10 @@ from unittest.mock import patch
 
 import torch
 
-from tuiwiz.executor import batching, checkpoint, evaluate, loop, optim
+from tuiwiz.executor import batching, checkpoint, evaluate, optim
+from tuiwiz.executor.objectives import causal
 from tuiwiz.executor.objectives.causal import CausalObjective
+from tuiwiz.spec import phases, rates
 
 
 @contextmanager
@@ -29,9 +31,9 @@ def _changes(kind: str) -> list[tuple[Any, str, Any]]:
         return [(CausalObjective, "__call__", _calls(_out_of_memory(int(kind[4:]))))]
     kinds: dict[str, list[tuple[Any, str, Any]]] = {
         "frozen": [(optim, "make_optimizer", _stale(optim.make_optimizer))],
-        "masked": [(loop, "collate", _masked(batching.collate))],
-        "permuted": [(module, "collate", _permuted(batching.collate)) for module in (loop, evaluate)],
-        "starved": [(loop, "collate", _slow(batching.collate, 0.03))],
+        "masked": [(causal, "collate", _masked(batching.collate))],
+        "permuted": [(causal, "collate", _permuted(batching.collate))],
+        "starved": [(causal, "collate", _slow(batching.collate, 0.03))],
         "slowing": [(CausalObjective, "__call__", _calls(_slower))],
         "evaluates": [(evaluate, "evaluation_steps", lambda total, every, train, held: list(range(total + 1)))],
         "leak": [(CausalObjective, "__call__", _calls(_leak()))],
@@ -40,14 +42,14 @@ def _changes(kind: str) -> list[tuple[Any, str, Any]]:
         "unshuffled": [(batching.Order, "step", _in_order)],
         "rate-early": [
             (
-                loop,
+                phases,
                 "rate_factor",
                 lambda step, total, plan: (
-                    optim.rate_factor(step, total * 2 // 5, plan) if step < total * 2 // 5 else 0.0
+                    rates.rate_factor(step, total * 2 // 5, plan) if step < total * 2 // 5 else 0.0
                 ),
             )
         ],
-        "rate-late": [(loop, "rate_factor", lambda step, total, plan: optim.rate_factor(step, total * 4, plan))],
+        "rate-late": [(phases, "rate_factor", lambda step, total, plan: rates.rate_factor(step, total * 4, plan))],
         "lost": [(checkpoint, "load", _forgetful(checkpoint.load))],
     }
     return kinds.get(kind, [])

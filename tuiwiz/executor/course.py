@@ -16,6 +16,7 @@ import msgspec
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.data.prepare import prepare
 from tuiwiz.data.types import Rows
+from tuiwiz.events import types
 from tuiwiz.executor.batching import Order
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.parts import as_words, select
@@ -79,11 +80,7 @@ def phase_rows(bundle: Bundle, base: Path, weights: Path) -> list[Rows | None]:
 
 
 def begin(run: Trainer) -> None:
-    """Take up the course where `run.progress` stands: cut off what earlier plateaus left out, freeze what is frozen."""
-    run.total -= run.progress.cut_steps
-    run.evaluation_steps = frozenset(step for step in run.evaluation_steps if step < run.total) | (
-        {run.total} if run.evaluation_steps else set()
-    )
+    """Take up the course where `run.progress` stands: train what is trained there, and freeze the rest."""
     _apply(run)
     while _is_over(run):
         advance(run)
@@ -95,8 +92,10 @@ def stage_of(run: Trainer) -> Stage:
 
 def rate_of(run: Trainer) -> float:
     """The learning rate of the step that comes next, before the groups' shares."""
-    progress = run.progress
-    return stage_of(run).span.rate(progress.step - progress.phase_start) * progress.rate_scale
+    progress, span = run.progress, stage_of(run).span
+    # The last phase takes what a request made the run longer.
+    steps = span.steps if progress.phase + 1 < len(run.course) else run.total - progress.phase_start
+    return span.rate(progress.step - progress.phase_start, steps) * progress.rate_scale
 
 
 def epoch_after_step(run: Trainer) -> float:
@@ -119,10 +118,11 @@ def after_step(run: Trainer, *, plateau: bool = False) -> bool:
     done = progress.step - progress.phase_start
     if plateau and done < span.steps:
         cut = span.steps - done
-        progress.cut_steps += cut
-        run.total -= cut
+        before, run.total = run.total, run.total - cut
+        progress.total = run.total
         run.evaluation_steps = frozenset(step for step in run.evaluation_steps if step < run.total) | {run.total}
-        run.recorder.log(f'phase "{span.name}" stopped improving: it ends {cut} steps early')
+        reason = f'phase "{span.name}" stopped improving and ends {cut} steps early'
+        run.recorder.write(types.Adjusted, step=progress.step, key="steps", from_=before, to=run.total, reason=reason)
         if progress.phase + 1 < len(run.course):
             advance(run)
         return True

@@ -129,7 +129,7 @@ def _train(
     if bundle.memory.gradient_checkpointing:
         enable_checkpointing(model)
     rows, effective = len(prepared.train), bundle.batch.effective
-    total = run_steps(bundle, rows)
+    total = planned = run_steps(bundle, rows)
     trained = trainable(model)
     optimizer = make_optimizer(trained.items(), bundle, device)
     objective = objective_of(bundle, model, prepared.labels)
@@ -227,7 +227,7 @@ def _train(
         generated=dict,
         after_step=lambda step: None,
         progress=progress,
-        course=make_course(bundle, total, list(trained), prepared.train, phase_rows(bundle, base, weights)),
+        course=make_course(bundle, planned, list(trained), prepared.train, phase_rows(bundle, base, weights)),
         limit=TimeLimit(bundle.schedule, progress.wall_s),
         pissa=pissa,
         keeping=keeping_activations(bundle),
