@@ -92,10 +92,16 @@ def stage_of(run: Trainer) -> Stage:
 
 def rate_of(run: Trainer) -> float:
     """The learning rate of the step that comes next, before the groups' shares."""
-    progress, span = run.progress, stage_of(run).span
-    # The last phase takes what a request made the run longer.
-    steps = span.steps if progress.phase + 1 < len(run.course) else run.total - progress.phase_start
-    return span.rate(progress.step - progress.phase_start, steps) * progress.rate_scale
+    progress = run.progress
+    return stage_of(run).span.rate(progress.step - progress.phase_start, _length(run)) * progress.rate_scale
+
+
+def _length(run: Trainer) -> int:
+    """Steps of the present phase; the last one takes what a request made the run longer."""
+    progress = run.progress
+    if progress.phase + 1 < len(run.course):
+        return stage_of(run).span.steps
+    return run.total - progress.phase_start
 
 
 def epoch_after_step(run: Trainer) -> float:
@@ -116,8 +122,8 @@ def after_step(run: Trainer, *, plateau: bool = False) -> bool:
     """Go to the next phase where this one is over, also when evaluations say so; returns whether it did."""
     progress, span = run.progress, stage_of(run).span
     done = progress.step - progress.phase_start
-    if plateau and done < span.steps:
-        cut = span.steps - done
+    if plateau and done < _length(run):
+        cut = _length(run) - done
         before, run.total = run.total, run.total - cut
         progress.total = run.total
         run.evaluation_steps = frozenset(step for step in run.evaluation_steps if step < run.total) | {run.total}
