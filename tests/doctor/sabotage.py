@@ -11,7 +11,8 @@ from unittest.mock import patch
 
 import torch
 
-from tuiwiz.executor import batching, checkpoint, evaluate, loop, optim
+from tuiwiz.executor import batching, checkpoint, evaluate, optim
+from tuiwiz.executor.objectives import causal
 from tuiwiz.executor.objectives.causal import CausalObjective
 from tuiwiz.spec import phases, rates
 
@@ -30,9 +31,9 @@ def _changes(kind: str) -> list[tuple[Any, str, Any]]:
         return [(CausalObjective, "__call__", _calls(_out_of_memory(int(kind[4:]))))]
     kinds: dict[str, list[tuple[Any, str, Any]]] = {
         "frozen": [(optim, "make_optimizer", _stale(optim.make_optimizer))],
-        "masked": [(loop, "collate", _masked(batching.collate))],
-        "permuted": [(module, "collate", _permuted(batching.collate)) for module in (loop, evaluate)],
-        "starved": [(loop, "collate", _slow(batching.collate, 0.03))],
+        "masked": [(causal, "collate", _masked(batching.collate))],
+        "permuted": [(causal, "collate", _permuted(batching.collate))],
+        "starved": [(causal, "collate", _slow(batching.collate, 0.03))],
         "slowing": [(CausalObjective, "__call__", _calls(_slower))],
         "evaluates": [(evaluate, "evaluation_steps", lambda total, every, train, held: list(range(total + 1)))],
         "leak": [(CausalObjective, "__call__", _calls(_leak()))],

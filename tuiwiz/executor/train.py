@@ -88,7 +88,7 @@ def _train(
     from tuiwiz.executor import checkpoint, ladder
     from tuiwiz.executor.build import build
     from tuiwiz.executor.closing import finish, stop
-    from tuiwiz.executor.course import make_course, phase_rows, stretched
+    from tuiwiz.executor.course import make_course, phase_rows
     from tuiwiz.executor.device import choose_device, set_threads
     from tuiwiz.executor.disk import check_room
     from tuiwiz.executor.evaluate import evaluation_steps
@@ -232,9 +232,7 @@ def _train(
         generated=dict,
         after_step=lambda step: None,
         progress=progress,
-        course=stretched(
-            make_course(bundle, planned, list(trained), prepared.train, phase_rows(bundle, base, weights)), total
-        ),
+        course=make_course(bundle, planned, list(trained), prepared.train, phase_rows(bundle, base, weights)),
         limit=TimeLimit(bundle.schedule, progress.wall_s),
         pissa=built.pissa,
         keeping=keeping_activations(bundle),
