@@ -74,6 +74,16 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "reward, 4 bits": ("reward", "margin", {"adapter__method": "qlora"}),
     "classify": ("classify", "accuracy", {}),
     "classify, all weights": ("classify", "macro_f1", {"adapter__method": "full", "adapter__rank": None}),
+    "classify, last layers and head": (
+        "classify",
+        "accuracy",
+        {"adapter__method": "freeze", "adapter__rank": None, "adapter__trainable": "layers[-50%:]"},
+    ),
+    "classify, 8 bits": (
+        "classify",
+        "accuracy",
+        {"adapter__method": "qlora", "quantization__bits": 8, "quantization__double": None},
+    ),
     "classify, 4 bits": ("classify", "accuracy", {"adapter__method": "qlora"}),
     "several labels": ("classify", "macro_f1", {"task__labels": "multi"}),
     "numbers": ("classify", "pearson", {"task__labels": "regression"}),
