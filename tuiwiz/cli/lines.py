@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from typing import TYPE_CHECKING
 
 from tuiwiz.base.text import clean_line
 from tuiwiz.base.units import human_bytes, human_count, human_duration, human_number
 from tuiwiz.events import types
 from tuiwiz.events.view import RunView
+
+if TYPE_CHECKING:
+    from tuiwiz.doctor.finding import Finding
 
 PERIOD_S = 1.0
 """Steps and progress of a stage are told at most so often, live."""
@@ -106,6 +110,18 @@ class Lines:
 
     def _due(self) -> bool:
         return time.monotonic() - self._said >= PERIOD_S
+
+
+def fault_lines(one: Finding) -> list[str]:
+    """What the doctor found, in two or three lines."""
+    from tuiwiz.doctor.words import change_words, evidence_words
+
+    lines = [f"doctor   {one.severity}: {one.title} ({one.id}): {evidence_words(one)}"]
+    if one.change:
+        lines.append(f"         try {change_words(one)}")
+    if one.advice:
+        lines.append(f"         {'then ' if one.change else ''}{clean_line(one.advice)}")
+    return lines
 
 
 def eta_seconds(view: RunView) -> float | None:

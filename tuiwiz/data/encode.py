@@ -14,6 +14,8 @@ from tuiwiz.data.types import Example
 from tuiwiz.data.verify import GLUED
 
 BATCH_ROWS = 512
+BATCH_CHARACTERS = 4_000_000
+"""Encodings take about a hundred bytes a character while they last."""
 DISAGREEMENT_HINT = "the mask of this row cannot be trusted: choose another data.template, or report the template"
 SPACE_HINT = "move the space from the end of the prompt to the start of the answer: data.template takes a Jinja file"
 
@@ -43,13 +45,23 @@ def encode(renderer: Renderer, examples: Iterable[Example], train_on: str, rejec
     with ThreadPoolExecutor(1, thread_name_prefix="encode") as pool:
         waiting: Future[list[Counted]] | None = None
         while True:
-            batch = list(islice(source, BATCH_ROWS))
+            batch = list(_some(source))
             pairs = [pair for example in batch if (pair := _render(renderer, example, train_on, reject)) is not None]
             done = waiting.result() if waiting is not None else []
             waiting = pool.submit(_encode_batch, renderer, pairs, reject) if pairs else None
             yield from done
             if not batch:
                 return
+
+
+def _some(source: Iterator[Example]) -> Iterator[Example]:
+    """The next rows, up to `BATCH_ROWS` or `BATCH_CHARACTERS`."""
+    size = 0
+    for example in islice(source, BATCH_ROWS):
+        yield example
+        size += sum(len(message["content"]) for message in example.messages) + len(example.text or "")
+        if size > BATCH_CHARACTERS:
+            return
 
 
 def with_worse_answer(example: Example) -> Example:

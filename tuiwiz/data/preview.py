@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
+import msgspec
+
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.problems import Problem
 from tuiwiz.base.text import clean_line
@@ -16,12 +18,14 @@ from tuiwiz.data.render import Rendered, Renderer, TokenRow
 from tuiwiz.data.sniff import sniff_source
 from tuiwiz.data.source import Source, open_source
 from tuiwiz.data.turns import RowError
-from tuiwiz.data.types import Mark, PreviewRow, Row, Segment
+from tuiwiz.data.types import Example, Mark, PreviewRow, Row, Segment
 
 _TRAINED = {"text": "all", "preference": "completion", "reward": "completion", "kto": "completion"}
 """By format, what is trained whatever `data.train_on` says."""
 LINES_OF_TEXT = 40
 """Lines of a plain text file that are shown as one row."""
+MOST_CHARACTERS = 200_000
+"""Of a longer row only the beginning is shown: tokenising all of it would take longer than anybody waits."""
 
 
 def preview(
@@ -74,7 +78,16 @@ def _rows(source: Source) -> Iterator[Row | Problem]:
         yield from source.read()
         return
     rows = source.read()
-    while lines := [row for row in islice(rows, LINES_OF_TEXT) if isinstance(row, Row)]:
+    lines: list[Row] = []
+    size = 0
+    for row in rows:
+        if isinstance(row, Row):
+            lines.append(row)
+            size += len(row.value)
+        if len(lines) == LINES_OF_TEXT or size > MOST_CHARACTERS:
+            yield Row(lines[0].number, lines[0].line, "\n".join(str(line.value) for line in lines)[:MOST_CHARACTERS])
+            lines, size = [], 0
+    if lines:
         yield Row(lines[0].number, lines[0].line, "\n".join(str(line.value) for line in lines))
 
 
@@ -83,6 +96,9 @@ def _preview_row(
 ) -> PreviewRow:
     try:
         example = map_row(row)
+        size = _characters(example)
+        if size > MOST_CHARACTERS:
+            example = _beginning(example)
         rendered = renderer.render(example, train_on)
         other = renderer.render(with_worse_answer(example), train_on) if example.rejected is not None else None
     except RowError as error:
@@ -112,6 +128,9 @@ def _preview_row(
         problem_or_none = Problem(
             message=dispute.message, hint=dispute.hint, path=str(source.path), row=row.number, line=row.line or None
         )
+    if size > MOST_CHARACTERS:
+        message = f"the row has {size:,} characters: only the beginning of each text is shown and counted"
+        problem_or_none = Problem(severity="info", message=message, row=row.number, line=row.line or None)
     cut = _cut(renderer, rendered, encoded, sys.maxsize if overlong == "split" else max_length)
     supervised = encoded.trained.count(1, 0, max_length if overlong == "truncate" else len(encoded.ids))
     return PreviewRow(
@@ -124,6 +143,17 @@ def _preview_row(
         supervised_tokens=supervised,
         problem=problem_or_none,
     )
+
+
+def _characters(example: Example) -> int:
+    return len(example.text or "") + sum(len(message["content"]) for message in example.messages)
+
+
+def _beginning(example: Example) -> Example:
+    share = MOST_CHARACTERS // (len(example.messages) + 1)
+    messages = [{**message, "content": message["content"][:share]} for message in example.messages]
+    text = example.text[:MOST_CHARACTERS] if example.text is not None else None
+    return msgspec.structs.replace(example, messages=messages, text=text)
 
 
 def _other_segments(renderer: Renderer, other: Rendered, max_length: int) -> tuple[Segment, ...]:

@@ -32,6 +32,7 @@ from tuiwiz.executor.objectives.objective import Objective, added, joined, mean
 from tuiwiz.executor.optim import for_evaluation, set_rate
 from tuiwiz.executor.record import Recorder
 from tuiwiz.executor.soundness import refuse_dead_weights, skip
+from tuiwiz.executor.steer import steer
 from tuiwiz.executor.verdict import judge
 from tuiwiz.spec.bundle import Bundle
 
@@ -63,6 +64,8 @@ class Trainer:
     after_step: Callable[[int], None]
     """Called once a finished step, for what is measured only then."""
     progress: Progress = field(default_factory=Progress)
+    milestones: int = 0
+    """Checkpoints whose step this divides are kept for good; 0: none."""
     course: tuple[Stage, ...] = ()
     """The phases; one over the whole run where nothing else is said."""
     limit: TimeLimit | None = None
@@ -101,6 +104,7 @@ def train(run: Trainer) -> str:
             return "early"
         course.after_step(run)
         run.interrupts.poll(run.recorder, lambda: save_checkpoint(run))
+        steer(run)
         if run.interrupts.evaluate:
             run.interrupts.evaluate = False
             _evaluate(run)
@@ -127,6 +131,7 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     counts = added(run.objective.counts(batch) for batch in batches)
     supervised = sum(batch.supervised for batch in batches)
     tokens = sum(batch.tokens for batch in batches)
+    padded = sum(batch.input_ids.numel() for batch in batches)
     clock.lap("data")
 
     total = torch.zeros((), device=device.where)
@@ -175,6 +180,7 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
         "tokens": progress.tokens,
         "supervised_tokens": progress.supervised_tokens,
         "tokens_per_second": tokens / clock.total,
+        "padding_share": 1 - tokens / max(1, padded),
         "step_seconds": clock.total,
         **{f"{name}_seconds": seconds for name, seconds in clock.laps.items()},
         "allocated_bytes": allocated,
@@ -192,7 +198,8 @@ def save_checkpoint(run: Trainer, *, best: bool = False) -> None:
         relative = path.relative_to(folder.path).as_posix()
         run.recorder.write(types.Checkpoint, step=progress.step, path=relative, bytes=size, best=best)
         run.recorder.stage("training", progress.step, run.total)
-    checkpoint.retire(folder.checkpoints, keep=run.bundle.checkpoint.keep, best=progress.best_step)
+    keep = run.bundle.checkpoint.keep
+    checkpoint.retire(folder.checkpoints, keep=keep, best=progress.best_step, milestones=run.milestones)
 
 
 class Clock:

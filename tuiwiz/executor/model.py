@@ -11,8 +11,10 @@ import torch
 from torch import nn
 
 from tuiwiz.base.errors import InvalidError, MachineLacksError
+from tuiwiz.executor.attention import register
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.freeze import freeze, with_residual_dropout
+from tuiwiz.executor.fused import slim
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.task import HEAD_TASKS
 
@@ -60,6 +62,8 @@ def load_base(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str
         model = model.to(device.where)
     model.config.use_cache = False
     keep_quantized_weights(model)
+    if not device.is_cuda:
+        slim(model)
     if method == "freeze":
         freeze(model, bundle, device)
     model.train()
@@ -88,6 +92,8 @@ def enable_checkpointing(model: Any) -> None:
 
 def _attention(bundle: Bundle, device: Device) -> str:
     wanted = bundle.model.attention
+    if wanted == "auto" and not device.is_cuda:
+        return register()
     if wanted in ("auto", "sdpa"):
         return "sdpa"
     if wanted == "flash":

@@ -9,6 +9,7 @@ from pathlib import Path
 from textual.content import Content
 
 from tuiwiz.base.units import human_bytes, human_count
+from tuiwiz.doctor.words import change_words
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.process import read_exit
 from tuiwiz.spec.task import HEAD_TASKS
@@ -67,6 +68,10 @@ def _finished(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     out = [Content.assemble(*head)]
     out += _judged(snapshot, glyphs)
     out += _costs(snapshot)
+    if snapshot.faults:
+        fault = snapshot.faults[0]
+        todo = f"next time {change_words(fault)} (F writes the bundle)" if fault.change else fault.advice
+        out.append(paragraph("doctor", line_of(f"{fault.title}: {todo}", glyphs), width, "$warn"))
     where = folder.model if folder.model.is_dir() else folder.adapter
     out.append(paragraph("result", line_of(str(where), glyphs), width))
     out.append(
