@@ -181,7 +181,7 @@ def test_a_saved_classifier_says_what_was_measured(
 
 
 def test_the_reference_is_measured_once_and_is_the_model_before_training(tmp_path: Path, tiny_model: Path) -> None:
-    from safetensors.torch import load_file
+    from safetensors.torch import load_file, save_file
 
     run = task_run(tmp_path, tiny_model, "dpo", schedule__steps=3)
     events = run_here(run)
@@ -191,11 +191,21 @@ def test_the_reference_is_measured_once_and_is_the_model_before_training(tmp_pat
     assert found["validation"].shape == (16, 2) and bool(found["validation"].isfinite().all())
     # Three steps of eight rows: nothing is measured for the rest.
     assert int(found["train"].isfinite().all(1).sum()) == 24
+    # What a later attempt misses is measured again, and nothing else.
+    missing = {name: values.clone() for name, values in found.items()}
+    missing["validation"][3:5] = float("nan")
+    missing["validation"][0] = 7.0
+    save_file(missing, run.path / "reference.safetensors")
+    shutil.rmtree(run.checkpoints)
+    ask_to_resume(run, tmp_path)
+    run_here(run)
+    again = load_file(run.path / "reference.safetensors")["validation"]
+    assert again[0].tolist() == [7.0, 7.0] and torch.allclose(again[1:], found["validation"][1:], atol=1e-4)
     # An adapter that is continued is its own reference.
-    again = task_run(tmp_path, tiny_model, "dpo", "again", schedule__steps=3, adapter__from=str(run.adapter))
-    start = of_kind(run_here(again), types.Eval)[0].metrics
+    other = task_run(tmp_path, tiny_model, "dpo", "other", schedule__steps=3, adapter__from=str(run.adapter))
+    start = of_kind(run_here(other), types.Eval)[0].metrics
     assert start["margin"] == pytest.approx(0, abs=1e-5)
-    moved = load_file(again.path / "reference.safetensors")["validation"]
+    moved = load_file(other.path / "reference.safetensors")["validation"]
     assert float((moved - found["validation"]).abs().max()) > 1e-3
 
 
