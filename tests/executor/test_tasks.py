@@ -219,3 +219,43 @@ def test_labels_that_training_does_not_have_are_left_out_and_told(tmp_path: Path
     events = run_here(run)
     assert of_kind(events, types.Eval)[0].rows == 7
     assert any("plums" in event.message for event in of_kind(events, types.Log))
+
+
+@pytest.mark.parametrize("task", ["classify", "reward", "dpo"])
+def test_every_task_runs_the_fast_lora_layers_and_they_are_pefts(
+    tmp_path: Path, tiny_model: Path, tiny_encoder: Path, task: str
+) -> None:
+    from peft.tuners.lora.layer import LoraLayer
+
+    from tests.executor import support
+    from tuiwiz.executor.batching import lay_out
+    from tuiwiz.executor.lora import _Forward
+
+    rows = [labelled(i) if task == "classify" else pair(i) for i in range(16)]
+    (tmp_path / "judged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    model = tiny_encoder if task == "classify" else tiny_model
+    changes: dict[str, Any] = {"task__kind": f'"{task}"', "data__train": '"judged.jsonl"', "adapter__dropout": "0.0"}
+    run = support.make_run(tmp_path, model, **changes)
+    run.train_rows.reference = [(0.0, 0.0)] * len(run.train_rows) if task == "dpo" else []
+    layers = [module for module in run.model.modules() if isinstance(module, LoraLayer)]
+    assert layers and all(isinstance(vars(layer).get("forward"), _Forward) for layer in layers)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for name, value in run.weights.items():
+            if ".lora_B." in name:
+                value.copy_(0.05 * torch.randn_like(value))
+
+    def gradients() -> torch.Tensor:
+        (sequences,) = lay_out(run.train_rows, range(8), 8, packing=False)
+        run.model.zero_grad()
+        torch.manual_seed(4)
+        torch.autograd.backward(
+            run.objective(run.objective.collate(run.train_rows, sequences, support.CPU.where)).total
+        )
+        return torch.cat([value.grad.flatten() for value in run.weights.values() if value.grad is not None])
+
+    fast = gradients()
+    for layer in layers:
+        del layer.forward
+    slow = gradients()
+    assert float(slow.norm()) > 0 and float((fast - slow).norm()) <= 1e-5 * float(slow.norm())
