@@ -26,6 +26,8 @@ class Interrupts:
         self.stop_reason = ""
         self.checkpoint = False
         self.evaluate = False
+        self.in_phases = False
+        """Whether the run has phases, whose lengths are settled when it begins."""
         self.extend = 0
         """Steps to be added."""
         self.cadence = 0
@@ -95,6 +97,8 @@ class Interrupts:
                 return "goes on"
             case "extend" | "cadence" if request.steps < 1:
                 return "refused: it names no number of steps"
+            case "extend" if self.in_phases:
+                return "refused: a run in phases has the length of its phases"
             case "extend":
                 self.extend += request.steps
                 return f"trains {request.steps} steps longer"

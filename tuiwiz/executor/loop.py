@@ -32,8 +32,8 @@ from tuiwiz.executor.objectives.objective import Objective, added, joined, mean
 from tuiwiz.executor.optim import for_evaluation, set_rate
 from tuiwiz.executor.record import Recorder
 from tuiwiz.executor.soundness import refuse_dead_weights, skip
-from tuiwiz.executor.verdict import judge
 from tuiwiz.executor.steer import steer
+from tuiwiz.executor.verdict import judge
 from tuiwiz.spec.bundle import Bundle
 
 

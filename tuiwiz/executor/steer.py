@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tuiwiz.events import types
+from tuiwiz.executor.course import make_course
 
 if TYPE_CHECKING:
     from tuiwiz.executor.loop import Trainer
@@ -15,6 +16,7 @@ def steer(run: Trainer) -> None:
     asked, progress = run.interrupts, run.progress
     if asked.extend:
         before, run.total = run.total, run.total + asked.extend
+        run.course = make_course(run.bundle, run.total, list(run.weights), run.train_rows)
         asked.extend, progress.total = 0, run.total
         # The last step is always evaluated; the old last one no longer has to be.
         run.evaluation_steps = frozenset(step for step in run.evaluation_steps if step != before) | {run.total}

@@ -132,6 +132,7 @@ def _train(
     total = run_steps(bundle, rows)
     trained = trainable(model)
     optimizer = make_optimizer(trained.items(), bundle, device)
+    interrupts.in_phases = bool(bundle.phases)
     objective = objective_of(bundle, model, prepared.labels)
     autocast = (
         (lambda: torch.autocast(device.where.type, dtype=device.compute)) if _mixed(whole, device) else nullcontext
