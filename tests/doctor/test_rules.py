@@ -141,7 +141,7 @@ def test_a_preference_run_that_learns_nothing_is_flat_and_one_that_flies_off_col
     assert found.verdict == "yes" and found.change == {"optimizer.learning_rate": 2e-4}
     fine = run_of([0.6 - 0.003 * step for step in range(60)], task="dpo", accuracy=0.75, margin=0.4)
     assert {verdict(fine, name).verdict for name in ("preference_flat", "preference_collapse")} == {"no"}
-    assert verdict(run_of(falling(), accuracy=0.5, margin=0.0), "preference_flat").verdict == "no"
+    assert verdict(run_of(falling(), task="chat", accuracy=0.5, margin=0.0), "preference_flat").verdict == "no"
 
 
 def test_a_classifier_that_says_the_same_is_told_from_one_that_does_not() -> None:
