@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.training import ask_to_resume, curve, make_run, of_kind, own_signals, run_here, write_rows
-from tuiwiz.events.control import Request, request
+from tuiwiz.events.control import request
 from tuiwiz.events.types import Adjusted, Control, Eval, Metric, RunStarted
 from tuiwiz.executor import train
-from tuiwiz.executor.interrupt import Interrupts
 from tuiwiz.executor.steer import steps_every
 from tuiwiz.runs.registry import view_of
 from tuiwiz.spec.optimizer import Schedule
@@ -62,9 +61,3 @@ def test_a_request_without_a_number_of_steps_is_refused(tmp_path: Path, tiny_mod
 def test_steps_to_evaluate_at_are_multiples_and_the_last() -> None:
     assert steps_every(5, 7, 18) == {10, 15, 18}
     assert steps_every(5, 17, 18) == {18}
-
-
-def test_a_run_in_phases_keeps_its_length() -> None:
-    asked = Interrupts()
-    asked.in_phases = True
-    assert asked._take(Request(kind="extend", steps=3)).startswith("refused") and not asked.extend

@@ -26,8 +26,6 @@ class Interrupts:
         self.stop_reason = ""
         self.checkpoint = False
         self.evaluate = False
-        self.in_phases = False
-        """Whether the run has phases, whose lengths are settled when it begins."""
         self.extend = 0
         """Steps to be added."""
         self.cadence = 0
@@ -42,6 +40,14 @@ class Interrupts:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
+        # What SLURM is usually told to send before a job's time is over (`--signal=USR1@120`).
+        signal.signal(signal.SIGUSR1, self._on_warning)
+
+    def _on_warning(self, number: int, frame: FrameType | None) -> None:
+        """A batch system warns every process of a job, some of which pass it on: any number of times is once."""
+        if not self.stop_reason:
+            self._signals -= 1
+            self._on_signal(number, frame)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
@@ -97,8 +103,6 @@ class Interrupts:
                 return "goes on"
             case "extend" | "cadence" if request.steps < 1:
                 return "refused: it names no number of steps"
-            case "extend" if self.in_phases:
-                return "refused: a run in phases has the length of its phases"
             case "extend":
                 self.extend += request.steps
                 return f"trains {request.steps} steps longer"

@@ -64,6 +64,8 @@ class Trainer:
     after_step: Callable[[int], None]
     """Called once a finished step, for what is measured only then."""
     progress: Progress = field(default_factory=Progress)
+    milestones: int = 0
+    """Checkpoints whose step this divides are kept for good; 0: none."""
     course: tuple[Stage, ...] = ()
     """The phases; one over the whole run where nothing else is said."""
     limit: TimeLimit | None = None
@@ -196,7 +198,8 @@ def save_checkpoint(run: Trainer, *, best: bool = False) -> None:
         relative = path.relative_to(folder.path).as_posix()
         run.recorder.write(types.Checkpoint, step=progress.step, path=relative, bytes=size, best=best)
         run.recorder.stage("training", progress.step, run.total)
-    checkpoint.retire(folder.checkpoints, keep=run.bundle.checkpoint.keep, best=progress.best_step)
+    keep = run.bundle.checkpoint.keep
+    checkpoint.retire(folder.checkpoints, keep=keep, best=progress.best_step, milestones=run.milestones)
 
 
 class Clock:
