@@ -20,13 +20,37 @@ LOCK_HEADING = "# What this bundle was made with; `tuiwiz run` compares."
 
 _ONLY_WITH: dict[str, tuple[str, ...]] = {
     "quantization": ("qlora",),
-    "adapter.rank": ("qlora", "lora", "freeze"),
-    "adapter.alpha": ("qlora", "lora", "freeze"),
-    "adapter.dropout": ("qlora", "lora", "freeze"),
-    "adapter.targets": ("qlora", "lora", "freeze"),
-    "adapter.variant": ("qlora", "lora", "freeze"),
+    "adapter.rank": ("qlora", "lora"),
+    "adapter.alpha": ("qlora", "lora"),
+    "adapter.dropout": ("qlora", "lora"),
+    "adapter.targets": ("qlora", "lora"),
+    "adapter.variant": ("qlora", "lora"),
+    "adapter.trainable": ("freeze",),
 }
 """Keys that say nothing for other methods: left out there while they hold their default."""
+
+_SELDOM = frozenset(
+    {
+        "data.mapping",
+        "optimizer.nesterov",
+        "optimizer.embedding_ratio",
+        "optimizer.head_ratio",
+        "schedule.cycles",
+        "schedule.power",
+        "schedule.decay",
+        "schedule.plateau_factor",
+        "schedule.plateau_patience",
+        "adapter.rank_pattern",
+        "adapter.modules_to_save",
+        "adapter.train_tokens",
+        "adapter.loraplus_ratio",
+        "evaluation.noise_aware",
+        "memory.liger",
+        "memory.compile",
+        "memory.tf32",
+    }
+)
+"""Keys that few runs set: left out while they hold their default."""
 
 _QUIET_SECTIONS = ("objective", "tracking", "launch", "regularization")
 """Sections that are left out as a whole while every key holds its default."""
@@ -74,7 +98,7 @@ def _left_out(key: str, section: str, flat: Mapping[str, Any], bundle: Bundle) -
     methods = _ONLY_WITH.get(key) or _ONLY_WITH.get(section)
     if methods and bundle.adapter.method not in methods:
         return True
-    if key == "data.mapping":
+    if key in _SELDOM:
         return True
     if section in _QUIET_SECTIONS:
         return all(flat[f"{section}.{name}"] == default_of(f"{section}.{name}") for name in section_keys(section))

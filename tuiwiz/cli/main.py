@@ -19,7 +19,11 @@ COMMANDS: dict[str, str] = {
     "pause": "control",
     "resume": "control",
     "checkpoint": "control",
+    "extend": "control",
     "runs": "runs",
+    "doctor": "doctor",
+    "report": "report",
+    "compare": "compare",
     "queue": "queue",
     "verify": "verify",
     "rerun": "verify",
@@ -29,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "data": "data",
     "models": "models",
     "schema": "schema",
+    "serve": "serve",
     "where": "where",
 }
 """Command -> module in `tuiwiz.cli`, in the order of `--help`. Each module has `register(app)`."""

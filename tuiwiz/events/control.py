@@ -13,11 +13,11 @@ from tuiwiz.base.files import write_atomic
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.process import read_process, wake
 
-Kind = Literal["pause", "resume", "checkpoint", "stop", "stop-now", "extend", "evaluate"]
+Kind = Literal["pause", "resume", "checkpoint", "stop", "stop-now", "extend", "evaluate", "cadence"]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """`steps` is how many to add, for `extend`."""
+    """`steps`: how many to add for `extend`, how many between two evaluations for `cadence`."""
 
     kind: Kind
     steps: int = 0

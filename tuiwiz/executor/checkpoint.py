@@ -37,7 +37,12 @@ OWN_FILES = (PID, ENVIRONMENT, RESOLVED, ADAPTER, MODEL)
 
 
 class Progress(msgspec.Struct, kw_only=True):
-    """The loop's own counters."""
+    """The loop's own counters. Scores are values of `evaluation.metric`; `best_loss` is the loss at the best step and
+    `best_rows` are the held-out rows' summed losses there.
+
+    `phase_start` is the step at which the present phase began, `own_data_steps` those spent on phases' own data,
+    `cut_steps` what plateaus took off the run; `rate_scale` is what the plateau schedule made of the rate.
+    """
 
     step: int = 0
     tokens: int = 0
@@ -46,11 +51,28 @@ class Progress(msgspec.Struct, kw_only=True):
     skipped_in_a_row: int = 0
     best_step: int | None = None
     best_loss: float | None = None
+    best_score: float | None = None
+    best_rows: list[float] = []
     first_loss: float | None = None
+    first_score: float | None = None
     last_loss: float | None = None
     without_improvement: int = 0
     elapsed_s: float = 0.0
+    wall_s: float = 0.0
+    phase: int = 0
+    phase_start: int = 0
+    own_data_steps: int = 0
+    cut_steps: int = 0
+    phase_best: float | None = None
+    phase_stale: int = 0
+    rate_scale: float = 1.0
+    plateau_best: float | None = None
+    plateau_stale: int = 0
     digest: str = ""
+    total: int = 0
+    """Steps of the run where a request changed them, else 0."""
+    evaluate_every: int = 0
+    """Steps between evaluations where a request changed them, else 0."""
     made_with: dict[str, str] = {}
     """Versions, device and threads of the attempt that saved."""
 

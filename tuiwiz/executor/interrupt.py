@@ -26,6 +26,10 @@ class Interrupts:
         self.stop_reason = ""
         self.checkpoint = False
         self.evaluate = False
+        self.extend = 0
+        """Steps to be added."""
+        self.cadence = 0
+        """Steps between two evaluations from now on; 0 leaves them as they are."""
         self._signals = 0
 
     def install(self) -> None:
@@ -97,5 +101,12 @@ class Interrupts:
                 return "paused"
             case "resume":
                 return "goes on"
+            case "extend" | "cadence" if request.steps < 1:
+                return "refused: it names no number of steps"
             case "extend":
-                return "refused: a run cannot be extended in this version"
+                self.extend += request.steps
+                return f"trains {request.steps} steps longer"
+            case "cadence":
+                self.cadence = request.steps
+                return f"evaluates every {request.steps} steps from now on"
+        return "not known"

@@ -21,6 +21,7 @@ from tuiwiz.data.types import Prepared
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.executor.device import Device
 from tuiwiz.spec.bundle import Bundle, Lock
+from tuiwiz.spec.data import WeightedPath
 from tuiwiz.spec.derive import accumulation
 
 LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "safetensors", "numpy")
@@ -34,7 +35,7 @@ def resolve(
         "model.source": str(model),
         "model.dtype": device.compute_name,
         "model.attention": "sdpa" if bundle.model.attention == "auto" else bundle.model.attention,
-        "data.train": str((base / bundle.data.train).resolve()) if isinstance(bundle.data.train, str) else None,
+        "data.train": _absolute(bundle.data.train, base),
         "batch.micro": micro,
     }
     if bundle.batch.effective % micro == 0:
@@ -72,6 +73,15 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
         f"{name} {value or 'none'}, now {now[name] or 'none'}"
         for name, value in before.items()
         if name in now and now[name] != value
+    ]
+
+
+def _absolute(train: str | tuple[WeightedPath, ...], base: Path) -> object:
+    if isinstance(train, str):
+        return str((base / train).resolve())
+    return [
+        {"path": str((base / one.path).resolve())} | ({} if one.weight is None else {"weight": one.weight})
+        for one in train
     ]
 
 

@@ -23,6 +23,7 @@ class Evaluation(Section, frozen=True, kw_only=True):
     metric: str = "loss"
     patience: int | None = None
     min_delta: float = 0.0
+    noise_aware: bool = False
     samples: int = 3
 
 
@@ -39,6 +40,9 @@ class Memory(Section, frozen=True, kw_only=True):
     gradient_checkpointing: bool = False
     fused_loss: bool = True
     offload: Literal["none", "activations", "optimizer"] = "none"
+    liger: bool = False
+    compile: bool = False
+    tf32: bool = False
     oom: Literal["ladder", "fail"] = "fail"
 
 
@@ -49,7 +53,7 @@ class Launch(Section, frozen=True, kw_only=True):
 
 
 class Tracking(Section, frozen=True, kw_only=True):
-    tensorboard: bool = False
+    tensorboard: bool = True
     wandb: bool = False
     trackio: bool = False
     mlflow: bool = False

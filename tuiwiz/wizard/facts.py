@@ -150,6 +150,7 @@ def data_facts(answers: Answers, folder: Path, tokenizer: Path | None) -> tuple[
     """
     from tuiwiz.data.check import check
     from tuiwiz.data.load import Settings
+    from tuiwiz.data.prepare import trained_part
     from tuiwiz.data.render import Renderer
 
     values = answers.sets
@@ -158,8 +159,11 @@ def data_facts(answers: Answers, folder: Path, tokenizer: Path | None) -> tuple[
         format=str(values.get("data.format") or "auto"),
         mapping=values.get("data.mapping") or {},
         system=values.get("data.system"),
-        train_on=str(values.get("data.train_on") or TRAIN_ON.get(answers.task, "assistant")),
+        train_on=trained_part(
+            answers.task, str(values.get("data.train_on") or TRAIN_ON.get(answers.task, "assistant"))
+        ),
         max_length=NO_LIMIT,
+        labels=values.get("task.labels"),
     )
     chosen, name, notes = _tokenizer(tokenizer)
     template = str(values.get("data.template") or default_of("data.template"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from textual.content import Content
 
 from tuiwiz.base.text import CONTROL, clean, clean_line
+from tuiwiz.doctor.examine import wrong
+from tuiwiz.doctor.finding import Finding
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.view import RunView
 from tuiwiz.ui.facts import Facts
@@ -27,6 +29,13 @@ class Snapshot:
     level: str = "all"
     missing: bool = False
     tall: bool = False
+    findings: Sequence[Finding] = ()
+    """The doctor's newest word on this run; empty before it has spoken."""
+
+    @property
+    def faults(self) -> list[Finding]:
+        """What is wrong, the fault to treat first in front."""
+        return wrong(list(self.findings))
 
 
 Part = tuple[str, str]
