@@ -23,6 +23,7 @@ JOBS = {
     "convert": "convert",
     "score": "score",
     "probe": "probe",
+    "simulate": "simulate",
 }
 """Job -> module of this room with `run(folder)`."""
 
