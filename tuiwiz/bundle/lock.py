@@ -89,7 +89,8 @@ def data_names(bundle: Bundle) -> list[str]:
     """Every data set that a bundle names, as it stands there, each once."""
     train = bundle.data.train
     names = [train] if isinstance(train, str) else [part.path for part in train]
-    return list(dict.fromkeys(name for name in (*names, bundle.validation.path) if name))
+    phases = [phase.data for phase in bundle.phases]
+    return list(dict.fromkeys(name for name in (*names, bundle.validation.path, *phases) if name))
 
 
 def absolute(lock: Lock, base: Path) -> Lock:
