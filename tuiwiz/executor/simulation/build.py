@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from tuiwiz.executor.model import add_adapters, enable_checkpointing
+from tuiwiz.executor.adapters import add_adapters
+from tuiwiz.executor.model import enable_checkpointing
 from tuiwiz.executor.simulation.kernels import EXPANDED, FUSED
 from tuiwiz.executor.simulation.quantised import quantise_linears
 from tuiwiz.memory.setting import Setting

@@ -75,6 +75,7 @@ def _our_loss(model: Any, setting: Setting, compute: torch.dtype) -> Callable[[]
         row_of=places[2],
         rows=setting.micro,
         tokens=setting.tokens,
+        lengths=torch.full((setting.micro,), setting.length, device=META),
     )
 
     def loss() -> tuple[Tensor, Any]:
