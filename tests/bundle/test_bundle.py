@@ -121,7 +121,11 @@ def _values(key: str) -> st.SearchStrategy[Any]:
         return st.lists(st.floats(0, 0.999), min_size=2, max_size=2)
     if key == "data.mapping":
         return st.dictionaries(st.text(min_size=1, max_size=5), st.text(max_size=5), max_size=3)
-    if kind is bool:
+    if key == "adapter.rank_pattern":
+        return st.dictionaries(st.text(min_size=1, max_size=5), st.integers(1, 64), max_size=3)
+    if key in ("adapter.modules_to_save", "adapter.train_tokens"):
+        return st.lists(st.text(max_size=5), max_size=3)
+    if "bool" in names:
         return st.booleans()
     if "float" in names or ("int" in names and "str" not in names):
         low = field.least if field.least is not None else (field.above or 0.0)

@@ -26,6 +26,8 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "presets": (*HEAVY, "textual"),
     "wizard": (*HEAVY, "textual"),
     "runs": (*HEAVY, "textual"),
+    "doctor": (*HEAVY, "textual"),
+    "publish": (*HEAVY, "textual"),
     "ui": HEAVY,
     "cli": (*HEAVY, "textual"),
 }

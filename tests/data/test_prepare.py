@@ -166,6 +166,14 @@ def test_running_text_becomes_full_blocks_without_losing_a_token(tmp_path: Path,
     assert len(found.validation) > 0
 
 
+def test_a_line_without_end_is_cut_between_words_and_loses_nothing(tmp_path: Path, tiny_tokenizer: Path) -> None:
+    text = "short\n" + " ".join(f"word{i}" for i in range(40_000)) + "\nlast"
+    (tmp_path / "a.txt").write_text(text)
+    found = prepare(bundle("a.txt", task="pretrain", max_length=512), tmp_path, tiny_tokenizer, hold_out=False)
+    renderer = Renderer(tiny_tokenizer)
+    assert renderer.decode([id for row in found.train for id in row.input_ids]) == text
+
+
 def test_the_fingerprint_follows_every_input_that_matters(tmp_path: Path, tiny_tokenizer: Path) -> None:
     path = lines(tmp_path / "a.jsonl", PAIRS)
     first = prepare(bundle(), tmp_path, tiny_tokenizer)

@@ -64,6 +64,18 @@ def test_a_preview_of_a_big_file_appears_within_a_second(tmp_path: Path, tiny_to
     assert time.perf_counter() - started < 1
 
 
+def test_of_endless_rows_and_lines_the_beginning_is_shown(tmp_path: Path, tiny_tokenizer: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", [{"prompt": "q", "completion": "word " * 500_000}, PAIRS[0]])
+    started = time.perf_counter()
+    long, short = preview(path, tiny_tokenizer)
+    assert time.perf_counter() - started < 3
+    assert long.problem is not None and "the row has 2,500,001 characters" in long.problem.message
+    assert short.problem is None
+    (tmp_path / "a.txt").write_text("word " * 500_000)
+    row = preview(tmp_path / "a.txt", tiny_tokenizer, limit=1)[0]
+    assert 0 < len("".join(segment.text for segment in row.segments)) <= 200_100
+
+
 def test_check_gives_the_keys_of_the_contract(
     tmp_path: Path, tiny_tokenizer: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,31 +23,84 @@ def report(folder: Path, name: str, tokenizer: Path) -> Report:
     return check(folder / name, Settings(), Renderer(tokenizer))
 
 
+ALPACA = {"instruction": "instruction", "input": "input", "output": "output"}
+
+
 @pytest.mark.parametrize(
-    ("name", "format", "rows"),
+    ("name", "format", "rows", "mapping"),
     [
-        ("alpaca-en/alpaca_en_demo.json", "alpaca", 999),
-        ("banking77/train.csv", "classification", 10_003),
-        ("banking77/test.csv", "classification", 3_080),
-        ("chat-openai/conversations.jsonl", "openai", 128),
-        ("clinc150-small/data_small.json", "classification", 7_500),
-        ("gsm8k/train.jsonl", "prompt-completion", 1_500),
-        ("gsm8k/test.jsonl", "prompt-completion", 300),
-        ("humaneval/HumanEval.jsonl.gz", "prompt-completion", 164),
-        ("identity/identity.json", "alpaca", 91),
-        ("kto-en/kto_en_demo.json", "kto", 300),
-        ("preference-en/dpo_en_demo.json", "preference", 300),
-        ("preference-flat/train.jsonl", "preference", 114),
-        ("sharegpt-en/dummy_conversation.json", "sharegpt", 500),
-        ("tinyshakespeare/input.txt", "text", 40_000),
-        ("toolcall-en/glaive_toolcall_en_demo.json", "sharegpt", 300),
-        ("web-text/c4_demo.jsonl", "text", 293),
+        ("alpaca-en/alpaca_en_demo.json", "alpaca", 999, ALPACA),
+        ("banking77/train.csv", "classification", 10_003, {"text": "text", "label": "category"}),
+        ("banking77/test.csv", "classification", 3_080, {"text": "text", "label": "category"}),
+        ("chat-openai/conversations.jsonl", "openai", 128, {"messages": "messages"}),
+        ("clinc150-small/data_small.json", "classification", 7_500, {"text": "0", "label": "1"}),
+        ("gsm8k/train.jsonl", "prompt-completion", 1_500, {"prompt": "question", "completion": "answer"}),
+        ("gsm8k/test.jsonl", "prompt-completion", 300, {"prompt": "question", "completion": "answer"}),
+        (
+            "humaneval/HumanEval.jsonl.gz",
+            "prompt-completion",
+            164,
+            {"prompt": "prompt", "completion": "canonical_solution"},
+        ),
+        ("identity/identity.json", "alpaca", 91, ALPACA),
+        ("kto-en/kto_en_demo.json", "kto", 300, {"messages": "messages", "label": "label"}),
+        (
+            "preference-en/dpo_en_demo.json",
+            "preference",
+            300,
+            {"messages": "conversations", "chosen": "chosen", "rejected": "rejected"},
+        ),
+        (
+            "preference-flat/train.jsonl",
+            "preference",
+            114,
+            {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected"},
+        ),
+        ("sharegpt-en/dummy_conversation.json", "sharegpt", 500, {"messages": "conversations"}),
+        ("tinyshakespeare/input.txt", "text", 40_000, {}),
+        (
+            "toolcall-en/glaive_toolcall_en_demo.json",
+            "sharegpt",
+            300,
+            {"messages": "conversations", "tools": "tools"},
+        ),
+        ("web-text/c4_demo.jsonl", "text", 293, {"text": "text"}),
     ],
 )
-def test_real_sets(real_data: Path, tiny_tokenizer: Path, name: str, format: str, rows: int) -> None:
+def test_real_sets(
+    real_data: Path, tiny_tokenizer: Path, name: str, format: str, rows: int, mapping: dict[str, str]
+) -> None:
     found = report(real_data, name, tiny_tokenizer)
     assert (found.ok, found.format, found.rows, found.usable_rows) == (True, format, rows, rows)
+    assert found.mapping == mapping
     assert found.tokens > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("identity/identity.json", "85 rows hold a placeholder that was never filled in"),
+        ("identity/identity.json", "languages, roughly: Chinese 82 %, English 18 %"),
+        ("sharegpt-en/dummy_conversation.json", "rows say nearly the same as another"),
+        ("toolcall-en/glaive_toolcall_en_demo.json", "rows have tool turns"),
+        ("toolcall-en/glaive_toolcall_en_demo.json", "38 rows repeat an earlier row"),
+        ("preference-en/dpo_en_demo.json", "1 row looks damaged by a wrong encoding"),
+        (
+            "gsm8k/train.jsonl",
+            "75 rows would be held out for validation; a share measured on them is known to ±11 points",
+        ),
+    ],
+)
+def test_what_is_odd_about_real_sets(real_data: Path, tiny_tokenizer: Path, name: str, words: str) -> None:
+    assert any(words in problem.message for problem in report(real_data, name, tiny_tokenizer).problems)
+
+
+def test_a_classification_set_with_its_test_file(real_data: Path, tiny_tokenizer: Path) -> None:
+    folder = real_data / "banking77"
+    found = check(folder / "train.csv", Settings(), Renderer(tiny_tokenizer), validation=folder / "test.csv")
+    messages = [problem.message for problem in found.problems]
+    assert any("validation: 3,080 of 3,080 rows can be used" in message for message in messages)
+    assert not any("never sees" in message or "misspelt" in message for message in messages)
 
 
 def test_an_unknown_nested_format_is_refused_with_a_reason(real_data: Path, tiny_tokenizer: Path) -> None:

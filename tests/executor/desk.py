@@ -50,6 +50,9 @@ class Seen:
     def text(self) -> str:
         return "\n".join(self.tokens.decode_batch(self.ids))
 
+    def tokens_of(self, batches: list[MicroBatch]) -> str:
+        return "\n".join(self.tokens.decode_batch([row for batch in batches for row in batch.input_ids.tolist()]))
+
     @property
     def supervised(self) -> int:
         return sum(batch.supervised for batch in self.batches)

@@ -95,6 +95,12 @@ def _model_attention(desk: Desk) -> None:
 def _data_train(desk: Desk) -> None:
     desk.file("colours.jsonl", *({"prompt": f"colour {i}", "completion": "ultramarine"} for i in range(8)))
     assert "ultramarine" in desk.run(data__train="colours.jsonl").text
+    folder = desk.prepare(data__train="rows.jsonl", validation__fraction=0.0, schedule__steps=None, schedule__epochs=1)
+    mixed = 'train = [{path = "rows.jsonl", weight = 6}, {path = "colours.jsonl", weight = 1}]'
+    folder.bundle.write_text(folder.bundle.read_text().replace('train = "rows.jsonl"', mixed))
+    run = desk.run(folder=folder)
+    assert run.of(types.RunStarted)[0].rows == 24 + 4 and run.text.count("ultramarine") == 4
+    assert "colours.jsonl" in folder.resolved.read_text()
 
 
 @shows("data.format")
@@ -139,6 +145,9 @@ def _data_overlong(desk: Desk) -> None:
     dropped, cut = (desk.run(data__max_length=30, data__overlong=way) for way in ("drop", "truncate"))
     assert dropped.of(types.RunStarted)[0].rows < cut.of(types.RunStarted)[0].rows
     assert max(map(len, cut.ids)) == 30
+    split = desk.run(data__max_length=30, data__overlong="split", schedule__steps=None, schedule__epochs=1)
+    whole = desk.run(schedule__steps=None, schedule__epochs=1)
+    assert max(map(len, split.ids)) == 30 and split.supervised == whole.supervised > cut.supervised
 
 
 @shows("data.packing")
@@ -216,13 +225,6 @@ def _adapter_dropout(desk: Desk) -> None:
 def _adapter_targets(desk: Desk) -> None:
     run = desk.run(adapter__targets=["q_proj", "down_proj"])
     assert {name.split(".")[-4] for name in run.trainer.weights} == {"q_proj", "down_proj"}
-
-
-@shows("adapter.variant")
-def _adapter_variant(desk: Desk) -> None:
-    # alpha / sqrt(r) in place of alpha / r.
-    one, other = (desk.run(adapter__variant=variant, **ONE) for variant in ("plain", "rslora"))
-    assert other.metric("grad_norm")[0] == pytest.approx(2 * one.metric("grad_norm")[0], rel=1e-4)
 
 
 @shows("adapter.from")

@@ -166,6 +166,13 @@ def _checkpoint_keep(desk: Desk) -> None:
     assert sorted(path.name for path in run.folder.checkpoints.iterdir()) == ["step-4", "step-5", "step-6"]
 
 
+@shows("checkpoint.milestones")
+def _checkpoint_milestones(desk: Desk) -> None:
+    run = desk.run(checkpoint__every=1, checkpoint__milestones=3, schedule__steps=8)
+    kept = sorted(path.name for path in run.folder.checkpoints.iterdir())
+    assert kept == ["step-3", "step-6", "step-7", "step-8"]
+
+
 @shows("memory.gradient_checkpointing")
 def _memory_gradient_checkpointing(desk: Desk) -> None:
     from transformers.models.llama.modeling_llama import LlamaMLP
@@ -213,3 +220,40 @@ def _launch_devices(desk: Desk) -> None:
         assert run.trainer.device.where.index == torch.cuda.device_count() - 1
     else:
         assert desk.refused(desk.prepare(launch__devices=[0])) == 8
+
+
+def _needs_cuda(desk: Desk, **changes: Any) -> Seen | None:
+    """The run on a card; without one it is refused before a model is loaded."""
+    if torch.cuda.is_available():
+        return desk.run(**changes)
+    assert desk.refused(desk.prepare(**changes)) == 8
+    return None
+
+
+@shows("memory.offload")
+def _memory_offload(desk: Desk) -> None:
+    run = _needs_cuda(desk, memory__offload="activations")
+    if run is not None:
+        plain = desk.run()
+        assert run.metric("loss") == pytest.approx(plain.metric("loss"), rel=1e-4)
+        assert run.metric("peak_bytes")[-1] < plain.metric("peak_bytes")[-1]
+
+
+@shows("memory.liger")
+def _memory_liger(desk: Desk) -> None:
+    run = _needs_cuda(desk, memory__liger=True)
+    assert run is None or any("Liger" in event.message for event in run.of(types.Log))
+
+
+@shows("memory.compile")
+def _memory_compile(desk: Desk) -> None:
+    run = _needs_cuda(desk, memory__compile=True)
+    assert run is None or any("torch.compile" in event.message for event in run.of(types.Log))
+
+
+@shows("memory.tf32")
+def _memory_tf32(desk: Desk) -> None:
+    run = _needs_cuda(desk, memory__tf32=True)
+    assert run is None or torch.get_float32_matmul_precision() == "high"
+    desk.run()
+    assert torch.get_float32_matmul_precision() == "highest"

@@ -13,12 +13,13 @@ from tests.support.processes import write_bundle
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.data.prepare import prepare
 from tuiwiz.events.folder import RunFolder
+from tuiwiz.executor.adapters import add_adapters
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.evaluate import evaluate
 from tuiwiz.executor.interrupt import Interrupts
 from tuiwiz.executor.loop import Trainer
-from tuiwiz.executor.model import add_adapters, enable_checkpointing, load_base, trainable
-from tuiwiz.executor.objectives.causal import CausalObjective
+from tuiwiz.executor.model import enable_checkpointing, load_base, trainable
+from tuiwiz.executor.objectives.choose import objective_of
 from tuiwiz.executor.optim import make_optimizer
 from tuiwiz.executor.record import Recorder
 from tuiwiz.executor.train import seed_everything
@@ -34,7 +35,7 @@ def make_run(folder: Path, model: Path, *, steps: int = 6, **values: str) -> Tra
     bundle = read_bundle(write_bundle(folder, model, rows=60, **{"model__dtype": '"fp32"', **values}))
     prepared = prepare(bundle, folder, model)
     seed_everything(bundle.seed)
-    network = load_base(model, bundle, CPU)
+    network = load_base(model, bundle, CPU, prepared.labels)
     if bundle.adapter.method != "full":
         network = add_adapters(network, bundle, folder)
     if bundle.memory.gradient_checkpointing:
@@ -46,7 +47,7 @@ def make_run(folder: Path, model: Path, *, steps: int = 6, **values: str) -> Tra
         bundle=bundle,
         device=CPU,
         model=network,
-        objective=CausalObjective(network, fused=bundle.memory.fused_loss),
+        objective=objective_of(bundle, network, prepared.labels),
         weights=weights,
         optimizer=make_optimizer(weights.items(), bundle, CPU),
         scaler=None,
@@ -60,6 +61,7 @@ def make_run(folder: Path, model: Path, *, steps: int = 6, **values: str) -> Tra
         recorder=Recorder(where),
         interrupts=Interrupts(),
         sample=lambda step: None,
+        generated=dict,
         after_step=lambda step: None,
     )
 

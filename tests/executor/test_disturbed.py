@@ -28,7 +28,8 @@ from tuiwiz.base.errors import RunFailedError
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.types import Eval, Failed, Metric, RunStarted, Sample
 from tuiwiz.executor import checkpoint, loop, train
-from tuiwiz.executor.objectives.causal import CausalObjective, Loss
+from tuiwiz.executor.objectives.causal import CausalObjective
+from tuiwiz.executor.objectives.objective import Outcome
 from tuiwiz.runs.folder import take_up
 from tuiwiz.runs.registry import view_of
 
@@ -98,13 +99,13 @@ def test_a_run_of_losses_that_are_no_numbers_fails_with_its_code(
     plain = CausalObjective.__call__
     passes: list[int] = []
 
-    def breaking(self: CausalObjective, batch: Any) -> Loss:
+    def breaking(self: CausalObjective, batch: Any) -> Outcome:
         loss = plain(self, batch)
         if torch.is_grad_enabled():
             passes.append(1)
             # Two micro-batches a step: from step 5 on nothing is a number.
             if len(passes) > 8:
-                return Loss(loss.total * float("nan"), loss.right)
+                return Outcome({"tokens": loss.total * float("nan")}, loss.seen)
         return loss
 
     monkeypatch.setattr(CausalObjective, "__call__", breaking)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +13,9 @@ from tests.support.processes import events
 from tuiwiz.base.errors import RunFailedError
 from tuiwiz.events import types
 from tuiwiz.executor import checkpoint
-from tuiwiz.executor.loop import SKIPS_IN_A_ROW, Trainer, optimizer_step, train
-from tuiwiz.executor.objectives.causal import Loss
+from tuiwiz.executor.loop import Trainer, optimizer_step, train
+from tuiwiz.executor.objectives.objective import Outcome
+from tuiwiz.executor.soundness import SKIPS_IN_A_ROW
 
 
 class Broken:
@@ -22,15 +24,18 @@ class Broken:
     def __init__(self, run: Trainer, steps: set[int]) -> None:
         self.run, self.inner, self.steps = run, run.objective, steps
 
-    def __call__(self, batch: object) -> Loss:
+    def __call__(self, batch: object) -> Outcome:
         loss = self.inner(batch)  # type: ignore[arg-type]
         broken = self.run.progress.step in self.steps and torch.is_grad_enabled()
-        return Loss(loss.total * float("nan"), loss.right) if broken else loss
+        return Outcome({"tokens": loss.total * float("nan")}, loss.seen) if broken else loss
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
 
 def broken_run(folder: Path, model: Path, steps: set[int], total: int = 8) -> Trainer:
     run = make_run(folder, model, steps=total)
-    run.objective = Broken(run, steps)  # type: ignore[assignment]
+    run.objective = Broken(run, steps)
     return run
 
 

@@ -20,8 +20,9 @@ from tuiwiz.executor.batching import collate, lay_out
 from tuiwiz.executor.loop import Trainer
 from tuiwiz.executor.lora import _Forward
 from tuiwiz.executor.objectives.causal import CHUNK, ChunkedCrossEntropy
-from tuiwiz.executor.optim import make_optimizer, rate_factor, set_rate
+from tuiwiz.executor.optim import make_optimizer, set_rate
 from tuiwiz.spec.optimizer import Schedule
+from tuiwiz.spec.rates import rate_factor
 
 
 def close(one: Tensor, other: Tensor, relative: float) -> bool:
@@ -36,11 +37,19 @@ def close(one: Tensor, other: Tensor, relative: float) -> bool:
     with_bias=st.booleans(),
     softcap=st.sampled_from([None, 0.7, 30.0]),
     frozen_head=st.booleans(),
+    smoothing=st.sampled_from([0.0, 0.1, 0.7]),
     seed=st.integers(0, 999),
 )
 @settings(max_examples=60, deadline=None)
 def test_the_loss_in_chunks_is_torchs_in_value_and_gradients(
-    rows: int, hidden: int, vocab: int, with_bias: bool, softcap: float | None, frozen_head: bool, seed: int
+    rows: int,
+    hidden: int,
+    vocab: int,
+    with_bias: bool,
+    softcap: float | None,
+    frozen_head: bool,
+    smoothing: float,
+    seed: int,
 ) -> None:
     source = torch.Generator().manual_seed(seed)
     states = torch.randn(rows, hidden, generator=source)
@@ -57,14 +66,16 @@ def test_the_loss_in_chunks_is_torchs_in_value_and_gradients(
         return made[0], made[1], made[2]
 
     ours, theirs = leaves(), leaves()
-    total, right = ChunkedCrossEntropy.apply(*ours, targets, softcap)  # type: ignore[no-untyped-call]
+    total, right, losses = ChunkedCrossEntropy.apply(*ours, targets, softcap, smoothing)  # type: ignore[no-untyped-call]
     logits = functional.linear(*theirs)
     if softcap is not None:
         logits = torch.tanh(logits / softcap) * softcap
-    wanted = functional.cross_entropy(logits, targets, reduction="sum")
+    wanted = nn.CrossEntropyLoss(reduction="sum", label_smoothing=smoothing)(logits, targets)
+    plain = functional.cross_entropy(logits.detach(), targets, reduction="none")
+    assert torch.allclose(losses, plain, rtol=1e-4, atol=1e-5), "told without smoothing"
     # A factor in front, as the loop divides by the supervised tokens of the step.
     (total / 7).backward()
-    (wanted / 7).backward()  # type: ignore[no-untyped-call]
+    (wanted / 7).backward()
     assert float(total.detach()) == pytest.approx(float(wanted.detach()), rel=1e-5, abs=1e-5)
     assert torch.equal(right, logits.argmax(-1) == targets)
     for one, other in zip(ours, theirs, strict=True):

@@ -41,6 +41,35 @@ METHODS: dict[str, dict[str, Any]] = {
     },
     # 64 x 128 and more: smaller tensors keep 32-bit states.
     "8-bit states": {"optimizer__name": "adamw_8bit", "adapter__rank": 64},
+    "lamb": {"optimizer__name": "lamb"},
+    "adafactor": {"optimizer__name": "adafactor"},
+    "schedule-free, evaluated on the way": {
+        "optimizer__name": "schedule_free_adamw",
+        "schedule__kind": "constant",
+        "evaluation__every": 2,
+    },
+    "muon": {
+        "adapter__method": "full",
+        "adapter__rank": None,
+        "adapter__dropout": None,
+        "optimizer__name": "muon",
+    },
+    "half frozen, with noise and smoothing": {
+        "adapter__method": "freeze",
+        "adapter__rank": None,
+        "adapter__dropout": None,
+        "regularization__neftune": 5.0,
+        "regularization__label_smoothing": 0.1,
+    },
+    "pissa": {"adapter__variant": "pissa"},
+    "dora, lower rates on plateaus": {
+        "adapter__variant": "dora",
+        "schedule__kind": "plateau",
+        "schedule__plateau_patience": 0,
+        "evaluation__min_delta": 0.5,
+        "evaluation__every": 2,
+        "evaluation__noise_aware": True,
+    },
     "paged 32-bit states": {"optimizer__name": "paged_adamw_32bit"},
 }
 

@@ -18,8 +18,8 @@ from tuiwiz.executor import checkpoint
 from tuiwiz.executor.batching import lay_out
 from tuiwiz.executor.device import choose_device
 from tuiwiz.executor.loop import Trainer, optimizer_step
-from tuiwiz.executor.optim import rate_factor
 from tuiwiz.spec.optimizer import Schedule
+from tuiwiz.spec.rates import rate_factor
 
 
 def linears(run: Trainer, name: str) -> list[Any]:
@@ -189,14 +189,17 @@ def test_an_adapter_is_taken_up(tmp_path: Path, tiny_model: Path) -> None:
 @pytest.mark.parametrize(("wanted", "found"), [("auto", "sdpa"), ("sdpa", "sdpa"), ("eager", "eager")])
 def test_attention(tmp_path: Path, tiny_model: Path, wanted: str, found: str) -> None:
     run = make_run(tmp_path, tiny_model, model__attention=f'"{wanted}"')
-    assert run.objective.causal.config._attn_implementation == found
+    objective: Any = run.objective
+    assert objective.causal.config._attn_implementation == found
 
 
 def test_recomputing_and_the_fused_loss(tmp_path: Path, tiny_model: Path) -> None:
     run = make_run(tmp_path / "a", tiny_model, memory__gradient_checkpointing="true", memory__fused_loss="false")
-    assert run.objective.causal.is_gradient_checkpointing and not run.objective.fused
+    objective: Any = run.objective
+    assert objective.causal.is_gradient_checkpointing and not objective.fused
     other = make_run(tmp_path / "b", tiny_model)
-    assert not other.objective.causal.is_gradient_checkpointing and other.objective.fused
+    plain: Any = other.objective
+    assert not plain.causal.is_gradient_checkpointing and plain.fused
 
 
 def test_packing_saves_padding_and_keeps_every_row(tmp_path: Path, tiny_model: Path) -> None:

@@ -57,16 +57,10 @@ def test_the_small_bundle_has_no_problems() -> None:
 def test_settings_without_behaviour_are_refused_and_never_ignored() -> None:
     others: dict[str, Any] = {
         "task.labels": "multi",
-        "schedule.max_hours": 2.0,
-        "schedule.stop_by": "08:00",
         "batch.processes": 2,
-        "regularization.label_smoothing": 0.1,
-        "regularization.neftune": 5.0,
-        "regularization.residual_dropout": 0.1,
         "evaluation.metric": "rouge",
         "launch.nodes": 2,
         "objective.loss": "ipo",
-        "phases": [{"name": "a"}],
     }
     for key, allowed in AVAILABLE.items():
         if choices(key):
@@ -82,7 +76,7 @@ def test_settings_without_behaviour_are_refused_and_never_ignored() -> None:
 
 
 def test_available_choices_are_those_that_run() -> None:
-    assert available("adapter.method") == ("qlora", "lora", "full")
+    assert available("adapter.method") == ("qlora", "lora", "full", "freeze")
     assert available("data.train_on") == ("assistant", "completion", "all")
 
 
@@ -106,6 +100,17 @@ def test_available_choices_are_those_that_run() -> None:
         ({"schedule.kind": "constant", "schedule.min_ratio": 0.1}, "no meaning"),
         ({"data.train": []}, "empty list"),
         ({"task.kind": "pretrain"}, "would not"),
+        ({"task.labels": "multi"}, "no meaning for the task"),
+        ({"objective.beta": 0.2}, "no meaning for the task"),
+        ({"task.kind": "simpo", "objective.lambda": 0.2}, "no meaning for the task simpo"),
+        ({"task.kind": "dpo", "objective.label_smoothing": 0.2}, "robust loss only"),
+        ({"task.kind": "dpo", "data.train_on": "all"}, "judges answers"),
+        ({"task.kind": "dpo", "data.packing": True}, "tell apart"),
+        ({"task.kind": "classify", "data.packing": True}, "tell apart"),
+        ({"task.kind": "classify", "data.train_on": "all"}, "no meaning when labels"),
+        ({"task.kind": "classify", "evaluation.metric": "rougeL"}, "no metric 'rougeL'"),
+        ({"task.kind": "classify", "task.labels": "regression", "evaluation.metric": "accuracy"}, "no metric"),
+        ({"evaluation.metric": "rouge"}, "no metric 'rouge'"),
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, Any], expected: str) -> None:

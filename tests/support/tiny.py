@@ -69,3 +69,51 @@ def make_model(folder: Path, *, hidden: int = 64, layers: int = 2, vocab: int = 
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+def make_gpt2(folder: Path) -> Path:
+    """Write a random GPT-2 of two layers: unlike Llama it has residual dropout."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    make_tokenizer(folder)
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=512, n_positions=512, n_embd=32, n_layer=2, n_head=2, bos_token_id=1, eos_token_id=2, pad_token_id=2
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
+def make_encoder(folder: Path, *, hidden: int = 64, layers: int = 2, vocab: int = 512, seed: int = 0) -> Path:
+    """Write a random BERT body without a head, whose tokenizer frames a text with two control tokens and, as that of
+    many sentence encoders, says to pad and to truncate."""
+    import torch
+    from tokenizers import Tokenizer, processors
+    from transformers import BertConfig, BertModel
+
+    make_tokenizer(folder, vocab)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    ends = [(token, tokenizer.token_to_id(token)) for token in SPECIAL[1:]]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{SPECIAL[1]} $A {SPECIAL[2]}",
+        pair=f"{SPECIAL[1]} $A {SPECIAL[2]} $B {SPECIAL[2]}",
+        special_tokens=ends,
+    )
+    tokenizer.enable_padding(length=32)
+    tokenizer.enable_truncation(max_length=32)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=vocab,
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        max_position_embeddings=128,
+        pad_token_id=0,
+        # Wider than usual: words must differ enough for a body that never saw any.
+        initializer_range=0.2,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder

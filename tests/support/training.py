@@ -51,6 +51,12 @@ def write_rows(path: Path, count: int, *, start: int = 0) -> Path:
     return path
 
 
+def add_phases(folder: RunFolder, *phases: Mapping[str, Any]) -> None:
+    """Append `[[phases]]` to a run's bundle."""
+    blocks = ["\n[[phases]]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in phase.items()) for phase in phases]
+    folder.bundle.write_text(folder.bundle.read_text(encoding="utf-8") + "".join(blocks), encoding="utf-8")
+
+
 def write_toml(path: Path, flat: Mapping[str, Any]) -> None:
     """A bundle from dotted keys; None leaves a key out."""
     sections: dict[str, list[str]] = {"": ["format = 1"]}

@@ -76,9 +76,10 @@ async def test_every_pane_is_one_key_away(tmp_path: Path, pane: str, kind: str) 
         "samples": "base model",
         "log": "in 4 bits",
         "health": "NaN since step 90" if kind == "failed" else "nothing wrong",
+        "doctor": "rules",
         "bundle": 'source = "qwen/qwen3-8b"',
     }
-    pane_text = text.split("8 bundle")[-1] if kind == "run" else text
+    pane_text = text.split("9 doctor")[-1] if kind == "run" else text
     if pane not in ("bundle", "metrics"):
         assert wanted[pane] in pane_text
 

@@ -15,7 +15,7 @@ from tests.support.wizard import bare_model, count_here, on_step, settled, sums,
 from tuiwiz.base.errors import MachineLacksError
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.memory.plan import Simulation
-from tuiwiz.runs.registry import list_runs
+from tuiwiz.runs.index import list_runs
 from tuiwiz.spec.rules import check
 from tuiwiz.ui.app import TuiwizApp
 from tuiwiz.ui.screens.run import RunScreen

@@ -19,7 +19,8 @@ def digest(bundle: Bundle) -> str:
     flat = {key: value for key, value in flatten(bundle).items() if key != "name" and not key.startswith("tracking.")}
     lock = bundle.lock
     if lock is not None and lock.data:
-        flat["data.train"] = sorted(lock.data.values())
+        weights = [one.weight for one in bundle.data.train] if isinstance(bundle.data.train, tuple) else []
+        flat["data.train"] = [*sorted(lock.data.values()), *weights]
         flat.pop("validation.path", None)
     if lock is not None and (lock.model or lock.revision):
         flat["model.source"] = sorted(lock.model.values()) or lock.revision

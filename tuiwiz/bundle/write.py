@@ -16,15 +16,41 @@ from tuiwiz.spec.keys import default_of, flatten, plain, section_keys
 LONGEST_COMMENT = 200
 """Characters of a comment; reasons beyond are cut, `tuiwiz presets why` prints them whole."""
 
+LOCK_HEADING = "# What this bundle was made with; `tuiwiz run` compares."
+
 _ONLY_WITH: dict[str, tuple[str, ...]] = {
     "quantization": ("qlora",),
-    "adapter.rank": ("qlora", "lora", "freeze"),
-    "adapter.alpha": ("qlora", "lora", "freeze"),
-    "adapter.dropout": ("qlora", "lora", "freeze"),
-    "adapter.targets": ("qlora", "lora", "freeze"),
-    "adapter.variant": ("qlora", "lora", "freeze"),
+    "adapter.rank": ("qlora", "lora"),
+    "adapter.alpha": ("qlora", "lora"),
+    "adapter.dropout": ("qlora", "lora"),
+    "adapter.targets": ("qlora", "lora"),
+    "adapter.variant": ("qlora", "lora"),
+    "adapter.trainable": ("freeze",),
 }
 """Keys that say nothing for other methods: left out there while they hold their default."""
+
+_SELDOM = frozenset(
+    {
+        "data.mapping",
+        "optimizer.nesterov",
+        "optimizer.embedding_ratio",
+        "optimizer.head_ratio",
+        "schedule.cycles",
+        "schedule.power",
+        "schedule.decay",
+        "schedule.plateau_factor",
+        "schedule.plateau_patience",
+        "adapter.rank_pattern",
+        "adapter.modules_to_save",
+        "adapter.train_tokens",
+        "adapter.loraplus_ratio",
+        "evaluation.noise_aware",
+        "memory.liger",
+        "memory.compile",
+        "memory.tf32",
+    }
+)
+"""Keys that few runs set: left out while they hold their default."""
 
 _QUIET_SECTIONS = ("objective", "tracking", "launch", "regularization")
 """Sections that are left out as a whole while every key holds its default."""
@@ -59,7 +85,7 @@ def write_bundle(bundle: Bundle, *, why: Mapping[str, str] | None = None, headin
         lines += ["", "# Who decided each value.", "[origin]"]
         lines += [f'"{key}" = {_literal(clean_line(bundle.origin[key]))}' for key in sorted(bundle.origin)]
     if bundle.lock is not None:
-        lines += ["", "# What this bundle was made with; `tuiwiz run` compares."]
+        lines += ["", LOCK_HEADING]
         lines.append(tomli_w.dumps({"lock": plain(bundle.lock)}).rstrip())
     return "\n".join(lines) + "\n"
 
@@ -72,7 +98,7 @@ def _left_out(key: str, section: str, flat: Mapping[str, Any], bundle: Bundle) -
     methods = _ONLY_WITH.get(key) or _ONLY_WITH.get(section)
     if methods and bundle.adapter.method not in methods:
         return True
-    if key == "data.mapping":
+    if key in _SELDOM:
         return True
     if section in _QUIET_SECTIONS:
         return all(flat[f"{section}.{name}"] == default_of(f"{section}.{name}") for name in section_keys(section))

@@ -1,4 +1,4 @@
-"""`tuiwiz stop|pause|resume|checkpoint RUN`: asks a running run."""
+"""`tuiwiz stop|pause|resume|checkpoint|extend RUN`: asks a running run."""
 
 from __future__ import annotations
 
@@ -29,8 +29,21 @@ def register(app: typer.Typer) -> None:
         """Save a checkpoint after the present step."""
         _ask(run, "checkpoint", as_json)
 
+    @app.command("extend")
+    def extend(
+        run: str | None = RUN,
+        steps: int = typer.Option(..., "--steps", min=1, help="How many steps to add."),
+        as_json: bool = AS_JSON,
+    ) -> None:
+        """Train a running run longer; its schedule is stretched over the new length."""
+        _ask(run, "extend", as_json, steps=steps)
+
     @app.command("resume")
-    def resume(run: str | None = RUN, as_json: bool = AS_JSON) -> None:
+    def resume(
+        run: str | None = RUN,
+        allow_drift: bool = typer.Option(False, "--allow-drift", help="Go on though data or model have changed."),
+        as_json: bool = AS_JSON,
+    ) -> None:
         """Go on with a paused run, or continue a stopped or crashed one, detached."""
         from tuiwiz.base.errors import UsageError
         from tuiwiz.cli.follow import state_now
@@ -52,7 +65,7 @@ def register(app: typer.Typer) -> None:
                 f"whether process {process.pid} on {process.host} still executes {folder.path.name} is not known here",
                 hint=f"once it has ended, `tuiwiz run --resume --out {folder.path}` goes on with it here",
             )
-        ready = take_up(folder)
+        ready = take_up(folder, allow_drift=allow_drift)
         if ready.note:
             note(f"tuiwiz: {ready.note}")
         if not ready.done:
@@ -63,7 +76,7 @@ def register(app: typer.Typer) -> None:
             say(ready.path.name)
 
 
-def _ask(run: str | None, kind: Kind, as_json: bool) -> None:
+def _ask(run: str | None, kind: Kind, as_json: bool, *, steps: int = 0) -> None:
     from tuiwiz.base.errors import MachineLacksError, UsageError
     from tuiwiz.cli.follow import state_now
     from tuiwiz.cli.output import emit_json, say
@@ -77,7 +90,7 @@ def _ask(run: str | None, kind: Kind, as_json: bool) -> None:
     if state not in LIVE and not (state == "unknown" and read_process(folder.pid) is not None):
         raise UsageError(f"{folder.path.name} is not running", hint="`tuiwiz runs list` shows the state of all runs")
     try:
-        request(folder, kind)
+        request(folder, kind, steps=steps)
     except OSError as error:
         raise MachineLacksError(
             f"{folder.control} cannot be written: {error.strerror}", hint="only who may write to a run can steer it"

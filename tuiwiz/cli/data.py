@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tuiwiz.data.check import Report
     from tuiwiz.data.load import Settings
-    from tuiwiz.data.types import PreviewRow
+    from tuiwiz.data.types import PreviewRow, Segment
 
 FILE = typer.Argument(..., help="A file, or a folder of shards.")
 TASK = typer.Option("", "--task", help="chat, instruct, pretrain, classify, dpo, ...; left out: any.")
@@ -35,9 +37,11 @@ def formats(as_json: bool = JSON) -> None:
 
     from tuiwiz.cli.output import emit_json, say
     from tuiwiz.data.formats import FORMATS
+    from tuiwiz.data.xtuner import COUNTERPARTS
 
     if as_json:
-        emit_json([msgspec.to_builtins(one) for one in FORMATS])
+        others = {one.name: [msgspec.to_builtins(x) for x in COUNTERPARTS if x.format == one.name] for one in FORMATS}
+        emit_json([{**msgspec.to_builtins(one), "xtuner": others[one.name]} for one in FORMATS])
         return
     for one in FORMATS:
         say(f"{one.name:<18} {one.about}")
@@ -48,6 +52,12 @@ def formats(as_json: bool = JSON) -> None:
         say()
     say("Other columns are mapped by role: a column name, a dotted path, or a template of columns, for example")
     say('  --set \'data.mapping={prompt="{title}\\n{body}", completion="answers.0.text"}\'')
+    say()
+    say("XTuner's map functions, and what takes their place")
+    for other in COUNTERPARTS:
+        roles = ", ".join(f'{role}="{column}"' for role, column in other.mapping.items())
+        mapped = f"  data.mapping={{{roles}}}" if roles else ""
+        say(f"  {other.name:<18} {other.format}{mapped}{f'  ({other.note})' if other.note else ''}")
 
 
 def check(
@@ -56,18 +66,22 @@ def check(
     validation: Path | None = typer.Option(None, "--validation", help="Rows that are never trained on."),
     model: str = MODEL,
     sets: list[str] = SETS,
+    fix: bool = typer.Option(False, "--fix", help="Write a cleaned copy to -o, and a report of every change."),
+    output: Path | None = typer.Option(None, "-o", "--output", help="Where --fix writes: JSON lines."),
     as_json: bool = JSON,
 ) -> None:
     """Name the format, count rows and tokens, and list every defect by row. Exit code 3 when the set is refused."""
-    from tuiwiz.base.errors import ExitCode
+    from tuiwiz.base.errors import ExitCode, UsageError
     from tuiwiz.cli.output import emit_json
     from tuiwiz.data.check import check as run_check
     from tuiwiz.data.render import Renderer
 
+    if fix != (output is not None):
+        raise UsageError("--fix and -o FILE go together", hint="tuiwiz data check FILE --fix -o clean.jsonl")
     settings, template = _settings(file, task, sets)
     folder, name = _tokenizer(model)
     renderer = Renderer(folder, template=template)
-    report = run_check(file, settings, renderer, validation=validation, tokenizer=name)
+    report = run_check(file, settings, renderer, validation=validation, tokenizer=name, fixed=output)
     if as_json:
         emit_json(report)
     else:
@@ -212,6 +226,11 @@ def _print_report(file: Path, report: Report) -> None:
         counted = f"counted with {report.tokenizer}, rows up to {report.max_length} tokens"
         note(counted if report.tokenizer else "no tokenizer at hand: --model FOLDER names one")
     say(f"{file}: {'accepted' if report.ok else 'refused'}")
+    if report.fix is not None:
+        for what, count in report.fix.changes.items():
+            say(f"fix      {count:,} row{'s' if count > 1 else ''}: {what}")
+        say(f"fix      {report.fix.rows_out:,} of {report.fix.rows_in:,} rows written to {report.fix.output}")
+        note(f"every change is listed in {report.fix.report}")
 
 
 def _print_row(row: PreviewRow) -> None:
@@ -219,24 +238,37 @@ def _print_row(row: PreviewRow) -> None:
     import os
     import sys
 
-    from tuiwiz.base.text import clean
     from tuiwiz.cli.output import problem_lines, say
 
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    start, end, cut, cut_end = _MARKS[utf8]
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     counts = f", {row.tokens:,} tokens, {row.supervised_tokens:,} trained" if row.tokens is not None else ""
     say(f"── row {row.row}{f' (line {row.line})' if row.line else ''}{counts}" if utf8 else f"-- row {row.row}{counts}")
     if row.problem is not None:
         for line in problem_lines([row.problem]):
             say(line)
+    if row.label:
+        say(f"label: {row.label}")
+    encoding = sys.stdout.encoding or "utf-8"
+    for title, stretches in (("", row.segments), ("worse answer:", row.other)):
+        if title and stretches:
+            say(title)
+        if stretches or not title:
+            text = _marked(stretches, utf8=utf8, colour=colour)
+            sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+
+
+def _marked(stretches: Sequence[Segment], *, utf8: bool, colour: bool) -> str:
+    """Text with the marks of what is trained and what is cut off."""
+    from tuiwiz.base.text import clean
+
+    start, end, cut, cut_end = _MARKS[utf8]
     parts = []
-    for segment in row.segments:
+    for segment in stretches:
         text = clean(segment.text)
         if segment.mark == "trained":
             text = f"{start}{text}{end}"
         elif segment.mark == "truncated":
             text = f"{cut}{text}{cut_end}"
         parts.append(f"{_COLOURS[segment.mark]}{text}\x1b[0m" if colour else text)
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write("".join(parts).encode(encoding, "replace").decode(encoding) + "\n")
+    return "".join(parts)

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from tuiwiz.base.units import human_duration
-from tuiwiz.cli.lines import Lines
+from tuiwiz.cli.lines import Lines, fault_lines
 from tuiwiz.cli.output import emit_json, note, say
+from tuiwiz.doctor.live import Judge
 from tuiwiz.events import types
 from tuiwiz.events.fold import fold
 from tuiwiz.events.folder import RunFolder
@@ -43,9 +44,11 @@ class Follower:
         self.view = RunView()
         self._reader = EventReader(folder.events)
         self._lines = Lines(live=live)
+        self._live = live
         self._json = as_json
         self._skip = skip
         self._closed = False
+        self._judge = Judge(folder)
 
     def print_new(self) -> bool:
         """Print the events that came since; False when there were none."""
@@ -65,6 +68,12 @@ class Follower:
                     self._out(line)
         if events:
             sys.stdout.flush()
+        if not self._json and (self._live or self._closed):
+            for one in self._judge.look(self.view):
+                # What is no more than a hint can wait for the end.
+                if one.severity != "info" or self._closed:
+                    for line in fault_lines(one):
+                        self._out(line)
         return bool(events)
 
     def until(self, ended: Callable[[], bool]) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from typing import TYPE_CHECKING
 
 from tuiwiz.base.text import clean_line
 from tuiwiz.base.units import human_bytes, human_count, human_duration, human_number
 from tuiwiz.events import types
 from tuiwiz.events.view import RunView
+
+if TYPE_CHECKING:
+    from tuiwiz.doctor.finding import Finding
 
 PERIOD_S = 1.0
 """Steps and progress of a stage are told at most so often, live."""
@@ -108,6 +112,18 @@ class Lines:
         return time.monotonic() - self._said >= PERIOD_S
 
 
+def fault_lines(one: Finding) -> list[str]:
+    """What the doctor found, in two or three lines."""
+    from tuiwiz.doctor.words import change_words, evidence_words
+
+    lines = [f"doctor   {one.severity}: {one.title} ({one.id}): {evidence_words(one)}"]
+    if one.change:
+        lines.append(f"         try {change_words(one)}")
+    if one.advice:
+        lines.append(f"         {'then ' if one.change else ''}{clean_line(one.advice)}")
+    return lines
+
+
 def eta_seconds(view: RunView) -> float | None:
     """Time to the last step by the median of the last 32 steps' distances, evaluations and saves included."""
     clock = view.series.get("time")
@@ -135,6 +151,9 @@ def closing_lines(event: types.Finished | types.Stopped | types.Failed) -> list[
     first, best = got.get("first_loss"), got.get("best_loss")
     if first is not None and best is not None:
         lines.append(f"         held-out loss {first:.4f} -> {best:.4f} (step {got.get('best_step')})")
+    metric, before, after = got.get("metric", "loss"), got.get("first_score"), got.get("best_score")
+    if metric != "loss" and before is not None and after is not None:
+        lines.append(f"         held-out {clean_line(str(metric), 40)} {before:.4f} -> {after:.4f}")
     if got.get("elapsed_s"):
         lines.append(
             f"         {human_duration(got['elapsed_s'])}, {human_count(got.get('tokens', 0))} tokens, "
@@ -151,6 +170,9 @@ def _eval(event: types.Eval, view: RunView) -> str:
         text += f" ({view.evals[0].metrics['loss']:.4f} before)"
     if "exact_match" in event.metrics:
         text += f", {100 * event.metrics['exact_match']:.1f} % of answers exact token by token"
+    for name in ("accuracy", "macro_f1", "margin", "pearson", "rougeL", "chrf"):
+        if name in event.metrics:
+            text += f", {name} {event.metrics[name]:.3f}"
     return text + f", {event.rows:,} rows"
 
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     @app.command("new")
     def new(
-        task: str = typer.Option(..., "--task", help="What is learnt: chat, instruct or pretrain."),
+        task: str = typer.Option(
+            ..., "--task", help="What is learnt: chat, instruct, pretrain, classify, dpo, orpo, simpo, kto or reward."
+        ),
         model: str = typer.Option(
             ..., "--model", help="A model folder, hub id, known name, or only a size such as 8B."
         ),

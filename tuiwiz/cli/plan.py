@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
     def plan(
         bundle: Path | None = typer.Argument(None, help="The bundle file. Left out: --model and --task."),
         model: str = typer.Option("", "--model", help="A model folder, hub id, known name, or only a size such as 8B."),
-        task: str = typer.Option("", "--task", help="chat, instruct or pretrain."),
+        task: str = typer.Option(
+            "", "--task", help="chat, instruct, pretrain, classify, dpo, orpo, simpo, kto or reward."
+        ),
         method: str = typer.Option("", "--method", help="qlora (left out), lora or full."),
         gpu: str = typer.Option("", "--gpu", help="Plan for this card, by name or GiB. Left out: this machine."),
         sets: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a value before planning."),

@@ -9,7 +9,10 @@ import msgspec
 
 from tuiwiz.base.errors import TuiwizError
 from tuiwiz.base.problems import Problem
+from tuiwiz.data.duplicates import NearDuplicates
 from tuiwiz.data.encode import BYTES_PER_TOKEN
+from tuiwiz.data.fix import Fixed, check_output, fix
+from tuiwiz.data.leaks import VALIDATION_ROWS, leaks
 from tuiwiz.data.load import Loader, Progress, Settings
 from tuiwiz.data.render import Renderer
 from tuiwiz.data.sniff import sniff
@@ -39,6 +42,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     estimated: bool = False
     template: str = ""
     max_length: int = 0
+    fix: Fixed | None = None
 
 
 def check(
@@ -49,12 +53,21 @@ def check(
     validation: Path | None = None,
     tokenizer: str = "",
     progress: Progress | None = None,
+    fixed: Path | None = None,
 ) -> Report:
-    """Read all of `path` and judge it. Bad data is reported, never raised. Without a renderer tokens are estimated."""
+    """Read all of `path` and judge it. Bad data is reported, never raised. Without a renderer tokens are estimated.
+
+    An accepted set is cleaned into the file `fixed` where one is named.
+
+    Raises:
+        UsageError: `fixed` cannot be written to.
+    """
+    if fixed is not None:
+        check_output(path, fixed)
     renderer = renderer or Renderer(None)
     loader: Loader | None = None
     try:
-        loader = Loader(path, settings, renderer, progress=progress)
+        loader = Loader(path, settings, renderer, progress=progress, near=NearDuplicates())
         deque(loader.rows(), maxlen=0)
     except TuiwizError as error:
         return _refused(path, settings, loader, error, tokenizer)
@@ -74,12 +87,13 @@ def check(
         supervised_tokens=loader.tally.supervised,
         lengths=loader.lengths(),
         problems=problems,
-        sequences=len(loader.tally.lengths),
+        sequences=loader.tally.sequences,
         classes=len(loader.examination.labels) or None,
         tokenizer=tokenizer,
         estimated=renderer.tokens is None,
         template=renderer.template.name,
         max_length=settings.max_length,
+        fix=fix(loader, fixed) if fixed is not None else None,
     )
 
 
@@ -116,10 +130,7 @@ def _count(path: Path) -> int:
 def _split_facts(loader: Loader, validation: Path | None, settings: Settings, renderer: Renderer) -> list[Problem]:
     path = str(loader.source.path)
     if validation is not None:
-        other = check(validation, settings, renderer)
-        facts = [p for p in other.problems if p.severity != "info"]
-        message = f"validation: {other.usable_rows:,} of {other.rows:,} rows can be used"
-        return [*facts, Problem(severity="info", message=message, path=str(validation))]
+        return _validation_facts(loader, validation, settings, renderer)
     if loader.source.container == "text":
         return []
     held = automatic_size(loader.examination.usable)
@@ -132,3 +143,18 @@ def _split_facts(loader: Loader, validation: Path | None, settings: Settings, re
     share = f"±{100 * resolution(held):.0f} points"
     message = f"{held:,} rows would be held out for validation; a share measured on them is known to {share}"
     return [Problem(severity="info", message=message, path=path)]
+
+
+def _validation_facts(loader: Loader, validation: Path, settings: Settings, renderer: Renderer) -> list[Problem]:
+    path = str(validation)
+    try:
+        other = Loader(validation, settings, renderer, near=loader.examination.near, first_row=VALIDATION_ROWS)
+        deque(other.rows(), maxlen=0)
+    except TuiwizError as error:
+        return list(error.problems)
+    found = [p for p in other.problems() if p.severity != "info"]
+    found += leaks(loader.examination, other.examination, path)
+    usable, rows = other.examination.usable, other.examination.rows
+    share = f"±{100 * resolution(usable):.0f} points"
+    message = f"validation: {usable:,} of {rows:,} rows can be used; a share measured on them is known to {share}"
+    return [*found, Problem(severity="info", message=message, path=path)]

@@ -11,9 +11,13 @@ import msgspec
 from tuiwiz.data.render import Rendered, Renderer, TokenRow
 from tuiwiz.data.turns import RowError
 from tuiwiz.data.types import Example
+from tuiwiz.data.verify import GLUED
 
 BATCH_ROWS = 512
+BATCH_CHARACTERS = 4_000_000
+"""Encodings take about a hundred bytes a character while they last."""
 DISAGREEMENT_HINT = "the mask of this row cannot be trusted: choose another data.template, or report the template"
+SPACE_HINT = "move the space from the end of the prompt to the start of the answer: data.template takes a Jinja file"
 
 Reject = Callable[[Example, RowError], None]
 
@@ -25,6 +29,15 @@ class Counted(msgspec.Struct, gc=False):
     tokens: TokenRow
     other: TokenRow | None = None
 
+    @property
+    def rows(self) -> tuple[TokenRow, ...]:
+        return (self.tokens,) if self.other is None else (self.tokens, self.other)
+
+    @property
+    def length(self) -> int:
+        """Tokens; of a pair, those of the longer answer with its prompt."""
+        return len(self.tokens.ids) if self.other is None else max(len(self.tokens.ids), len(self.other.ids))
+
 
 def encode(renderer: Renderer, examples: Iterable[Example], train_on: str, reject: Reject) -> Iterator[Counted]:
     """Encode examples in order. Rows that the template refuses, or whose mask is in dispute, go to `reject`."""
@@ -32,13 +45,29 @@ def encode(renderer: Renderer, examples: Iterable[Example], train_on: str, rejec
     with ThreadPoolExecutor(1, thread_name_prefix="encode") as pool:
         waiting: Future[list[Counted]] | None = None
         while True:
-            batch = list(islice(source, BATCH_ROWS))
+            batch = list(_some(source))
             pairs = [pair for example in batch if (pair := _render(renderer, example, train_on, reject)) is not None]
             done = waiting.result() if waiting is not None else []
             waiting = pool.submit(_encode_batch, renderer, pairs, reject) if pairs else None
             yield from done
             if not batch:
                 return
+
+
+def _some(source: Iterator[Example]) -> Iterator[Example]:
+    """The next rows, up to `BATCH_ROWS` or `BATCH_CHARACTERS`."""
+    size = 0
+    for example in islice(source, BATCH_ROWS):
+        yield example
+        size += sum(len(message["content"]) for message in example.messages) + len(example.text or "")
+        if size > BATCH_CHARACTERS:
+            return
+
+
+def with_worse_answer(example: Example) -> Example:
+    """A pair's chat as it would be had the rejected answer been given."""
+    answer = {"role": "assistant", "content": example.rejected}
+    return Example(example.row, example.line, [*example.messages[:-1], answer], tools=example.tools)
 
 
 Pair = tuple[Example, Rendered, Rendered | None]
@@ -49,10 +78,7 @@ def _render(renderer: Renderer, example: Example, train_on: str, reject: Reject)
         rendered = renderer.render(example, train_on)
         other = None
         if example.rejected is not None:
-            answer = {"role": "assistant", "content": example.rejected}
-            messages = [*example.messages[:-1], answer]
-            rest = Example(example.row, example.line, messages, tools=example.tools)
-            other = renderer.render(rest, "completion")
+            other = renderer.render(with_worse_answer(example), "completion")
     except RowError as error:
         reject(example, error)
         return None
@@ -71,13 +97,19 @@ def _encode_batch(renderer: Renderer, pairs: list[Pair], reject: Reject) -> list
             second, second_verdict = next(others)
             verdict = verdict or second_verdict
         if verdict is not None:
-            message = f"two ways to find the trained part disagree: {verdict}"
-            reject(example, RowError(message, hint=DISAGREEMENT_HINT))
+            reject(example, disputed(verdict))
         elif not tokens.ids:
             reject(example, RowError("renders to nothing", hint="remove the row"))
         else:
             found.append(Counted(example, tokens, second))
     return found
+
+
+def disputed(verdict: str) -> RowError:
+    """The reason to leave out a row whose mask is in dispute."""
+    if verdict.startswith(GLUED):
+        return RowError(verdict, hint=SPACE_HINT)
+    return RowError(f"two ways to find the trained part disagree: {verdict}", hint=DISAGREEMENT_HINT)
 
 
 BYTES_PER_TOKEN = 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from array import array
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
@@ -11,18 +11,35 @@ import msgspec
 
 from tuiwiz.base.problems import Problem, Severity
 from tuiwiz.base.text import clean_line
+from tuiwiz.data.classes import Labels
+from tuiwiz.data.duplicates import NEAR_ROWS, NearDuplicates, RowHashes, prompt_key
+from tuiwiz.data.languages import Languages
 from tuiwiz.data.mapping import mapper
 from tuiwiz.data.source import Source
+from tuiwiz.data.suspects import oddities
 from tuiwiz.data.turns import RowError
 from tuiwiz.data.types import Example
 
 NAMED_ROWS = 200
 """Bad rows that are listed one by one; the others are counted."""
+TEXT_LINES_APART = 10
+"""Of a plain text one line in so many is looked at for its language."""
 
-_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][\w .-]{0,30})\s*\}\}|\[(?:YOUR|INSERT)[ _][A-Z _]{2,30}\]")
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_DAMAGE = re.compile("\ufffd|\u00c3[\u0080-\u00bf]|\u00e2\u20ac[\u0153\u2122\u0153\u201c\u009d]")
-_SUSPECT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd\u00c3\u00e2{\\[]")
+_KINDS: dict[str, tuple[str, str]] = {
+    "placeholder": ("hold a placeholder that was never filled in", "fill it in"),
+    "control": ("hold control characters", "remove them; `data check --fix` does"),
+    "damage": (
+        "look damaged by a wrong encoding",
+        "the text went through a wrong encoding: export it again as UTF-8, or try `data check --fix`",
+    ),
+    "email": ("hold an e-mail address", "the model may repeat it: mask it; `data check --fix` does"),
+    "secret": ("hold what looks like a secret key", "revoke it and remove it; `data check --fix` masks it"),
+    "marker": (
+        "spell what a chat template writes",
+        "was the set rendered before? the template would be written twice: give plain turns",
+    ),
+}
+"""What `suspects` finds, as said of rows, and what to do."""
 
 
 class Finding(msgspec.Struct):
@@ -49,6 +66,8 @@ class Examination:
         *,
         system: str | None = None,
         special: re.Pattern[str] | None = None,
+        near: NearDuplicates | None = None,
+        first_row: int = 0,
     ) -> None:
         self.source = source
         self.format = format
@@ -57,10 +76,16 @@ class Examination:
         self.duplicates = 0
         self.bad: list[Problem] = []
         self.bad_count = 0
-        self.labels: Counter[str] = Counter()
+        self.left_out = array("I")
+        self.labels = Labels()
+        self.hashes = RowHashes()
+        self.prompts = RowHashes()
+        self.near = near
+        self.near_groups: list[list[int]] = []
+        self.first_row = first_row
+        self.languages = Languages()
         self._map = mapper(format, mapping, system=system)
         self._special = special
-        self._first: dict[int, int] = {}
         self._findings: dict[str, Finding] = {}
 
     def examples(self) -> Iterator[Example]:
@@ -83,6 +108,7 @@ class Examination:
             self.usable += 1
             self._look(example, plain_text)
             yield example
+        self._repeats()
 
     def reject(self, row: int, line: int, error: RowError) -> None:
         """Leave a row out, for a reason found while mapping or (then `usable` is corrected by the caller) later."""
@@ -91,6 +117,7 @@ class Examination:
 
     def _leave_out(self, problem: Problem) -> None:
         self.bad_count += 1
+        self.left_out.append(problem.row or 0)
         if len(self.bad) < NAMED_ROWS:
             self.bad.append(problem)
 
@@ -103,32 +130,60 @@ class Examination:
         if example.rejected is not None:
             texts.append(example.rejected)
         for text in texts:
-            if _SUSPECT.search(text):
-                self._suspect(example, text, plain_text)
+            for kind, shown in oddities(text):
+                self._odd(kind, shown, example, plain_text)
             if self._special is not None and (match := self._special.search(text)):
                 message = "spell a control token in their text; it is trained as mere text, not as the token"
                 self.note("special", example, message, "remove it unless the text is about such tokens", match[0])
-        if not plain_text:
-            key = hash((*texts, *(message["role"] for message in example.messages), str(example.label)))
-            first = self._first.setdefault(key, example.row)
-            if first != example.row:
-                self.duplicates += 1
-                message = "repeat an earlier row word for word"
-                self.note("duplicate", example, message, "repeats weigh double; remove them if unmeant", f"row {first}")
-        if example.label is not None:
+        if example.label is not None and not isinstance(example.label, bool):
             for label in example.label if isinstance(example.label, list) else [example.label]:
-                self.labels[str(label)] += 1
+                self.labels.add(str(label), example.row)
+        if plain_text:
+            if example.row % TEXT_LINES_APART == 1:
+                self.languages.add(texts[0])
+            return
+        key = hash((*texts, *(message["role"] for message in example.messages), str(example.label)))
+        self.hashes.add(key, example.row)
+        self.prompts.add(prompt_key(example), example.row)
+        whole = texts[0] if len(texts) == 1 else "\n".join(texts)
+        self.languages.add(whole)
+        if self.near is not None:
+            self.near.add(self.first_row + example.row, whole, key)
 
-    def _suspect(self, example: Example, text: str, plain_text: bool) -> None:
-        if match := _PLACEHOLDER.search(text):
-            self.note("placeholder", example, "hold a placeholder that was never filled in", "fill it in", match[0])
-        if match := _CONTROL.search(text):
-            shown = f"U+{ord(match[0]):04X}"
-            severity: Severity = "info" if plain_text and match[0] == "\x0c" else "warning"
-            self.note("control", example, "hold control characters", "remove them", shown, severity)
-        if match := _DAMAGE.search(text):
-            hint = "the text went through a wrong encoding: export it again as UTF-8"
-            self.note("damage", example, "look damaged by a wrong encoding", hint, match[0])
+    def _odd(self, kind: str, shown: str, example: Example, plain_text: bool) -> None:
+        if kind == "marker" and self._special is not None and self._special.search(shown):
+            return  # said better by the finding about control tokens
+        message, hint = _KINDS[kind]
+        form_feed = kind == "control" and plain_text and shown == "U+000C"
+        self.note(kind, example, message, hint, shown, "info" if form_feed else "warning")
+
+    def _repeats(self) -> None:
+        """Rows that were there before, once all have been seen; the first in the file is named."""
+        first = (0, 0)
+        for row, earlier in self.hashes.repeats():
+            self.duplicates += 1
+            if not first[0] or row < first[0]:
+                first = (row, earlier)
+        if self.duplicates:
+            message = "repeat an earlier row word for word"
+            hint = "repeats weigh double; remove them if unmeant: `data check --fix` does"
+            self._findings["duplicate"] = Finding(
+                message, hint, count=self.duplicates, row=first[0], example=f"row {first[1]}"
+            )
+        if self.near is not None and not self.first_row:
+            self._nearly(self.near)
+
+    def _nearly(self, near: NearDuplicates) -> None:
+        groups = self.near_groups = near.groups()
+        count = sum(len(group) - 1 for group in groups)
+        if not count:
+            return
+        group = min(groups, key=lambda rows: rows[1])
+        message = "say nearly the same as another"
+        if near.sampled:
+            message += f", among {NEAR_ROWS:,} rows drawn by seed"
+        hint = "they add little and must not be split between training and validation; the automatic split heeds it"
+        self._findings["near"] = Finding(message, hint, count=count, row=group[1], example=f"row {group[0]}")
 
     def _order(self, example: Example) -> None:
         roles = [message["role"] for message in example.messages]
@@ -139,6 +194,10 @@ class Examination:
             self.note("opening", example, "begin with the assistant", "is a user turn missing?")
         if "system" in roles[1:]:
             self.note("system", example, "have a system turn that is not the first", "many templates refuse it")
+        if "tool" in roles:
+            self.note("tool", example, "have tool turns", "", severity="info")
+        if any(not message["content"].strip() and not message.get("tool_calls") for message in example.messages):
+            self.note("empty", example, "have an empty turn", "fill it in or remove the row")
         if any(a == b != "tool" for a, b in pairwise(roles)):
             self.note("order", example, "have two turns of the same role in a row", "is a turn missing between them?")
 
@@ -181,12 +240,18 @@ class Examination:
                     line=finding.line or None,
                 )
             )
+        found += self.labels.problems(path) if self.format in {"classification", "multi-label"} else []
+        spoken = self.languages.describe()
+        if spoken and not refused:
+            message = f"languages, roughly: {spoken}"
+            hint = "by script and common words, on a part of the rows where there are more than 2,000"
+            found.append(Problem(severity="info", message=message, hint=hint, path=path))
         return found
 
 
-_VERBS = {"spell": "spells", "repeat": "repeats", "hold": "holds", "look": "looks", "end": "ends", "begin": "begins"}
+_VERBS = {"have": "has"}
 
 
 def _singular(message: str, count: int) -> str:
     verb, _, rest = message.partition(" ")
-    return f"{_VERBS.get(verb, 'has' if verb == 'have' else verb)} {rest}" if count == 1 else message
+    return f"{_VERBS.get(verb, verb + 's')} {rest}" if count == 1 else message

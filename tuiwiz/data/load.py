@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -10,10 +10,12 @@ import msgspec
 
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.problems import Problem
+from tuiwiz.data.duplicates import NearDuplicates
 from tuiwiz.data.encode import Counted, encode, estimate
 from tuiwiz.data.examine import Examination
 from tuiwiz.data.formats import BY_NAME
-from tuiwiz.data.render import Renderer, TokenRow
+from tuiwiz.data.overlong import shortened, trained_tokens
+from tuiwiz.data.render import Renderer
 from tuiwiz.data.sniff import sniff_source
 from tuiwiz.data.source import Source, open_source
 from tuiwiz.data.textblocks import blocks
@@ -22,6 +24,11 @@ from tuiwiz.data.types import Example, Lengths, Sniffed
 
 Progress = Callable[[str, int, int], None]
 LEAST_USABLE_SHARE = 0.5
+LEAST_SUPERVISED = 0.02
+"""A set in which a smaller share of the tokens is trained is worth a second look."""
+UNSPLIT = ("preference", "kto", "reward", "classification", "multi-label")
+"""Formats whose rows mean something only as a whole."""
+TRAINED_FORMATS = ("openai", "sharegpt", "alpaca", "prompt-completion", "preference", "kto", "reward")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,14 +45,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally(msgspec.Struct):
-    """Counted while rows pass: over-long rows, the answer tokens they cost, and lengths before dropping or cutting."""
+    """Counted while rows pass: over-long rows, the trained tokens that each way of dealing with them would lose, and
+    how many of the rows that passed have which length."""
 
     overlong: int = 0
     dropped: int = 0
-    lost_tokens: int = 0
+    lost_by_drop: int = 0
+    lost_by_truncate: int = 0
+    sequences: int = 0
     tokens: int = 0
     supervised: int = 0
-    lengths: array[int] = msgspec.field(default_factory=lambda: array("i"))
+    lengths: Counter[int] = msgspec.field(default_factory=Counter)
 
 
 class Loader:
@@ -55,7 +65,16 @@ class Loader:
         InvalidError: the set cannot be used; every bad row is among its problems.
     """
 
-    def __init__(self, path: Path, settings: Settings, renderer: Renderer, *, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: Settings,
+        renderer: Renderer,
+        *,
+        progress: Progress | None = None,
+        near: NearDuplicates | None = None,
+        first_row: int = 0,
+    ) -> None:
         self.settings = settings
         self.renderer = renderer
         self.progress = progress
@@ -70,7 +89,13 @@ class Loader:
             raise self._refused(list(self.sniffed.problems))
         special = renderer.tokens.special_pattern if renderer.tokens else None
         self.examination = Examination(
-            self.source, self.format, self.sniffed.mapping, system=settings.system, special=special
+            self.source,
+            self.format,
+            self.sniffed.mapping,
+            system=settings.system,
+            special=special,
+            near=near if self.source.container != "text" else None,
+            first_row=first_row,
         )
         self._check_task()
 
@@ -93,9 +118,13 @@ class Loader:
         message = f"a {self.format} set does not fit the task {task}"
         raise self._refused([Problem(message=message, hint=hint, path=str(self.source.path))])
 
-    def _reject(self, example: Example, error: RowError) -> None:
+    def reject(self, row: int, line: int, error: RowError) -> None:
+        """Leave out a row that was counted as usable before."""
         self.examination.usable -= 1
-        self.examination.reject(example.row, example.line, error)
+        self.examination.reject(row, line, error)
+
+    def _reject(self, example: Example, error: RowError) -> None:
+        self.reject(example.row, example.line, error)
 
     def rows(self) -> Iterator[Counted]:
         """Rows that fit, in order, over-long ones dropped or cut. Without a tokenizer token counts are estimates.
@@ -123,30 +152,28 @@ class Loader:
 
     def _fitting(self, rows: Iterator[Counted]) -> Iterator[Counted]:
         limit, tally = self.settings.max_length, self.tally
-        drops = self.settings.overlong == "drop"
         for count, found in enumerate(rows):
-            tokens = found.tokens
             if not count:
                 self.endless = not self._stops(found)
-            length = len(tokens.ids)
-            if found.other is not None:
-                length = max(length, len(found.other.ids))
-            if length > limit:
-                tally.overlong += 1
-                supervised = tokens.trained.count(1)
-                kept = tokens.trained.count(1, 0, limit) if self.settings.overlong == "truncate" else 0
-                tally.lost_tokens += supervised - kept
-                if not kept and (drops or found.example.label is None):
-                    tally.dropped += 1
-                    continue
-                found.tokens = TokenRow(tokens.row, tokens.ids[:limit], tokens.trained[:limit])
-                length = limit
-            tally.tokens += len(found.tokens.ids) + (len(found.other.ids) if found.other is not None else 0)
-            tally.supervised += found.tokens.trained.count(1)
-            if found.other is not None:
-                tally.supervised += found.other.trained.count(1)
-            tally.lengths.append(length)
-            yield found
+            parts = [found] if found.length <= limit else self._shortened(found, limit)
+            for part in parts:
+                for tokens in part.rows:
+                    tally.tokens += len(tokens.ids)
+                    tally.supervised += tokens.trained.count(1)
+                tally.sequences += 1
+                tally.lengths[part.length] += 1
+                yield part
+
+    def _shortened(self, found: Counted, limit: int) -> list[Counted]:
+        tally = self.tally
+        supervised, kept = trained_tokens(found), trained_tokens(found, limit)
+        tally.overlong += 1
+        tally.lost_by_drop += supervised
+        tally.lost_by_truncate += supervised - kept
+        special = self.renderer.tokens.special.values() if self.renderer.tokens is not None else ()
+        parts = shortened(found, limit, self.settings.overlong, special)
+        tally.dropped += not parts
+        return parts
 
     def _stops(self, found: Counted) -> bool:
         """Whether a control token ends the trained part: without one a model never learns to stop."""
@@ -169,8 +196,8 @@ class Loader:
         elif examination.usable < LEAST_USABLE_SHARE * examination.rows:
             message = f"only {examination.usable:,} of {examination.rows:,} rows fit the format {self.format}"
             problem = Problem(message=message, hint="are several formats mixed? give each a file of its own", path=path)
-        elif self.format == "classification" and len(examination.labels) < 2:
-            only = next(iter(examination.labels), "")
+        elif self.format == "classification" and self.settings.labels != "regression" and len(examination.labels) < 2:
+            only = next(iter(examination.labels.rows), "")
             problem = Problem(message=f"at least two classes are needed, all rows are '{only}'", path=path)
         elif examination.usable == self.tally.dropped:
             message = f"every row is longer than {self.settings.max_length} tokens"
@@ -180,25 +207,26 @@ class Loader:
 
     def lengths(self) -> Lengths:
         """Quantiles over the rows that passed."""
-        ordered = sorted(self.tally.lengths)
-        if not ordered:
-            return Lengths()
-        count = len(ordered)
-        return Lengths(p50=ordered[(count + 1) // 2 - 1], p95=ordered[-(-95 * count // 100) - 1], max=ordered[-1])
+        return quantiles(self.tally.lengths)
 
     def problems(self) -> list[Problem]:
         """Everything found, once the rows have passed."""
         found = list(self.sniffed.problems) + self.examination.problems()
         tally, settings, path = self.tally, self.settings, str(self.source.path)
         if tally.overlong:
-            what = "left out" if settings.overlong == "drop" else f"cut to {settings.max_length} tokens"
+            what = {"drop": "left out", "truncate": f"cut to {settings.max_length} tokens", "split": "split"}
             message = (
                 f"{tally.overlong:,} row{'s are' if tally.overlong > 1 else ' is'} longer than {settings.max_length} "
-                f"tokens: {what}, {tally.lost_tokens:,} answer tokens lost"
+                f"tokens: {what[settings.overlong]}. Answer tokens lost: {tally.lost_by_drop:,} by drop, "
+                f"{tally.lost_by_truncate:,} by truncate{'' if self.format in UNSPLIT else ', 0 by split'}"
             )
-            found.append(
-                Problem(severity="warning", message=message, hint="raise data.max_length to keep them", path=path)
-            )
+            hint = "data.overlong chooses; a higher data.max_length keeps them whole"
+            found.append(Problem(severity="warning", message=message, hint=hint, path=path))
+        if tally.tokens and self.format in TRAINED_FORMATS and tally.supervised < LEAST_SUPERVISED * tally.tokens:
+            share = 100 * tally.supervised / tally.tokens
+            message = f"only {share:.1f} % of the tokens are trained: the answers are short beside their prompts"
+            hint = "is the mapping right? `tuiwiz data show` prints what is trained"
+            found.append(Problem(severity="warning", message=message, hint=hint, path=path))
         if self.sniffed.splits:
             parts = ", ".join(f"{name} {rows:,}" for name, rows in list(self.sniffed.splits.items())[:8])
             message = f"read the split {self.sniffed.split}; the file holds {parts}"
@@ -215,6 +243,11 @@ class Loader:
             message = "the model brings no chat template: rows are written as ### Instruction / ### Response"
             hint = "data.template = 'chatml' or a Jinja file chooses another; it is saved with the result"
             found.append(Problem(severity="info", message=message, hint=hint, path=path))
+        own = renderer.own_template
+        if own and renderer.template.text != own:
+            message = f"the model brings its own chat template, but rows are written with {renderer.template.name}"
+            hint = 'data.template = "model" is what it was trained with'
+            found.append(Problem(severity="warning", message=message, hint=hint, path=path))
         if "tools" in self.sniffed.mapping and not renderer.template.knows_tools:
             message = "the chat template does not show tool definitions to the model: the column is not used"
             found.append(Problem(severity="warning", message=message, hint="use a model trained for tools", path=path))
@@ -223,3 +256,16 @@ class Loader:
             hint = "choose a data.template that writes the end-of-sequence token"
             found.append(Problem(severity="warning", message=message, hint=hint, path=path))
         return found
+
+
+def quantiles(lengths: Counter[int]) -> Lengths:
+    """Quantiles of lengths that are given as rows of each length."""
+    count = lengths.total()
+    if not count:
+        return Lengths()
+    p50 = p95 = seen = 0
+    for length in sorted(lengths):
+        seen += lengths[length]
+        p50 = p50 or (length if 2 * seen >= count else 0)
+        p95 = p95 or (length if 100 * seen >= 95 * count else 0)
+    return Lengths(p50=p50, p95=p95, max=max(lengths))

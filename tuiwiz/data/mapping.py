@@ -8,6 +8,7 @@ from typing import Any
 from tuiwiz.base.text import clean_line
 from tuiwiz.data.paths import MISSING, getter
 from tuiwiz.data.sniff import as_columns
+from tuiwiz.data.transcript import transcript, turns_in_text
 from tuiwiz.data.turns import RowError, openai_turns, parsed_tools, sharegpt_turns, text_of
 from tuiwiz.data.types import Example, Message, Row
 
@@ -54,6 +55,8 @@ class _Reader:
 
 
 def _any_turns(value: Any, column: str, names: Mapping[str, str]) -> tuple[list[Message], tuple[int, ...]]:
+    if isinstance(value, str):
+        value = turns_in_text(value) or value
     if isinstance(value, list) and value and isinstance(value[0], dict) and "from" in value[0]:
         return sharegpt_turns(value, column, names), ()
     return openai_turns(value, column, names)
@@ -66,10 +69,14 @@ def mapper(format: str, mapping: Mapping[str, str], *, system: str | None = None
     """
     reader = _Reader(mapping)
     build = _BUILD[format]
+    by_place = all(column.isdecimal() for column in reader.mapping.values())
 
     def map_row(row: Row) -> Example:
         value = row.value
         if type(value) is not dict:
+            if isinstance(value, list) and not by_place:
+                hint = "each row is one JSON object, like the others"
+                raise RowError(f"is a list, but columns have names here: {clean_line(repr(value), 30)}", hint=hint)
             value = as_columns(value)
             if format == "text" and isinstance(value, str):
                 return Example(row.number, row.line, text=text_of(value, "line", empty=True))
@@ -144,7 +151,7 @@ def _classification(reader: _Reader, row: Row, value: dict[str, Any]) -> Example
     column = reader.mapping["label"]
     if label is None or (isinstance(label, str) and not label.strip()):
         raise RowError(f"`{column}` is empty", hint="every row needs a label", column=column)
-    if not isinstance(label, str | int):
+    if not isinstance(label, str | int | float):
         raise RowError(f"`{column}` is no label: {clean_line(repr(label), 30)}", column=column)
     return Example(row.number, row.line, text=text, label=label)
 
@@ -166,7 +173,8 @@ def _preference(reader: _Reader, row: Row, value: dict[str, Any]) -> Example:
         if isinstance(prompt, list):
             messages, _ = _any_turns(prompt, reader.mapping["prompt"], reader.names)
         else:
-            messages = [{"role": "user", "content": text_of(prompt, reader.mapping["prompt"])}]
+            text = text_of(prompt, reader.mapping["prompt"])
+            messages = transcript(text) or [{"role": "user", "content": text}]
     chosen, before = _answer(reader, value, "chosen")
     rejected, _ = _answer(reader, value, "rejected")
     if chosen.strip() == rejected.strip():
@@ -186,7 +194,11 @@ def _answer(reader: _Reader, value: dict[str, Any], role: str) -> tuple[str, lis
         if turns[-1]["role"] != "assistant":
             raise RowError(f"`{column}` does not end with an assistant turn", column=column)
         return str(turns[-1]["content"]), turns[:-1]
-    return text_of(found, column), []
+    text = text_of(found, column)
+    said = transcript(text) or []
+    if len(said) > 1 and said[-1]["role"] == "assistant":
+        return str(said[-1]["content"]), said[:-1]
+    return text, []
 
 
 def _kto(reader: _Reader, row: Row, value: dict[str, Any]) -> Example:

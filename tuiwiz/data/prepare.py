@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-import random
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
-from tuiwiz.base.errors import InvalidError
-from tuiwiz.base.problems import Problem
-from tuiwiz.data.fingerprint import fingerprint
-from tuiwiz.data.load import Loader, Progress, Settings
-from tuiwiz.data.render import Renderer
-from tuiwiz.data.split import automatic_size, held_out, resolution
-from tuiwiz.data.types import DataProfile, Example, Prepared, Rows
-from tuiwiz.spec.bundle import Bundle
+import msgspec
 
-_TASKS = ("chat", "instruct", "pretrain")
+from tuiwiz.base.errors import InvalidError
+from tuiwiz.base.hashes import cached_sha256
+from tuiwiz.base.problems import Problem, Severity
+from tuiwiz.data import cache, mix
+from tuiwiz.data.collect import SET_BITS, Collected, collect
+from tuiwiz.data.duplicates import NearDuplicates
+from tuiwiz.data.fingerprint import fingerprint
+from tuiwiz.data.holdout import separate, split, training_sets
+from tuiwiz.data.load import Loader, Progress, Settings, quantiles
+from tuiwiz.data.render import Renderer
+from tuiwiz.data.source import open_source
+from tuiwiz.data.tokens import TOKENIZER_FILE
+from tuiwiz.data.types import DataProfile, Prepared, Rows
+from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.task import LAST_ANSWER_TASKS
+
+MOST_REPEATS = 4
+"""Rows that come more often in an epoch are learnt by heart rather than learnt from."""
 
 
 def settings_of(bundle: Bundle) -> Settings:
@@ -25,11 +37,18 @@ def settings_of(bundle: Bundle) -> Settings:
         format=data.format,
         mapping=data.mapping,
         system=data.system,
-        train_on="all" if bundle.task.kind == "pretrain" else data.train_on,
+        train_on=trained_part(bundle.task.kind, data.train_on),
         max_length=data.max_length,
         overlong=data.overlong,
         labels=bundle.task.labels,
     )
+
+
+def trained_part(task: str, train_on: str) -> str:
+    """What `data.train_on` comes to: running text is trained whole, and a preference is about the last answer."""
+    if task == "pretrain":
+        return "all"
+    return "completion" if task in LAST_ANSWER_TASKS else train_on
 
 
 def template_choice(bundle: Bundle, folder: Path) -> str:
@@ -48,7 +67,7 @@ def prepare(
     tokenizer_name: str = "",
     hold_out: bool = True,
 ) -> Prepared:
-    """Read, check, split and encode the bundle's data; without `hold_out` every row is a training row.
+    """Read, check, split, mix and encode the bundle's data; without `hold_out` every row is a training row.
 
     `folder` is where the bundle's relative paths start; `progress(stage, done, total)` has total 0 where unknown.
     Memory: 5 bytes a token and about 100 a row.
@@ -56,126 +75,161 @@ def prepare(
     Raises:
         InvalidError: the data cannot be used; its problems name every bad row.
     """
-    if not isinstance(bundle.data.train, str):
-        raise InvalidError("several training sets at once are not supported", hint="data.train names one file")
-    if bundle.task.kind not in _TASKS:
-        raise InvalidError(f"rows for the task {bundle.task.kind} cannot be prepared", hint=f"use {', '.join(_TASKS)}")
     settings = settings_of(bundle)
     renderer = Renderer(tokenizer_folder, template=template_choice(bundle, folder))
-    loader = Loader(folder / bundle.data.train, settings, renderer, progress=progress)
-    rows, keys = _collect(loader)
-    problems = loader.problems()
-    validation_path = folder / bundle.validation.path if bundle.validation.path else None
-    if not hold_out:
-        train, validation, validation_path = rows, Rows(), None
-    elif validation_path is not None:
-        train = rows
-        validation, found = _separate(validation_path, settings, renderer, set(keys), bundle, progress)
-        problems += found
-    else:
-        train, validation, found = _split(rows, keys, bundle, str(loader.source.path))
-        problems += found
-    if not len(train):
-        raise InvalidError("no rows are left to train on", hint="hold out fewer rows", problems=problems)
-    digest, hashes = fingerprint(settings, loader, renderer, validation_path)
-    profile = DataProfile(
-        format=loader.format,
-        mapping=dict(loader.sniffed.mapping),
-        rows=loader.examination.rows,
-        usable_rows=loader.examination.usable,
-        train_rows=len(train),
-        validation_rows=len(validation),
-        tokens=loader.tally.tokens,
-        supervised_tokens=loader.tally.supervised,
-        lengths=loader.lengths(),
-        overlong=loader.tally.overlong,
-        duplicates=loader.examination.duplicates,
-        max_length=settings.max_length,
-        template=renderer.template.name,
-        tokenizer=tokenizer_name or tokenizer_folder.name,
+    name = tokenizer_name or tokenizer_folder.name
+    key = _cache_key(bundle, folder, settings, renderer, hold_out, name)
+    kept = cache.load(key)
+    if kept is not None:
+        if progress is not None:
+            progress("cached", kept.profile.rows, kept.profile.rows)
+        return msgspec.structs.replace(kept, cached=True)
+    prepared = _prepare(bundle, folder, settings, renderer, progress, hold_out, name)
+    cache.store(key, prepared)
+    return prepared
+
+
+def _cache_key(bundle: Bundle, folder: Path, settings: Settings, renderer: Renderer, hold_out: bool, name: str) -> str:
+    """Over everything that decides the prepared rows and what is said about them."""
+    assert renderer.tokens is not None
+    sets = training_sets(bundle)
+    files = [folder / one.path for one in sets] + ([folder / bundle.validation.path] if bundle.validation.path else [])
+    return cache.key_of(
+        {
+            "files": [[str(file), open_source(file).digest()] for file in files],
+            "weights": [one.weight for one in sets],
+            "balance": bundle.data.balance,
+            "settings": settings,
+            "template": [renderer.template.text, renderer.template.name, renderer.own_template],
+            # A template that writes the date writes another one tomorrow.
+            "day": date.today().isoformat() if "strftime_now" in renderer.template.text else "",
+            "tokenizer": cached_sha256(renderer.tokens.folder / TOKENIZER_FILE),
+            "variables": renderer.tokens.config,
+            "name": name,
+            "validation": bundle.validation,
+            "seed": bundle.seed,
+            "hold_out": hold_out,
+        }
     )
+
+
+def _prepare(
+    bundle: Bundle,
+    folder: Path,
+    settings: Settings,
+    renderer: Renderer,
+    progress: Progress | None,
+    hold_out: bool,
+    tokenizer_name: str,
+) -> Prepared:
+    near = NearDuplicates(bundle.seed)
+    loaders = _open_sets(bundle, folder, settings, renderer, near, progress)
+    found = collect(loaders)
+    problems = [problem for loader in loaders for problem in loader.problems()]
+    path = str(loaders[0].source.path)
+    validation_path = folder / bundle.validation.path if bundle.validation.path else None
+    train, validation = list(range(len(found.rows))), Rows()
+    if not hold_out:
+        validation_path = None
+    elif validation_path is not None:
+        validation, notes = separate(validation_path, settings, renderer, loaders[0], found, bundle, progress)
+        problems += notes
+    else:
+        train, chosen, notes = split(found, _near_groups(loaders, near), bundle, path)
+        validation = found.rows.take(chosen)
+        problems += notes
+    train, notes = _mixed(found, train, bundle, loaders)
+    problems += notes
+    if not train:
+        raise InvalidError("no rows are left to train on", hint="hold out fewer rows", problems=problems)
+    digest, hashes = fingerprint(bundle, settings, loaders, renderer, validation_path)
     return Prepared(
-        train=train,
+        # Most sets are trained on as they are: no second copy then.
+        train=found.rows if train == list(range(len(found.rows))) else found.rows.take(train),
         validation=validation,
-        profile=profile,
+        profile=_profile(loaders, settings, len(train), len(validation), renderer, tokenizer_name),
         problems=tuple(problems),
         fingerprint=digest,
         hashes=hashes,
         template=renderer.template.text,
+        labels=found.names,
     )
 
 
-def _collect(loader: Loader) -> tuple[Rows, list[int]]:
-    rows = Rows()
-    keys: list[int] = []
-    for found in loader.rows():
-        rows.append(found.tokens.row, found.tokens.ids, found.tokens.trained)
-        # Blocks of running text are all unlike, also where several begin in the same piece of the file.
-        keys.append(len(keys) if loader.source.container == "text" else prompt_key(found.example))
-    return rows, keys
+def _open_sets(
+    bundle: Bundle,
+    folder: Path,
+    settings: Settings,
+    renderer: Renderer,
+    near: NearDuplicates,
+    progress: Progress | None,
+) -> list[Loader]:
+    """A loader for each training set. Format and mapping of the bundle are the first set's; another set that they do
+    not fit is recognised by itself."""
+    loaders: list[Loader] = []
+    for number, one in enumerate(training_sets(bundle)):
+        first_row = number << SET_BITS
+        own = settings
+        if number and (settings.format != "auto" or settings.mapping):
+            try:
+                Loader(folder / one.path, settings, renderer)
+            except InvalidError:
+                own = msgspec.structs.replace(settings, format="auto", mapping={})
+        loaders.append(Loader(folder / one.path, own, renderer, progress=progress, near=near, first_row=first_row))
+    return loaders
 
 
-def prompt_key(example: Example) -> int:
-    """Equal for rows that must not straddle training and validation: the same document, or the same turns up to the
-    last answer, whatever the answer."""
-    if example.text is not None:
-        return hash(example.text)
-    return hash(tuple(str(turn["content"]).strip() for turn in example.messages[:-1] if turn["role"] != "system"))
+def _near_groups(loaders: Sequence[Loader], near: NearDuplicates) -> list[list[int]]:
+    return loaders[0].examination.near_groups if len(loaders) == 1 else near.groups()
 
 
-def _separate(
-    path: Path, settings: Settings, renderer: Renderer, trained: set[int], bundle: Bundle, progress: Progress | None
-) -> tuple[Rows, list[Problem]]:
-    """Validation rows from a file of their own, without those whose prompt is trained on."""
-    loader = Loader(path, settings, renderer, progress=progress)
-    rows, keys = _collect(loader)
-    problems = loader.problems()
-    kept = [i for i, key in enumerate(keys) if key not in trained or loader.source.container == "text"]
-    if len(kept) < len(rows):
-        count = len(rows) - len(kept)
-        message = (
-            f"{count:,} validation row{'s share their' if count > 1 else ' shares its'} prompt with training: left out"
-        )
-        problems.append(Problem(severity="warning", message=message, path=str(path)))
-    if not kept:
-        raise InvalidError("every validation row is also trained on", hint="name another validation file")
-    kept = _capped(kept, bundle)
-    return _take(rows, kept), problems
+def _profile(
+    loaders: Sequence[Loader], settings: Settings, train: int, validation: int, renderer: Renderer, tokenizer: str
+) -> DataProfile:
+    lengths: Counter[int] = Counter()
+    for loader in loaders:
+        lengths.update(loader.tally.lengths)
+    return DataProfile(
+        format=loaders[0].format,
+        mapping=dict(loaders[0].sniffed.mapping),
+        rows=sum(loader.examination.rows for loader in loaders),
+        usable_rows=sum(loader.examination.usable for loader in loaders),
+        train_rows=train,
+        validation_rows=validation,
+        tokens=sum(loader.tally.tokens for loader in loaders),
+        supervised_tokens=sum(loader.tally.supervised for loader in loaders),
+        lengths=quantiles(lengths),
+        overlong=sum(loader.tally.overlong for loader in loaders),
+        duplicates=sum(loader.examination.duplicates for loader in loaders),
+        max_length=settings.max_length,
+        template=renderer.template.name,
+        tokenizer=tokenizer,
+    )
 
 
-def _split(rows: Rows, keys: list[int], bundle: Bundle, path: str) -> tuple[Rows, Rows, list[Problem]]:
-    """Training and validation rows out of one set."""
-    fraction = bundle.validation.fraction
-    size = automatic_size(len(rows)) if fraction is None else round(fraction * len(rows))
-    if fraction and len(rows) > 1:
-        size = max(1, size)
-    if bundle.validation.max_rows is not None:
-        size = min(size, bundle.validation.max_rows)
-    chosen = held_out(keys, size, bundle.seed)
-    train = _take(rows, [i for i in range(len(rows)) if i not in chosen])
-    validation = _take(rows, sorted(chosen))
-    if not chosen:
-        if fraction == 0:
-            return train, validation, []
-        reason = "all rows are alike" if size else f"{len(rows)} rows are too few"
-        message = f"nothing is held out for validation: {reason}"
-        hint = "give a validation file, or validation.fraction"
-        return train, validation, [Problem(severity="warning", message=message, hint=hint, path=path)]
-    share = f"a share measured on them is known to ±{100 * resolution(len(chosen)):.0f} points"
-    message = f"{len(chosen):,} of {len(rows):,} rows are held out for validation by seed {bundle.seed}; {share}"
-    return train, validation, [Problem(severity="info", message=message, path=path)]
-
-
-def _capped(indexes: list[int], bundle: Bundle) -> list[int]:
-    most = bundle.validation.max_rows
-    if most is None or len(indexes) <= most:
-        return indexes
-    return sorted(random.Random(bundle.seed).sample(indexes, most))
-
-
-def _take(rows: Rows, indexes: list[int]) -> Rows:
-    taken = Rows()
-    for i in indexes:
-        row = rows[i]
-        taken.append(row.row, row.input_ids, row.trained)
-    return taken
+def _mixed(
+    found: Collected, train: list[int], bundle: Bundle, loaders: Sequence[Loader]
+) -> tuple[list[int], list[Problem]]:
+    """Training rows as often as an epoch has them: sets by weight, then classes evened out."""
+    sets = training_sets(bundle)
+    problems: list[Problem] = []
+    if len(sets) > 1:
+        members: list[list[int]] = [[] for _ in sets]
+        for index in train:
+            members[found.set_of(index)].append(index)
+        parts = mix.shares(members, [one.weight for one in sets], bundle.seed)
+        train = [index for part in parts for index in part]
+        for one, had, part in zip(sets, members, parts, strict=True):
+            share = 100 * len(part) / max(1, len(train))
+            message = f"{one.path}: {len(part):,} rows an epoch ({share:.0f} %), from {len(had):,} training rows"
+            again = len(part) / max(1, len(had))
+            severity: Severity = "warning" if again > MOST_REPEATS else "info"
+            hint = f"each comes about {again:.0f} times an epoch: more rows, or a lower weight" if again > 1 else ""
+            problems.append(Problem(severity=severity, message=message, hint=hint, key="data.train"))
+    if bundle.data.balance != "none" and found.rows.labels:
+        before = len(train)
+        classes = [found.rows.labels[index] for index in train]
+        train = mix.balanced(train, classes, bundle.data.balance, bundle.seed)
+        message = f"classes evened out ({bundle.data.balance}): {before:,} training rows became {len(train):,}"
+        problems.append(Problem(severity="info", message=message, key="data.balance"))
+    return train, problems

@@ -7,17 +7,25 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
+import msgspec
+
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.problems import Problem
+from tuiwiz.base.text import clean_line
+from tuiwiz.data.encode import disputed, with_worse_answer
 from tuiwiz.data.mapping import Mapper, mapper
 from tuiwiz.data.render import Rendered, Renderer, TokenRow
 from tuiwiz.data.sniff import sniff_source
 from tuiwiz.data.source import Source, open_source
 from tuiwiz.data.turns import RowError
-from tuiwiz.data.types import Mark, PreviewRow, Row, Segment
+from tuiwiz.data.types import Example, Mark, PreviewRow, Row, Segment
 
+_TRAINED = {"text": "all", "preference": "completion", "reward": "completion", "kto": "completion"}
+"""By format, what is trained whatever `data.train_on` says."""
 LINES_OF_TEXT = 40
 """Lines of a plain text file that are shown as one row."""
+MOST_CHARACTERS = 200_000
+"""Of a longer row only the beginning is shown: tokenising all of it would take longer than anybody waits."""
 
 
 def preview(
@@ -52,7 +60,7 @@ def preview(
         raise InvalidError(first.message, hint=first.hint, problems=sniffed.problems)
     renderer = renderer or Renderer(tokenizer_folder, template=template)
     map_row = mapper(sniffed.format, sniffed.mapping, system=system)
-    train_on = "all" if sniffed.format == "text" else train_on
+    train_on = _TRAINED.get(sniffed.format, train_on)
     if source.container == "text":
         max_length = sys.maxsize  # running text is cut into blocks, never dropped
     shown = []
@@ -70,7 +78,16 @@ def _rows(source: Source) -> Iterator[Row | Problem]:
         yield from source.read()
         return
     rows = source.read()
-    while lines := [row for row in islice(rows, LINES_OF_TEXT) if isinstance(row, Row)]:
+    lines: list[Row] = []
+    size = 0
+    for row in rows:
+        if isinstance(row, Row):
+            lines.append(row)
+            size += len(row.value)
+        if len(lines) == LINES_OF_TEXT or size > MOST_CHARACTERS:
+            yield Row(lines[0].number, lines[0].line, "\n".join(str(line.value) for line in lines)[:MOST_CHARACTERS])
+            lines, size = [], 0
+    if lines:
         yield Row(lines[0].number, lines[0].line, "\n".join(str(line.value) for line in lines))
 
 
@@ -79,7 +96,11 @@ def _preview_row(
 ) -> PreviewRow:
     try:
         example = map_row(row)
+        size = _characters(example)
+        if size > MOST_CHARACTERS:
+            example = _beginning(example)
         rendered = renderer.render(example, train_on)
+        other = renderer.render(with_worse_answer(example), train_on) if example.rejected is not None else None
     except RowError as error:
         problem = Problem(
             severity="warning",
@@ -90,30 +111,60 @@ def _preview_row(
             line=row.line or None,
         )
         return PreviewRow(row=row.number, line=row.line, problem=problem)
+    label = "" if example.label is None else clean_line(str(example.label), 200)
     if renderer.tokens is None:
-        return PreviewRow(row=row.number, line=row.line, segments=segments(rendered, len(rendered.text)))
+        return PreviewRow(
+            row=row.number,
+            line=row.line,
+            segments=segments(rendered, len(rendered.text)),
+            other=segments(other, len(other.text)) if other is not None else (),
+            label=label,
+        )
     encoded = renderer.encode([rendered])[0]
     verdict = renderer.verify([rendered], [encoded])[0]
     problem_or_none = _length_problem(row, len(encoded.ids), max_length, overlong)
     if verdict is not None:
-        message = f"two ways to find the trained part disagree: {verdict}"
-        problem_or_none = Problem(message=message, path=str(source.path), row=row.number, line=row.line or None)
-    cut = _cut(renderer, rendered, encoded, max_length)
+        dispute = disputed(verdict)
+        problem_or_none = Problem(
+            message=dispute.message, hint=dispute.hint, path=str(source.path), row=row.number, line=row.line or None
+        )
+    if size > MOST_CHARACTERS:
+        message = f"the row has {size:,} characters: only the beginning of each text is shown and counted"
+        problem_or_none = Problem(severity="info", message=message, row=row.number, line=row.line or None)
+    cut = _cut(renderer, rendered, encoded, sys.maxsize if overlong == "split" else max_length)
     supervised = encoded.trained.count(1, 0, max_length if overlong == "truncate" else len(encoded.ids))
     return PreviewRow(
         row=row.number,
         line=row.line,
         segments=segments(rendered, cut),
+        other=_other_segments(renderer, other, max_length) if other is not None else (),
+        label=label,
         tokens=len(encoded.ids),
         supervised_tokens=supervised,
         problem=problem_or_none,
     )
 
 
+def _characters(example: Example) -> int:
+    return len(example.text or "") + sum(len(message["content"]) for message in example.messages)
+
+
+def _beginning(example: Example) -> Example:
+    share = MOST_CHARACTERS // (len(example.messages) + 1)
+    messages = [{**message, "content": message["content"][:share]} for message in example.messages]
+    text = example.text[:MOST_CHARACTERS] if example.text is not None else None
+    return msgspec.structs.replace(example, messages=messages, text=text)
+
+
+def _other_segments(renderer: Renderer, other: Rendered, max_length: int) -> tuple[Segment, ...]:
+    return segments(other, _cut(renderer, other, renderer.encode([other])[0], max_length))
+
+
 def _length_problem(row: Row, tokens: int, max_length: int, overlong: str) -> Problem | None:
     if tokens <= max_length:
         return None
-    fate = "it is left out" if overlong == "drop" else "the rest is cut off"
+    fates = {"drop": "it is left out", "truncate": "the rest is cut off", "split": "it is split into pieces"}
+    fate = fates[overlong]
     message = f"{tokens:,} tokens, {tokens - max_length:,} more than data.max_length: {fate}"
     return Problem(
         severity="warning", message=message, hint="raise data.max_length", row=row.number, line=row.line or None

@@ -92,7 +92,7 @@ def read_text(path: Path, stream: BinaryIO) -> Iterator[Row | Problem]:
         for part in parts:
             number += 1
             yield Row(number, number, part.removesuffix("\r"))
-        if len(rest) > streams.LONGEST_LINE_BYTES // 8:
+        if len(rest) > streams.LONGEST_LINE_BYTES:
             number += 1
             yield Row(number, number, rest)
             rest = ""

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from tuiwiz.data.spans import Span, answer_spans, content_spans
-from tuiwiz.data.template import ChatTemplate, load_template
+from tuiwiz.data.template import ChatTemplate, load_template, own_template
 from tuiwiz.data.tokens import Tokens
 from tuiwiz.data.turns import RowError
 from tuiwiz.data.types import Example, Message
@@ -26,7 +26,7 @@ _NOTHING = re.compile(r"(?!)")
 
 class Rendered(msgspec.Struct, gc=False):
     """An example as text. `spans` are trained; `answers` is what each span must spell; `literal` are stretches that
-    spell control tokens inside the data's own text."""
+    spell control tokens inside the data's own text; `whole` is a text to classify, which the tokenizer frames."""
 
     row: int
     line: int
@@ -34,6 +34,7 @@ class Rendered(msgspec.Struct, gc=False):
     spans: list[Span]
     answers: list[str]
     literal: list[Span] = []
+    whole: bool = False
 
 
 class TokenRow(msgspec.Struct, gc=False):
@@ -58,6 +59,7 @@ class Renderer:
     def __init__(self, folder: Path | None, *, template: str = "model") -> None:
         self.tokens = Tokens(folder) if folder is not None else None
         config = self.tokens.config if self.tokens else {}
+        self.own_template = own_template(folder, config)
         own = template == "model" and self.tokens is not None and _brings_template(folder, config)
         variables = self.tokens.variables(own_template=own) if self.tokens else {"bos_token": "", "eos_token": ""}
         self.template: ChatTemplate = load_template(template, folder, config, variables)
@@ -101,7 +103,7 @@ class Renderer:
     def _document(self, example: Example) -> Rendered:
         text = example.text or ""
         if example.label is not None:  # a text to classify: the label is learnt, none of its tokens are
-            return Rendered(example.row, example.line, text, [], [])
+            return Rendered(example.row, example.line, text, [], [], whole=True)
         begin = self.tokens.bos_token if self.tokens and self.tokens.adds_bos else ""
         end = self.tokens.eos_token if self.tokens else ""
         literal = []
@@ -145,7 +147,8 @@ class Renderer:
     def encode(self, rows: Sequence[Rendered]) -> list[TokenRow]:
         """Tokens and masks of rendered rows, in order. Needs a tokenizer."""
         assert self.tokens is not None
-        encodings = self.tokens.encode_batch([row.text for row in rows])
+        whole = all(row.whole for row in rows)
+        encodings = (self.tokens.encode_whole if whole else self.tokens.encode_batch)([row.text for row in rows])
         found = []
         for row, encoding in zip(rows, encodings, strict=True):
             if row.literal:

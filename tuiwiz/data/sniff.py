@@ -14,9 +14,11 @@ from tuiwiz.base.text import clean_line
 from tuiwiz.data.formats import BY_NAME, FORMATS, Format
 from tuiwiz.data.paths import is_path_or_template
 from tuiwiz.data.source import Source, open_source
+from tuiwiz.data.transcript import transcript, turns_in_text
 from tuiwiz.data.types import Row, Sniffed
 
 ROWS_LOOKED_AT = 50
+MOST_COLUMNS = 10_000
 _MAP_HINT = """--set 'data.mapping={prompt="COLUMN", completion="COLUMN"}'"""
 _ORDER = ("preference", "kto", "openai", "alpaca", "prompt-completion", "multi-label", "classification", "text")
 _TASK_FORMATS = {
@@ -95,6 +97,9 @@ def _decide(
         kind = {str: "a string", int: "a number", float: "a number"}.get(type(values[0]), "no object")
         hint = 'each row must be an object with named columns; raw text is {"text": "..."} or a .txt file'
         return "none", {}, [_problem(source, f"rows are not objects: the first is {kind}", hint, 1)]
+    if len(columns) > MOST_COLUMNS:
+        hint = "a row has a few named columns; are rows and columns exchanged, or is the file one long line?"
+        return "none", {}, [_problem(source, f"rows have {len(columns):,} columns", hint)]
     if mapping:
         return _given_mapping(source, rows, columns, format, mapping, task)
     if format != "auto":
@@ -107,6 +112,10 @@ def _decide(
     for name in order:
         roles = _match(BY_NAME[name], columns)
         decided = _fits(name, roles, rows, columns)
+        if decided == "transcript":
+            if task == "pretrain":
+                return "text", roles, []
+            return "openai", {"messages": roles["text"]}, []
         if decided:
             return decided, roles, []
     if rows and set(columns) == {"0", "1"} and all(isinstance(row.get("0"), str) for row in rows):
@@ -154,7 +163,8 @@ def _fits(name: str, roles: dict[str, str], rows: list[dict[str, Any]], columns:
         answered = "messages" in roles or {"prompt", "completion"} <= roles.keys()
         return name if answered and verdicts and all(_is_verdict(value) for value in verdicts) else ""
     if name == "openai":
-        turns = _values(rows, roles["messages"])
+        values = _values(rows, roles["messages"])
+        turns = [turns_in_text(value) if isinstance(value, str) else value for value in values]
         if sum(_is_turns(value, "from") for value in turns) * 2 > len(turns):
             return "sharegpt"
         return name if any(isinstance(value, list) for value in turns) else ""
@@ -164,9 +174,17 @@ def _fits(name: str, roles: dict[str, str], rows: list[dict[str, Any]], columns:
         return name if any(isinstance(v, str) for v in _values(rows, roles["prompt"])) else ""
     if name in {"classification", "multi-label"}:
         labels = _values(rows, roles["label"])
-        wanted = list if name == "multi-label" else (str, int)
+        wanted = list if name == "multi-label" else (str, int, float)
         return name if labels and all(isinstance(label, wanted) for label in labels) else ""
+    if name == "text" and _transcripts(_values(rows, roles["text"])):
+        return "transcript"
     return name
+
+
+def _transcripts(values: list[Any]) -> bool:
+    """Whether most texts are chats written out, with an answer in them."""
+    found = [transcript(value) or [] for value in values if isinstance(value, str)]
+    return sum(any(turn["role"] == "assistant" for turn in turns) for turns in found) * 2 > len(values)
 
 
 def _is_verdict(value: Any) -> bool:

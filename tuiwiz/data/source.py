@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tuiwiz.base.files import sha256_file
+from tuiwiz.base.hashes import cached_sha256
 from tuiwiz.base.problems import Problem, nearest
 from tuiwiz.base.text import clean_line
 from tuiwiz.data import read_json, read_table
@@ -86,8 +86,8 @@ class Source(msgspec.Struct, kw_only=True):
     def digest(self) -> str:
         """Hex SHA-256 over the files' bytes, in reading order."""
         if len(self.files) == 1:
-            return sha256_file(self.files[0])
-        return hashlib.sha256("".join(sha256_file(file) for file in self.files).encode()).hexdigest()
+            return cached_sha256(self.files[0])
+        return hashlib.sha256("".join(cached_sha256(file) for file in self.files).encode()).hexdigest()
 
 
 def open_source(path: Path, *, split: str = "") -> Source:

@@ -1,11 +1,12 @@
-"""Which rows are held out: seeded, of a sensible size, and never a row whose like is also trained on."""
+"""Which rows are held out: seeded, of a sensible size, in the classes' proportions, and never a row whose like is also
+trained on."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Hashable, Sequence
 
 FEWEST_ROWS = 20
 """Below this many rows nothing is held out unless asked for: neither part would be worth its name."""
@@ -29,13 +30,76 @@ def resolution(rows: int) -> float:
     return 1.96 * math.sqrt(0.25 / rows) if rows else 1.0
 
 
-def held_out(keys: Sequence[int], size: int, seed: int) -> set[int]:
-    """Indexes of `size` rows to hold out, chosen by `seed`.
+def held_out(
+    keys: Sequence[int],
+    size: int,
+    seed: int,
+    *,
+    owners: Sequence[int] | None = None,
+    near: Sequence[Collection[int]] = (),
+    classes: Sequence[Hashable] | None = None,
+    among: Collection[int] | None = None,
+) -> set[int]:
+    """Indexes of about `size` rows to hold out, chosen by `seed`.
 
     `keys` are equal for rows that must not straddle (the same row or the same prompt twice); such rows all stay in
-    training, so fewer than `size` indexes come back when too few rows are unlike all others. At least one row stays.
+    training. Rows with one `owner` (pieces of one source row) go together. `near` are groups of owners that say nearly
+    the same: they are held out, whole, only where the other rows are too few. With `classes` (one of each row) every
+    class gives its share, and none its last row. Only rows `among` some are held out, by default any. Fewer than `size`
+    come back when too few rows are unlike all others; at least one row stays.
     """
-    count = Counter(keys)
-    candidates = [i for i, key in enumerate(keys) if count[key] == 1]
-    size = min(size, len(candidates), max(0, len(keys) - 1))
-    return set(random.Random(seed).sample(candidates, size)) if size > 0 else set()
+    allowed = set(range(len(keys)) if among is None else among)
+    size = min(size, len(allowed) - 1)
+    if size <= 0:
+        return set()
+    owners = range(len(keys)) if owners is None else owners
+    pieces: dict[int, list[int]] = defaultdict(list)
+    for index, owner in enumerate(owners):
+        pieces[owner].append(index)
+    times = Counter(keys[indexes[0]] for indexes in pieces.values())
+    single = {
+        owner for owner, indexes in pieces.items() if times[keys[indexes[0]]] == 1 and allowed.issuperset(indexes)
+    }
+    alike = {owner for group in near for owner in group}
+    draw = random.Random(seed)
+    units = [pieces[owner] for owner in pieces if owner in single and owner not in alike]
+    draw.shuffle(units)
+    chosen = _fill(units, size) if classes is None else _stratified(units, size, classes, allowed)
+    if len(chosen) < size and classes is None:
+        whole = [group for group in near if all(owner in single for owner in group)]
+        groups = [[index for owner in sorted(group) for index in pieces[owner]] for group in whole]
+        draw.shuffle(groups)
+        chosen |= _fill(groups, size - len(chosen))
+    return chosen
+
+
+def _fill(units: Sequence[Sequence[int]], size: int) -> set[int]:
+    """Whole units in order, as long as they fit."""
+    chosen: set[int] = set()
+    for unit in units:
+        if len(unit) <= size - len(chosen):
+            chosen.update(unit)
+        if len(chosen) == size:
+            break
+    return chosen
+
+
+def _stratified(
+    units: Sequence[Sequence[int]], size: int, classes: Sequence[Hashable], allowed: Collection[int]
+) -> set[int]:
+    """Of each class its share of `size`, rounded by largest remainder, the rarest class first where equal."""
+    rows = Counter(classes[index] for index in allowed)
+    by_class: dict[Hashable, list[Sequence[int]]] = defaultdict(list)
+    for unit in units:
+        by_class[classes[unit[0]]].append(unit)
+    most = {one: min(len(by_class[one]), rows[one] - 1) for one in rows}
+    exact = {one: size * count / len(allowed) for one, count in rows.items()}
+    quota = {one: min(math.floor(share), most[one]) for one, share in exact.items()}
+    order = sorted(rows, key=lambda one: (quota[one] - exact[one], rows[one], str(one)))
+    while sum(quota.values()) < size:
+        open_classes = [one for one in order if quota[one] < most[one]]
+        if not open_classes:
+            break
+        for one in open_classes[: size - sum(quota.values())]:
+            quota[one] += 1
+    return {index for one, count in quota.items() for unit in by_class[one][:count] for index in unit}

@@ -14,8 +14,9 @@ from tuiwiz.base.errors import InvalidError, MachineLacksError
 from tuiwiz.base.problems import Problem
 from tuiwiz.base.units import MIB
 
-LONGEST_LINE_BYTES = 64 * MIB
-"""A row longer than this is left out: it would be cut to nothing anyway, and reading it whole costs memory."""
+LONGEST_LINE_BYTES = 8 * MIB
+"""A row longer than this, some two million tokens, is left out: no model reads it whole, and tokenising it would take
+about a hundred times its size in memory."""
 
 _CHUNK_BYTES = 1 << 20
 _BOM = codecs.BOM_UTF8

@@ -78,7 +78,7 @@ class ChatTemplate:
             return self._render(
                 messages=messages, tools=tools, documents=None, add_generation_prompt=prompt, **self._variables
             )
-        except (jinja2.TemplateError, TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
+        except (jinja2.TemplateError, TypeError, LookupError, ValueError, AttributeError, ArithmeticError) as error:
             reason = clean_line(str(error), 160)
             hint = "the model's chat template does not allow these turns; data.template names another"
             raise RowError(f"the chat template refuses the row: {reason}", hint=hint) from None
@@ -99,10 +99,13 @@ def _compiled(text: str) -> Callable[..., str]:
     environment.globals["raise_exception"] = _raise
     environment.globals["strftime_now"] = lambda format: datetime.now().strftime(format)
     try:
-        return environment.from_string(text).render
+        template = environment.from_string(text)
     except jinja2.TemplateSyntaxError as error:
         message = f"the chat template is not valid Jinja: {clean_line(str(error), 120)} (line {error.lineno})"
         raise InvalidError(message, hint="data.template = 'chatml' or a file of your own replaces it") from None
+    # Jinja chains the environment's names to the template's; one dictionary halves the time of a rendering.
+    template.globals = dict(template.globals)
+    return template.render
 
 
 def _tojson(
@@ -142,7 +145,7 @@ def load_template(choice: str, folder: Path | None, config: dict[str, Any], vari
         InvalidError: there is no such template, or it is not valid Jinja.
     """
     if choice == "model":
-        text = _own(folder, config)
+        text = own_template(folder, config)
         name = "the model's own" if text else DEFAULT
         return ChatTemplate(text or NAMED[DEFAULT], name=name, variables=variables)
     if choice in NAMED:
@@ -158,7 +161,8 @@ def load_template(choice: str, folder: Path | None, config: dict[str, Any], vari
     raise InvalidError(f"there is no chat template '{clean_line(choice, 60)}'", hint=hint)
 
 
-def _own(folder: Path | None, config: dict[str, Any]) -> str:
+def own_template(folder: Path | None, config: dict[str, Any]) -> str:
+    """The Jinja source of the template that the model folder brings; empty where it brings none."""
     if folder is None:
         return ""
     file = folder / "chat_template.jinja"

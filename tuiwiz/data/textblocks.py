@@ -39,13 +39,20 @@ def _block(row: int, ids: list[int]) -> Counted:
 
 
 def _pieces(lines: Iterable[Example]) -> Iterator[tuple[int, str]]:
+    """Stretches of lines, about 64,000 characters each; a longer line is cut in front of a blank."""
     parts: list[str] = []
     first = size = 0
     for line in lines:
         if not parts:
             first = line.row
-        parts.append(line.text or "")
-        size += len(parts[-1]) + 1
+        text = line.text or ""
+        while size + len(text) > 2 * _PIECE_CHARACTERS:
+            cut = text.rfind(" ", 1, _PIECE_CHARACTERS)
+            cut = cut if cut > 0 else min(len(text), _PIECE_CHARACTERS)
+            yield first, "\n".join([*parts, text[:cut]])
+            first, parts, size, text = line.row, [], 0, text[cut:]
+        parts.append(text)
+        size += len(text) + 1
         if size >= _PIECE_CHARACTERS:
             yield first, "\n".join(parts) + "\n"
             parts, size = [], 0

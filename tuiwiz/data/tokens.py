@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
     from tokenizers import Tokenizer as Backend
 
+TOKENIZER_FILE = "tokenizer.json"
 _TRIMMED = re.compile(r'("trim_offsets"\s*:\s*)true')
 
 
@@ -29,7 +30,7 @@ class Tokens:
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
 
-        file = folder / "tokenizer.json"
+        file = folder / TOKENIZER_FILE
         if not file.is_file():
             hint = "a model folder needs tokenizer.json; transformers' save_pretrained of a fast tokenizer writes it"
             raise InvalidError(f"{folder}: no tokenizer.json in this folder", hint=hint)
@@ -86,6 +87,14 @@ class Tokens:
 
     def encode_literal(self, text: str) -> Encoding:
         """`text` as mere text: a control token spelled out in it stays a run of ordinary tokens."""
+        return self._mere_text().encode(text, add_special_tokens=False)
+
+    def encode_whole(self, texts: Sequence[str]) -> list[Encoding]:
+        """Texts as a reading model takes them: mere text between the tokens that the tokenizer itself puts around."""
+        found: list[Encoding] = self._mere_text().encode_batch(list(texts), add_special_tokens=True)
+        return found
+
+    def _mere_text(self) -> Backend:
         if self._literal is None:
             from tokenizers import Tokenizer
 
@@ -93,7 +102,7 @@ class Tokens:
             self._literal.no_truncation()
             self._literal.no_padding()
             self._literal.encode_special_tokens = True
-        return self._literal.encode(text, add_special_tokens=False)
+        return self._literal
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`, control tokens spelled out."""

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from tuiwiz.data.render import Rendered, TokenRow
 
 
+GLUED = "the template's generation prompt ends in a space"
+"""How a verdict begins whose cause is known: when the model is used, its first token would be another one."""
+
+
 def disagreement(
     tokens: Tokens, rendered: Sequence[Rendered], encoded: Sequence[TokenRow], template: str
 ) -> list[str | None]:
@@ -40,6 +44,11 @@ def disagreement(
         answer = row.answers[k]
         # Almost every row ends here: the answer and one control token. The rest is looked at more slowly.
         if answer and spelled.startswith(answer) and tokens.special_pattern.fullmatch(spelled[len(answer) :].rstrip()):
+            continue
+        start, end = row.spans[k]
+        before = row.text[:start]
+        if before.endswith(" ") and _loose(row.text[start:end]).endswith(_loose(spelled)) and spelled[:1] != answer[:1]:
+            found[i] = f"{GLUED}, which the tokenizer joins with the answer's first word: that word cannot be trained"
             continue
         problem = _compare(tokens, answer, spelled, row.text[slice(*row.spans[k])], bool(row.literal), template)
         if problem:

@@ -18,6 +18,7 @@ def fold(view: RunView, events: Iterable[types.Event]) -> RunView:
     for event in events:
         view.events += 1
         view.first_t = view.first_t or event.t
+        before = view.last_t
         view.last_t = max(view.last_t, event.t)
         match event:
             case types.Metric():
@@ -25,7 +26,7 @@ def fold(view: RunView, events: Iterable[types.Event]) -> RunView:
             case types.RunStarted():
                 _started(view, event)
             case types.Stage():
-                view.stage = event
+                _stage(view, event, before)
                 # A stage after the end is the first sign of a new attempt, long before its `run_started`.
                 view.closing = None
             case types.Eval():
@@ -65,6 +66,16 @@ def _metric(view: RunView, event: types.Metric) -> None:
         series.append(event.step, value)
     clock = view.series.setdefault("time", Series())
     clock.append(event.step, event.t)
+
+
+def _stage(view: RunView, event: types.Stage, before: float) -> None:
+    """`before`: when the last event came; between a crash and the next attempt nothing is spent."""
+    if view.stage is not None and view.stage.name != event.name:
+        spent = max(0.0, before - view.stage_since)
+        view.stage_seconds[view.stage.name] = view.stage_seconds.get(view.stage.name, 0.0) + spent
+    if view.stage is None or view.stage.name != event.name:
+        view.stage_since = event.t
+    view.stage = event
 
 
 def _started(view: RunView, event: types.RunStarted) -> None:

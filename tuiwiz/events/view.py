@@ -20,6 +20,9 @@ class RunView:
 
     started: types.RunStarted | None = None
     stage: types.Stage | None = None
+    stage_since: float = 0.0
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    """Seconds spent in each stage that is over, all attempts together."""
     step: int = 0
     steps: int = 0
     first_t: float = 0.0

@@ -7,7 +7,7 @@ sorting and packing only rearrange rows inside a step.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,6 +24,11 @@ class MicroBatch:
     only for packed rows, where a fall back to 0 marks the next document. `predicting` [s] are flat indexes of the
     positions whose next token is supervised, `targets` [s] those tokens, `row_of` [s] which row of the batch each
     belongs to. `tokens` counts without padding.
+
+    `lengths` [b] are tokens of a line without padding. Of pairs the better answers come first, then the worse ones in
+    the same order; `answered` [s], where not all of `targets` belong to answers, marks those that do. `labels` [n, k]
+    and `reference` [n, k] are those of the n rows of the set. `strange` is a second pass: the same prompts, each above
+    the answer of another row.
     """
 
     input_ids: Tensor
@@ -33,6 +38,21 @@ class MicroBatch:
     row_of: Tensor
     rows: int
     tokens: int
+    lengths: Tensor
+    labels: Tensor | None = None
+    reference: Tensor | None = None
+    answered: Tensor | None = None
+    strange: MicroBatch | None = None
+
+    @property
+    def ends(self) -> Tensor:
+        """[b] flat indexes of the last token of each line."""
+        return torch.arange(len(self.lengths), device=self.lengths.device) * self.input_ids.shape[1] + self.lengths - 1
+
+    @property
+    def mask(self) -> Tensor:
+        """[b, n], 1 on tokens and 0 on padding: for models that look in both directions."""
+        return (torch.arange(self.input_ids.shape[1], device=self.lengths.device) < self.lengths[:, None]).long()
 
     @property
     def supervised(self) -> int:
@@ -90,16 +110,46 @@ def lay_out(rows: Rows, indexes: Sequence[int], micro: int, *, packing: bool) ->
 
 def collate(rows: Rows, sequences: Sequence[Sequence[int]], device: torch.device) -> MicroBatch:
     """One micro-batch; each sequence holds one row, or several when packed."""
-    found: list[list[Encoded]] = [[rows[index] for index in sequence] for sequence in sequences]
-    width = max(sum(len(row.input_ids) for row in sequence) for sequence in found)
+    return assemble([[rows[index] for index in sequence] for sequence in sequences], device)
+
+
+def collate_pairs(
+    rows: Rows, sequences: Sequence[Sequence[int]], device: torch.device, *, whole: bool = False
+) -> MicroBatch:
+    """One micro-batch of pairs; with `whole` all tokens of the better rows are targets, their prompts included."""
+    better = [rows[index] for sequence in sequences for index in sequence]
+    worse = [row.other for row in better]
+    return assemble([[row] for row in (*better, *worse)], device, whole=len(better) if whole else 0)
+
+
+def collate_strangers(rows: Rows, sequences: Sequence[Sequence[int]], device: torch.device) -> MicroBatch:
+    """One micro-batch of single answers; its `strange` pass has the answer of the next row of the set under each
+    prompt, cut to the longer of the two rows."""
+    indexes = [index for sequence in sequences for index in sequence]
+    found = [rows[index] for index in indexes]
+    strange = [_spliced(row, rows[(index + 1) % len(rows)]) for index, row in zip(indexes, found, strict=True)]
+    return replace(assemble([[row] for row in found], device), strange=assemble([[row] for row in strange], device))
+
+
+def _spliced(row: Encoded, other: Encoded) -> Encoded:
+    """The prompt of `row` and the answer of `other`; at least one token of that answer stays."""
+    prompt, answer = row.input_ids[: row.answer_start], other.input_ids[other.answer_start :]
+    answer = answer[: max(1, max(len(row.input_ids), len(other.input_ids)) - len(prompt))]
+    return Encoded(prompt + answer, bytes(len(prompt)) + b"\x01" * len(answer), row.row)
+
+
+def assemble(found: Sequence[Sequence[Encoded]], device: torch.device, *, whole: int = 0) -> MicroBatch:
+    """Lines of rows as tensors; of the first `whole` rows every token is a target."""
+    lengths = [sum(len(row.input_ids) for row in sequence) for sequence in found]
+    width = max(lengths)
     packed = any(len(sequence) > 1 for sequence in found)
     ids: list[int] = []
     positions: list[int] = []
     predicting: list[int] = []
     targets: list[int] = []
     row_of: list[int] = []
+    answered: list[bool] = []
     number = 0
-    tokens = 0
     for line, sequence in enumerate(found):
         start = line * width
         for row in sequence:
@@ -107,18 +157,20 @@ def collate(rows: Rows, sequences: Sequence[Sequence[int]], device: torch.device
             ids.extend(row.input_ids)
             positions.extend(range(count))
             # The first token of a row has nothing in front of it to be predicted from.
-            labels = [index for index in range(1, count) if row.trained[index]]
+            labels = [index for index in range(1, count) if row.trained[index] or number < whole]
             predicting.extend(start + index - 1 for index in labels)
             targets.extend(row.input_ids[index] for index in labels)
             row_of.extend([number] * len(labels))
+            if whole:
+                answered.extend(bool(row.trained[index]) for index in labels)
             start += count
-            tokens += count
             number += 1
         padding = (line + 1) * width - start
         ids.extend([0] * padding)
         # Padding starts a document of its own, so that nothing looks at it.
         positions.extend(range(padding))
     shape = (len(found), width)
+    rows = [row for sequence in found for row in sequence]
     return MicroBatch(
         input_ids=torch.tensor(ids).view(shape).to(device),
         position_ids=torch.tensor(positions).view(shape).to(device) if packed else None,
@@ -126,5 +178,13 @@ def collate(rows: Rows, sequences: Sequence[Sequence[int]], device: torch.device
         targets=torch.tensor(targets, dtype=torch.long).to(device),
         row_of=torch.tensor(row_of, dtype=torch.long).to(device),
         rows=number,
-        tokens=tokens,
+        tokens=sum(lengths),
+        lengths=torch.tensor(lengths).to(device),
+        labels=_numbers([row.label for row in rows if row.label], device),
+        reference=_numbers([row.reference for row in rows if row.reference], device),
+        answered=torch.tensor(answered).to(device) if whole else None,
     )
+
+
+def _numbers(values: list[tuple[float, ...]], device: torch.device) -> Tensor | None:
+    return torch.tensor(values, dtype=torch.float32).to(device) if values else None

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tuiwiz.base.files import fsync_folder
 from tuiwiz.events import types
 from tuiwiz.executor import checkpoint
+from tuiwiz.executor.optim import for_evaluation
+from tuiwiz.spec.task import HEAD_TASKS
 
 if TYPE_CHECKING:
     from tuiwiz.executor.loop import Trainer
@@ -31,19 +33,24 @@ def finish(run: Trainer, model: Path, sampler: Sampler, reason: str, wall_s: flo
     if best is not None and best != progress.step:
         kept = run.recorder.folder.checkpoint(best)
         if kept.is_dir():
-            checkpoint.load_weights(kept, run.weights)
+            if hasattr(run.optimizer, "eval"):
+                # The weights that count are an average that its state holds.
+                checkpoint.load(kept, run.weights, run.optimizer, run.scaler)
+            else:
+                checkpoint.load_weights(kept, run.weights)
         else:
             run.recorder.alert(
                 "best_lost", f"the checkpoint of the best step {best} is gone: the last weights are saved"
             )
             best = None
-    sampler.at(progress.step, final=True)
-    run.recorder.stage("saving", note="the result")
-    path = save_result(run, model)
+    with for_evaluation(run.optimizer):
+        sampler.at(progress.step, final=True)
+        run.recorder.stage("saving", note="the result")
+        path = save_result(run, model)
     found = summary(run, wall_s) | {
         "artifact": path.name,
         "artifact_step": best if best is not None else progress.step,
-        "reason": "stopped improving" if reason == "early" else reason,
+        "reason": {"early": "stopped improving", "time": "time limit"}.get(reason, reason),
     }
     run.recorder.flush()
     run.recorder.write(types.Finished, summary=found)
@@ -61,6 +68,9 @@ def summary(run: Trainer, wall_s: float) -> dict[str, Any]:
         "steps": run.total,
         "best_step": progress.best_step,
         "best_loss": progress.best_loss,
+        "metric": run.bundle.evaluation.metric,
+        "first_score": progress.first_score,
+        "best_score": progress.best_score,
         "first_loss": progress.first_loss,
         "last_loss": progress.last_loss,
         "elapsed_s": round(wall_s, 3),
@@ -80,14 +90,21 @@ def save_result(run: Trainer, model: Path) -> Path:
         OSError: the disk is full.
     """
     folder = run.recorder.folder
-    final = folder.model if run.bundle.adapter.method == "full" else folder.adapter
+    whole = run.bundle.adapter.method in ("full", "freeze")
+    final = folder.model if whole else folder.adapter
     temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         config = getattr(run.model, "config", None)
-        if config is not None and run.bundle.adapter.method == "full":
+        if config is not None and whole:
             config.use_cache = True
-        run.model.save_pretrained(str(temporary), safe_serialization=True)
+        if run.pissa is not None:
+            run.pissa.save(run.model, temporary)
+        else:
+            run.model.save_pretrained(str(temporary), safe_serialization=True)
+        if config is not None and run.bundle.task.kind in HEAD_TASKS:
+            # Names and number of the outputs; an adapter's own files do not say.
+            config.save_pretrained(str(temporary))
         # peft writes a card full of placeholders.
         (temporary / "README.md").unlink(missing_ok=True)
         for name in TOKENIZER_FILES:

@@ -1,4 +1,4 @@
-"""Held-out loss, in a way that leaves no trace in the training after it."""
+"""Held-out loss and metrics, in a way that leaves no trace in the training after it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from tuiwiz.data.types import Rows
-from tuiwiz.executor.batching import collate
+from tuiwiz.executor.batching import MicroBatch
 from tuiwiz.executor.device import Device
-from tuiwiz.executor.objectives.causal import CausalObjective
+from tuiwiz.executor.objectives.objective import Objective, added, joined, mean
 
 TOKENS = 2048
 """Tokens of one evaluation pass, padding included; rows of similar length share one."""
@@ -25,53 +25,67 @@ def dropout_off(model: nn.Module) -> Iterator[None]:
     `model.eval()` would let bitsandbytes repack 4-bit weights and would switch off gradient checkpointing; leaving the
     rest in training mode keeps every later step the same, bit for bit. Attention modules hold their share as a number.
     """
-    modules = [module for module in model.modules() if isinstance(module, nn.Dropout) and module.training]
-    shares = [
-        (module, module.attention_dropout)
+    modules: list[tuple[Any, float]] = [
+        (module, module.p) for module in model.modules() if isinstance(module, nn.Dropout) and module.p
+    ]
+    shares: list[tuple[Any, float]] = [
+        (module, float(module.attention_dropout))  # type: ignore[arg-type]
         for module in model.modules()
         if isinstance(getattr(module, "attention_dropout", None), float) and module.attention_dropout
     ]
-    for module in modules:
-        module.eval()
+    # Some attention modules only read the share off a dropout module, whatever mode that one is in.
+    for module, _ in modules:
+        module.p = 0.0
     for owner, _ in shares:
-        owner.attention_dropout = 0.0  # type: ignore[assignment]
+        owner.attention_dropout = 0.0
     try:
         yield
     finally:
-        for module in modules:
-            module.train()
+        for module, share in modules:
+            module.p = share
         for owner, share in shares:
             owner.attention_dropout = share
 
 
 def evaluate(
     model: Any,
-    objective: CausalObjective,
+    objective: Objective,
     rows: Rows,
     device: Device,
     autocast: Callable[[], Any],
     progress: Callable[[int, int], None],
+    keep: Callable[[dict[str, str]], None] = lambda tables: None,
+    row_losses: list[float] | None = None,
 ) -> dict[str, float]:
-    """Mean cross-entropy over all supervised tokens of `rows`, and the share of rows whose every supervised token is
-    the argmax given the tokens before it (for short answers the exact match of greedy generation, for the price of a
-    loss)."""
+    """The loss over `rows` as if they were one step, and the objective's metrics; `keep` is given its tables and
+    `row_losses` each row's summed loss, in one order every time, where the objective knows it."""
     lengths = rows.lengths_of(range(len(rows)))
-    total = torch.zeros((), dtype=torch.float64)
-    supervised = exact = done = 0
+
+    def batches() -> Iterator[MicroBatch]:
+        return (objective.collate(rows, [[index] for index in batch], device.where) for batch in by_length(lengths))
+
+    totals: dict[str, torch.Tensor] = {}
+    counts: list[dict[str, int]] = []
+    seen: list[dict[str, torch.Tensor]] = []
+    done = 0
     with torch.inference_mode(), dropout_off(model), autocast():
-        for batch in _batches(lengths):
-            micro = collate(rows, [[index] for index in batch], device.where)
-            loss = objective(micro)
-            total += loss.total.double().cpu()
-            supervised += micro.supervised
-            wrong = torch.bincount(micro.row_of[~loss.right], minlength=micro.rows)
-            exact += int((wrong == 0).sum())
-            done += len(batch)
+        objective.begin(batches())
+        for micro, indexes in zip(batches(), by_length(lengths), strict=True):
+            outcome = objective(micro)
+            for name, part in outcome.parts.items():
+                totals[name] = totals.get(name, torch.zeros((), dtype=torch.float64)) + part.double().cpu()
+            counts.append(objective.counts(micro))
+            seen.append({name: values.cpu() for name, values in outcome.seen.items()})
+            done += len(indexes)
             progress(done, len(rows))
-    return {"loss": float(total) / max(1, supervised), "exact_match": exact / max(1, len(rows))}
+        everything = joined(seen)
+        keep(objective.tables(everything))
+        if row_losses is not None and "row_loss" in everything:
+            row_losses[:] = everything["row_loss"].tolist()
+        return {"loss": float(mean(totals, added(counts))), **objective.summary(everything)}
 
 
-def _batches(lengths: list[int]) -> Iterator[list[int]]:
+def by_length(lengths: list[int]) -> Iterator[list[int]]:
     """Row indexes, longest first, so that padded tokens stay under `TOKENS`."""
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     batch: list[int] = []

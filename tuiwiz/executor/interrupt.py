@@ -26,6 +26,10 @@ class Interrupts:
         self.stop_reason = ""
         self.checkpoint = False
         self.evaluate = False
+        self.extend = 0
+        """Steps to be added."""
+        self.cadence = 0
+        """Steps between two evaluations from now on; 0 leaves them as they are."""
         self._signals = 0
 
     def install(self) -> None:
@@ -36,6 +40,14 @@ class Interrupts:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
+        # What SLURM is usually told to send before a job's time is over (`--signal=USR1@120`).
+        signal.signal(signal.SIGUSR1, self._on_warning)
+
+    def _on_warning(self, number: int, frame: FrameType | None) -> None:
+        """A batch system warns every process of a job, some of which pass it on: any number of times is once."""
+        if not self.stop_reason:
+            self._signals -= 1
+            self._on_signal(number, frame)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
@@ -89,5 +101,12 @@ class Interrupts:
                 return "paused"
             case "resume":
                 return "goes on"
+            case "extend" | "cadence" if request.steps < 1:
+                return "refused: it names no number of steps"
             case "extend":
-                return "refused: a run cannot be extended in this version"
+                self.extend += request.steps
+                return f"trains {request.steps} steps longer"
+            case "cadence":
+                self.cadence = request.steps
+                return f"evaluates every {request.steps} steps from now on"
+        return "not known"

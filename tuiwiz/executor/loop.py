@@ -9,29 +9,32 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
-from tuiwiz.base.errors import RunFailedError
+from tuiwiz.base.files import write_atomic
 from tuiwiz.data.types import Rows
 from tuiwiz.events import types
-from tuiwiz.executor import checkpoint
-from tuiwiz.executor.batching import Order, collate, lay_out
+from tuiwiz.executor import checkpoint, course
+from tuiwiz.executor.adapters import PissaStart
+from tuiwiz.executor.batching import lay_out
 from tuiwiz.executor.checkpoint import Progress
+from tuiwiz.executor.course import Stage, make_course
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.evaluate import evaluate
 from tuiwiz.executor.interrupt import Interrupts
-from tuiwiz.executor.objectives.causal import CausalObjective
-from tuiwiz.executor.optim import rate_factor, set_rate
+from tuiwiz.executor.limits import TimeLimit
+from tuiwiz.executor.objectives.objective import Objective, added, joined, mean
+from tuiwiz.executor.optim import for_evaluation, set_rate
 from tuiwiz.executor.record import Recorder
+from tuiwiz.executor.soundness import refuse_dead_weights, skip
+from tuiwiz.executor.steer import steer
+from tuiwiz.executor.verdict import judge
 from tuiwiz.spec.bundle import Bundle
-
-SKIPS_IN_A_ROW = 5
-SKIPS_IN_ALL = 20
-"""Steps with a non-finite loss or gradient after which a run fails."""
 
 
 @dataclass(slots=True)
@@ -41,7 +44,7 @@ class Trainer:
     bundle: Bundle
     device: Device
     model: Any
-    objective: CausalObjective
+    objective: Objective
     weights: dict[str, nn.Parameter]
     optimizer: Any
     scaler: Any
@@ -56,26 +59,41 @@ class Trainer:
     interrupts: Interrupts
     sample: Callable[[int], None]
     """Answer the held-out prompts after so many steps."""
+    generated: Callable[[], dict[str, float]]
+    """Metrics of answers that are generated for the held-out rows, where the bundle asks for one."""
     after_step: Callable[[int], None]
     """Called once a finished step, for what is measured only then."""
     progress: Progress = field(default_factory=Progress)
+    milestones: int = 0
+    """Checkpoints whose step this divides are kept for good; 0: none."""
+    course: tuple[Stage, ...] = ()
+    """The phases; one over the whole run where nothing else is said."""
+    limit: TimeLimit | None = None
+    pissa: PissaStart | None = None
+    keeping: Callable[[], Any] = nullcontext
+    """Context of a training pass that says where activations are kept."""
+
+    def __post_init__(self) -> None:
+        if not self.course:
+            self.course = make_course(self.bundle, self.total, list(self.weights), self.train_rows)
 
 
 def train(run: Trainer) -> str:
-    """Train from `run.progress.step` to the end; returns why it ended: finished, early, or the reason of a stop.
+    """Train from `run.progress.step` to the end; returns why it ended: finished, early, time, or the reason of a
+    stop.
 
     Raises:
         RunFailedError: too many steps with a non-finite loss or gradient; the last good checkpoint is kept.
     """
-    order = Order(len(run.train_rows), run.bundle.batch.effective, run.bundle.seed)
     progress = run.progress
+    course.begin(run)
     if progress.step == 0:
         _evaluate(run)
     run.interrupts.at_borders = True
     run.recorder.stage("training", progress.step, run.total)
     while progress.step < run.total:
         started = time.perf_counter()
-        metrics = optimizer_step(run, order.step(progress.step))
+        metrics = optimizer_step(run, course.rows_of_step(run))
         progress.step += 1
         run.recorder.step = progress.step
         progress.elapsed_s += time.perf_counter() - started
@@ -84,7 +102,9 @@ def train(run: Trainer) -> str:
 
         if progress.step in run.evaluation_steps and _evaluate(run):
             return "early"
+        course.after_step(run)
         run.interrupts.poll(run.recorder, lambda: save_checkpoint(run))
+        steer(run)
         if run.interrupts.evaluate:
             run.interrupts.evaluate = False
             _evaluate(run)
@@ -94,6 +114,8 @@ def train(run: Trainer) -> str:
         if run.interrupts.stop_reason and progress.step < run.total:
             save_checkpoint(run)
             return run.interrupts.stop_reason
+        if progress.step < run.total and _out_of_time(run, time.perf_counter() - started):
+            return "time"
     return "finished"
 
 
@@ -105,15 +127,22 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     progress, device = run.progress, run.device
     clock = Clock(device)
     layout = lay_out(run.train_rows, indexes, run.micro, packing=run.bundle.data.packing)
-    batches = [collate(run.train_rows, sequences, device.where) for sequences in layout]
+    batches = [run.objective.collate(run.train_rows, sequences, device.where) for sequences in layout]
+    counts = added(run.objective.counts(batch) for batch in batches)
     supervised = sum(batch.supervised for batch in batches)
     tokens = sum(batch.tokens for batch in batches)
+    padded = sum(batch.input_ids.numel() for batch in batches)
     clock.lap("data")
 
     total = torch.zeros((), device=device.where)
+    seen: list[dict[str, torch.Tensor]] = []
+    with torch.no_grad(), run.autocast():
+        run.objective.begin(batches)
     for batch in batches:
-        with run.autocast():
-            loss = run.objective(batch).total / max(1, supervised)
+        with run.autocast(), run.keeping():
+            outcome = run.objective(batch)
+        loss = mean(outcome.parts, counts)
+        seen.append(outcome.seen)
         clock.lap("forward")
         (run.scaler.scale(loss) if run.scaler is not None else loss).backward()
         clock.lap("backward")
@@ -124,16 +153,16 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     limit = run.bundle.optimizer.clip_norm or math.inf
     norm = float(nn.utils.clip_grad_norm_(list(run.weights.values()), limit))
     value = float(total)
-    rate = run.bundle.optimizer.learning_rate * rate_factor(progress.step, run.total, run.bundle.schedule)
+    rate = course.rate_of(run)
     set_rate(run.optimizer, rate)
     if math.isfinite(value) and math.isfinite(norm):
         if progress.step == 0:
-            _refuse_dead_weights(run)
+            refuse_dead_weights(run)
         run.scaler.step(run.optimizer) if run.scaler is not None else run.optimizer.step()
         progress.skipped_in_a_row = 0
         progress.last_loss = value
     else:
-        _skip(run, value, norm)
+        skip(run, value, norm)
     if run.scaler is not None:
         run.scaler.update()
     run.optimizer.zero_grad(set_to_none=True)
@@ -144,12 +173,14 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     allocated, peak = device.memory()
     return {
         "loss": value,
+        **(run.objective.summary(joined(seen)) if run.objective.tells else {}),
         "grad_norm": norm,
         "learning_rate": rate,
-        "epoch": (progress.step + 1) / math.ceil(len(run.train_rows) / run.bundle.batch.effective),
+        "epoch": course.epoch_after_step(run),
         "tokens": progress.tokens,
         "supervised_tokens": progress.supervised_tokens,
         "tokens_per_second": tokens / clock.total,
+        "padding_share": 1 - tokens / max(1, padded),
         "step_seconds": clock.total,
         **{f"{name}_seconds": seconds for name, seconds in clock.laps.items()},
         "allocated_bytes": allocated,
@@ -167,7 +198,8 @@ def save_checkpoint(run: Trainer, *, best: bool = False) -> None:
         relative = path.relative_to(folder.path).as_posix()
         run.recorder.write(types.Checkpoint, step=progress.step, path=relative, bytes=size, best=best)
         run.recorder.stage("training", progress.step, run.total)
-    checkpoint.retire(folder.checkpoints, keep=run.bundle.checkpoint.keep, best=progress.best_step)
+    keep = run.bundle.checkpoint.keep
+    checkpoint.retire(folder.checkpoints, keep=keep, best=progress.best_step, milestones=run.milestones)
 
 
 class Clock:
@@ -194,70 +226,50 @@ def _evaluate(run: Trainer) -> bool:
     progress = run.progress
     if not len(run.held_out):
         return False
+    started = time.perf_counter()
     run.recorder.stage("evaluating", 0, len(run.held_out))
-    metrics = evaluate(
-        run.model,
-        run.objective,
-        run.held_out,
-        run.device,
-        run.autocast,
-        lambda done, total: run.recorder.stage("evaluating", done, total),
-    )
-    run.recorder.write(types.Eval, step=progress.step, metrics=metrics, rows=len(run.held_out))
-    run.sample(progress.step)
-    loss = metrics["loss"]
+    row_losses: list[float] = []
+    tables: dict[str, str] = {}
+    with for_evaluation(run.optimizer):
+        metrics = evaluate(
+            run.model,
+            run.objective,
+            run.held_out,
+            run.device,
+            run.autocast,
+            lambda done, total: run.recorder.stage("evaluating", done, total),
+            tables.update,
+            row_losses,
+        )
+        metrics |= run.generated()
+        run.recorder.write(types.Eval, step=progress.step, metrics=metrics, rows=len(run.held_out))
+        run.sample(progress.step)
+    if run.limit is not None:
+        run.limit.evaluation_s = time.perf_counter() - started
     if progress.step == 0:
-        progress.first_loss = loss
+        progress.first_loss, progress.first_score = metrics["loss"], metrics.get(run.bundle.evaluation.metric)
         return False
     run.recorder.stage("training", progress.step, run.total)
-    least = run.bundle.evaluation.min_delta
-    if progress.best_loss is None or loss < progress.best_loss * (1 - least):
-        progress.best_loss, progress.best_step, progress.without_improvement = loss, progress.step, 0
+    verdict = judge(run, metrics, row_losses)
+    if verdict.best:
+        for name, text in tables.items():
+            write_atomic(run.recorder.folder.path / name, text)
         save_checkpoint(run, best=True)
+    if verdict.phase_over:
+        course.after_step(run, plateau=True)
+    return verdict.patience_over
+
+
+def _out_of_time(run: Trainer, step_s: float) -> bool:
+    """Whether another step would end too late; if so the weights as they are get their evaluation and checkpoint."""
+    if run.limit is None:
         return False
-    progress.without_improvement += 1
-    patience = run.bundle.evaluation.patience
-    return patience is not None and progress.without_improvement >= patience
-
-
-def _skip(run: Trainer, loss: float, norm: float) -> None:
-    progress = run.progress
-    progress.skipped_steps += 1
-    progress.skipped_in_a_row += 1
-    run.recorder.alert(
-        "non_finite",
-        f"step {progress.step + 1} was skipped: its loss or gradient is not a finite number",
-        loss=str(loss),
-        grad_norm=str(norm),
-        skipped_steps=progress.skipped_steps,
-    )
-    if run.scaler is not None and progress.skipped_steps < SKIPS_IN_ALL:
-        # A loss scale that is still too large overflows on purpose and is halved.
-        progress.skipped_in_a_row = min(progress.skipped_in_a_row, SKIPS_IN_A_ROW - 1)
-    if progress.skipped_in_a_row >= SKIPS_IN_A_ROW or progress.skipped_steps >= SKIPS_IN_ALL:
-        raise RunFailedError(
-            f"the loss or its gradient was not a finite number in {progress.skipped_steps} steps, "
-            f"{progress.skipped_in_a_row} of them in a row",
-            hint="lower optimizer.learning_rate, or use bf16 or fp32 in place of fp16",
-        )
-
-
-def _refuse_dead_weights(run: Trainer) -> None:
-    """A trained matrix without a gradient means a run that would learn less than it says.
-
-    LoRA's A matrices have zero gradient while B is zero, so only B matrices are asked at the first step.
-    """
-    adapters = any(".lora_B." in name for name in run.weights)
-    dead = [
-        name
-        for name, parameter in run.weights.items()
-        if (".lora_B." in name or not adapters) and (parameter.grad is None or not bool(parameter.grad.any()))
-    ]
-    if not dead:
-        return
-    if len(dead) > len(run.weights) // 10:
-        raise RunFailedError(
-            f"{len(dead)} trained tensors get no gradient, such as {dead[0]}: the run would not learn",
-            hint='this is a fault of the installed libraries or of this model; try adapter.method = "lora"',
-        )
-    run.recorder.alert("no_gradient", f"{len(dead)} trained tensors get no gradient at the first step", names=dead[0])
+    run.progress.wall_s = run.limit.spent_s
+    reason = run.limit.reached(step_s)
+    if not reason:
+        return False
+    run.recorder.log(f"{reason} reached after step {run.progress.step} of {run.total}")
+    if run.progress.step not in run.evaluation_steps:
+        _evaluate(run)
+    save_checkpoint(run)
+    return True

@@ -12,6 +12,7 @@ from tuiwiz.base.errors import TuiwizError
 from tuiwiz.data.types import Rows
 from tuiwiz.events import types
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.task import PAIR_TASKS
 
 if TYPE_CHECKING:
     from tuiwiz.executor.loop import Trainer
@@ -40,10 +41,12 @@ def planned_micro(bundle: Bundle, rows: Rows, model: Path) -> int:
     if bundle.batch.accumulation is not None:
         return math.ceil(bundle.batch.effective / bundle.batch.accumulation)
     found = plan_of(bundle, rows, model)
+    # The planner thinks of rows of one sequence; a pair holds two.
+    per_row = 2 if bundle.task.kind in PAIR_TASKS else 1
     for choice in found.choices if found is not None else ():
         same = choice.gradient_checkpointing == bundle.memory.gradient_checkpointing
         if choice.method == bundle.adapter.method and choice.max_length == bundle.data.max_length and same:
-            return min(choice.micro_batch, bundle.batch.effective)
+            return min(max(1, choice.micro_batch // per_row), bundle.batch.effective)
     return min(bundle.batch.effective, CAREFUL_MICRO)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,17 @@ import torch
 from torch import nn
 
 from tuiwiz.base.errors import InvalidError, MachineLacksError
+from tuiwiz.executor.attention import register
 from tuiwiz.executor.device import Device
-from tuiwiz.executor.lora import speed_up
+from tuiwiz.executor.freeze import freeze, with_residual_dropout
+from tuiwiz.executor.fused import slim
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.task import HEAD_TASKS
 
 
-def load_base(folder: Path, bundle: Bundle, device: Device) -> Any:
-    """The causal language model in `folder`, on the device, without adapters.
+def load_base(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str] = ()) -> Any:
+    """The model in `folder`, on the device, without adapters: a causal language model, or for the tasks that learn
+    numbers one with a new head for `labels`.
 
     Base weights of adapter methods are kept in the compute type; `full` keeps fp32 masters and computes under autocast.
 
@@ -24,11 +29,13 @@ def load_base(folder: Path, bundle: Bundle, device: Device) -> Any:
         InvalidError: the folder holds no loadable safetensors model.
         MachineLacksError: the attention implementation is not installed here.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from tuiwiz.executor.heads import load_with_head
 
     method = bundle.adapter.method
     options: dict[str, Any] = {
-        "dtype": torch.float32 if method == "full" else device.compute,
+        "dtype": torch.float32 if method in ("full", "freeze") else device.compute,
         "attn_implementation": _attention(bundle, device),
         "use_safetensors": True,
         "trust_remote_code": False,
@@ -36,10 +43,16 @@ def load_base(folder: Path, bundle: Bundle, device: Device) -> Any:
         "low_cpu_mem_usage": True,
     }
     if method == "qlora":
-        options["quantization_config"] = _four_bit(bundle, device)
+        options["quantization_config"] = _quantized(bundle, device)
         options["device_map"] = {"": device.where}
+    if bundle.regularization.residual_dropout:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        options["config"] = with_residual_dropout(config, bundle.regularization.residual_dropout)
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, **options)
+        if bundle.task.kind in HEAD_TASKS:
+            model = load_with_head(folder, bundle, labels, options)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(folder, **options)
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise InvalidError(
             f"the model in {folder} cannot be loaded: {(str(error) or type(error).__name__).splitlines()[0]}",
@@ -49,6 +62,10 @@ def load_base(folder: Path, bundle: Bundle, device: Device) -> Any:
         model = model.to(device.where)
     model.config.use_cache = False
     keep_quantized_weights(model)
+    if not device.is_cuda:
+        slim(model)
+    if method == "freeze":
+        freeze(model, bundle, device)
     model.train()
     return model
 
@@ -63,46 +80,6 @@ def keep_quantized_weights(model: nn.Module) -> None:
             module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
 
 
-def add_adapters(model: Any, bundle: Bundle, folder: Path) -> Any:
-    """Wrap the model with LoRA adapters in fp32; only they are trained.
-
-    LoRA, https://arxiv.org/abs/2106.09685; rsLoRA, https://arxiv.org/abs/2312.03732; QLoRA, arXiv 2305.14314.
-    `folder` is where a relative `adapter.from` starts.
-    """
-    from peft import LoraConfig, PeftModel, get_peft_model
-
-    adapter = bundle.adapter
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    if adapter.from_ is not None:
-        source = folder / adapter.from_
-        if not (source / "adapter_config.json").is_file():
-            raise InvalidError(f"there is no adapter in {source}", hint="adapter.from names a folder with one")
-        wrapped = PeftModel.from_pretrained(model, str(source), is_trainable=True, autocast_adapter_dtype=True)
-    else:
-        targets = adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets)
-        config = LoraConfig(
-            r=adapter.rank,
-            lora_alpha=adapter.alpha,
-            lora_dropout=adapter.dropout,
-            target_modules=targets,
-            use_rslora=adapter.variant == "rslora",
-            task_type="CAUSAL_LM",
-            bias="none",
-        )
-        try:
-            wrapped = get_peft_model(model, config, autocast_adapter_dtype=True)
-        except ValueError as error:
-            raise InvalidError(
-                f"adapter.targets does not fit this model: {error}", hint='use "all-linear" or names of its layers'
-            ) from error
-    for parameter in wrapped.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-    speed_up(wrapped)
-    return wrapped
-
-
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     """The trained parameters by name, in order."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
@@ -115,6 +92,8 @@ def enable_checkpointing(model: Any) -> None:
 
 def _attention(bundle: Bundle, device: Device) -> str:
     wanted = bundle.model.attention
+    if wanted == "auto" and not device.is_cuda:
+        return register()
     if wanted in ("auto", "sdpa"):
         return "sdpa"
     if wanted == "flash":
@@ -126,13 +105,19 @@ def _attention(bundle: Bundle, device: Device) -> str:
     return "eager"
 
 
-def _four_bit(bundle: Bundle, device: Device) -> Any:
+def _quantized(bundle: Bundle, device: Device) -> Any:
+    """4 bits in blocks (NF4 or FP4), or 8 bits with outliers apart, LLM.int8() (https://arxiv.org/abs/2208.07339)."""
     from transformers import BitsAndBytesConfig
 
+    from tuiwiz.executor.heads import HEADS
+
     quantization = bundle.quantization
+    if quantization.bits == 8:
+        return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type=quantization.type,
         bnb_4bit_use_double_quant=quantization.double,
         bnb_4bit_compute_dtype=device.compute,
+        llm_int8_skip_modules=list(HEADS) if bundle.task.kind in HEAD_TASKS else None,
     )

@@ -13,6 +13,7 @@ from tuiwiz.events import types
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.writer import EventWriter
 from tuiwiz.executor.sensors import gpu_readings
+from tuiwiz.executor.tracking.feed import Feed
 
 HEARTBEAT_S = 5.0
 PROGRESS_S = 0.5
@@ -31,6 +32,8 @@ class Recorder:
         self._told = 0.0
         self._stage = ""
         self._write_failed: OSError | None = None
+        self.feed: Feed | None = None
+        """Where numbers go besides the events."""
 
     def __enter__(self) -> Recorder:
         self._thread.start()
@@ -39,6 +42,8 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.feed is not None:
+            self.feed.close()
         self._stop.set()
         self._thread.join()
         self._writer.close()
@@ -51,7 +56,18 @@ class Recorder:
         """
         if self._write_failed is not None:
             raise self._write_failed
+        if self.feed is not None:
+            self._pass_on(self.feed, kind, fields)
         self._writer.write(kind, **fields)
+
+    def _pass_on(self, feed: Feed, kind: type[types.Base], fields: dict[str, Any]) -> None:
+        if kind is types.Metric:
+            feed.log(fields["metrics"], fields["step"], prefix="train")
+        elif kind is types.Eval:
+            feed.log(fields["metrics"], fields["step"], prefix="eval")
+        elif kind in (types.Finished, types.Stopped, types.Failed):
+            # Before the last event, so that what trackers have to say comes before it, too.
+            feed.close(fields["summary"])
 
     def flush(self) -> None:
         self._writer.flush()

@@ -11,6 +11,7 @@ from tuiwiz.data.tokens import Tokens
 from tuiwiz.data.types import Encoded
 from tuiwiz.events import types
 from tuiwiz.executor.generate import generate, stop_ids, until_stop
+from tuiwiz.spec.task import HEAD_TASKS
 
 if TYPE_CHECKING:
     from tuiwiz.executor.loop import Trainer
@@ -30,7 +31,9 @@ class Sampler:
         self._run = run
         self._tokens = Tokens(model)
         rows = [row for row in run.held_out if 0 < len(row.prompt_ids) <= LONGEST_PROMPT and row.answer_ids]
-        self._rows: list[Encoded] = rows[: run.bundle.evaluation.samples]
+        # A model with a head gives numbers, not answers.
+        speaks = run.bundle.task.kind not in HEAD_TASKS
+        self._rows: list[Encoded] = rows[: run.bundle.evaluation.samples] if speaks else []
         self._stop = stop_ids(model, self._tokens)
         self._base = {sample.prompt: sample.base for sample in earlier if sample.step == 0}
         between = [step for step in evaluation_steps if 0 < step < run.total]

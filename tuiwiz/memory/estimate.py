@@ -125,6 +125,9 @@ def _state_bytes(setting: Setting, size: int) -> float:
         "paged_adamw_8bit": 0.0,
         "paged_adamw_32bit": 0.0,
         "sgd": size if setting.momentum else 0.0,
+        # One buffer; Adafactor keeps a row and a column of a matrix.
+        "lion": size,
+        "adafactor": 0.05 * size,
     }.get(setting.optimizer, 2.0 * size)
 
 

@@ -17,7 +17,7 @@ from tuiwiz.memory.speed import BAND, speed
 from tuiwiz.memory.stack import OURS
 from tuiwiz.memory.verdict import Verdict, verdict
 from tuiwiz.spec.bundle import Bundle
-from tuiwiz.spec.derive import total_steps
+from tuiwiz.spec.phases import run_steps
 
 METHODS = ("qlora", "lora", "full")
 
@@ -74,7 +74,7 @@ def plan(
     judged = verdict(found.total_bytes, device.usable_bytes)
     options = _choices(bundle, shape, device, setting, longest)
     per_step, why = _step_seconds(bundle, shape, device, setting, lengths)
-    steps = total_steps(rows, bundle.batch.effective, bundle.schedule.epochs, bundle.schedule.steps) if rows else None
+    steps = run_steps(bundle, rows) if rows else None
     return Plan(
         model=shape.name,
         device=device.name,

@@ -19,6 +19,11 @@ class Adapter(Section, frozen=True, kw_only=True):
     dropout: float = 0.0
     targets: str | tuple[str, ...] = "all-linear"
     variant: Variant = "plain"
+    rank_pattern: dict[str, int] = {}
+    modules_to_save: tuple[str, ...] = ()
+    train_tokens: tuple[str, ...] = ()
+    loraplus_ratio: float = 16.0
+    trainable: str | tuple[str, ...] = "layers[-25%:]"
     from_: str | None = msgspec.field(name="from", default=None)
 
 

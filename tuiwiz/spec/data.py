@@ -20,14 +20,20 @@ DataFormat = Literal[
     "reward",
 ]
 Overlong = Literal["drop", "truncate", "split"]
+Balance = Literal["none", "up", "down"]
 TrainOn = Literal["assistant", "completion", "all"]
 
 
 class WeightedPath(Section, frozen=True, kw_only=True):
-    """One of several training sets; `weight` is its share of the mix, relative to the others."""
+    """One of several training sets; `weight` is its share of the mix, relative to the others.
+
+    Left out everywhere, every row of every set comes once an epoch. Given, the first set comes whole and the others as
+    their weights ask beside it: `[{path = "mine.jsonl", weight = 9}, {path = "general.jsonl", weight = 1}]` replays a
+    tenth of general rows against forgetting.
+    """
 
     path: str
-    weight: float = 1.0
+    weight: float | None = None
 
 
 class Data(Section, frozen=True, kw_only=True):
@@ -38,6 +44,7 @@ class Data(Section, frozen=True, kw_only=True):
     system: str | None = None
     max_length: int = 2048
     overlong: Overlong = "drop"
+    balance: Balance = "none"
     packing: bool = False
     train_on: TrainOn = "assistant"
 

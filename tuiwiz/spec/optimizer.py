@@ -37,8 +37,11 @@ class Optimizer(Section, frozen=True, kw_only=True):
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
     momentum: float | None = None
+    nesterov: bool | None = None
     weight_decay: float = 0.0
     clip_norm: float = 1.0
+    embedding_ratio: float = 1.0
+    head_ratio: float = 1.0
 
 
 class Schedule(Section, frozen=True, kw_only=True):
@@ -49,6 +52,11 @@ class Schedule(Section, frozen=True, kw_only=True):
     epochs: float | None = None
     steps: int | None = None
     min_ratio: float = 0.0
+    cycles: int = 3
+    power: float = 2.0
+    decay: float = 0.2
+    plateau_factor: float = 0.5
+    plateau_patience: int = 2
     max_hours: float | None = None
     stop_by: str | None = None
 

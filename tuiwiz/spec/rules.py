@@ -9,42 +9,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tuiwiz.base.problems import Problem
+from tuiwiz.spec import task_rules
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.fields import choices
 from tuiwiz.spec.keys import default_of, flatten
+from tuiwiz.spec.training_rules import TRAINING_RULES
 
 AVAILABLE: dict[str, tuple[Any, ...]] = {
-    "task.kind": ("chat", "instruct", "pretrain"),
-    "task.labels": (None,),
-    "data.format": ("auto", "openai", "sharegpt", "alpaca", "prompt-completion", "text"),
-    "data.overlong": ("drop", "truncate"),
-    "adapter.method": ("qlora", "lora", "full"),
-    "adapter.variant": ("plain", "rslora"),
-    "quantization.bits": (4,),
-    "optimizer.name": ("adamw", "adamw_8bit", "paged_adamw_32bit", "paged_adamw_8bit", "sgd"),
-    "schedule.kind": ("constant", "linear", "cosine"),
-    "schedule.max_hours": (None,),
-    "schedule.stop_by": (None,),
     "batch.processes": (1,),
-    "phases": ([],),
-    "regularization.label_smoothing": (0,),
-    "regularization.neftune": (0,),
-    "regularization.residual_dropout": (0,),
-    "evaluation.metric": ("loss",),
-    "memory.offload": ("none",),
+    "memory.offload": ("none", "activations"),
     "memory.oom": ("fail",),
     "launch.strategy": ("single",),
     "launch.nodes": (1,),
-    "tracking.tensorboard": (False,),
-    "tracking.wandb": (False,),
-    "tracking.trackio": (False,),
-    "tracking.mlflow": (False,),
-    "objective.beta": (None,),
-    "objective.gamma": (None,),
-    "objective.lambda": (None,),
-    "objective.loss": (None,),
-    "objective.desirable_weight": (None,),
-    "objective.undesirable_weight": (None,),
 }
 """Keys of which this version carries out only these values."""
 
@@ -66,9 +42,7 @@ def _not_available(bundle: Bundle) -> Iterator[Problem]:
         if flat[key] in allowed:
             continue
         words = ", ".join(str(value) for value in allowed if value not in (None, []))
-        if key == "phases":
-            yield Problem(message="phases are not available in this version", key=key, hint="remove [[phases]]")
-        elif choices(key) or key in ("batch.processes", "launch.nodes", "evaluation.metric"):
+        if choices(key) or key in ("batch.processes", "launch.nodes"):
             yield Problem(
                 message=f"{key} = {flat[key]!r} is not available in this version",
                 key=key,
@@ -86,7 +60,7 @@ def _length_of_run(bundle: Bundle) -> Iterator[Problem]:
             key="schedule.steps",
             hint="keep one of them",
         )
-    if schedule.epochs is None and schedule.steps is None:
+    if schedule.epochs is None and schedule.steps is None and not any(p.steps is not None for p in bundle.phases):
         yield Problem(
             message="the run has no length", key="schedule.epochs", hint="set schedule.epochs or schedule.steps"
         )
@@ -140,13 +114,13 @@ def _validation(bundle: Bundle) -> Iterator[Problem]:
 
 def _adapter(bundle: Bundle) -> Iterator[Problem]:
     adapter = bundle.adapter
-    if adapter.method == "full":
+    if adapter.method in ("full", "freeze"):
         flat = flatten(bundle)
         unused = ("rank", "alpha", "dropout", "targets", "variant", "from")
         for key in (f"adapter.{name}" for name in unused):
             if flat[key] != default_of(key):
                 yield Problem(
-                    message=f"{key} has no meaning when all weights are trained",
+                    message=f"{key} has no meaning when the model's own weights are trained",
                     key=key,
                     hint='leave it out, or set adapter.method = "lora"',
                 )
@@ -158,7 +132,7 @@ def _adapter(bundle: Bundle) -> Iterator[Problem]:
         )
     if isinstance(adapter.targets, tuple) and not adapter.targets:
         yield Problem(message="adapter.targets is empty: nothing would be trained", key="adapter.targets")
-    if adapter.alpha / adapter.rank > 16 and adapter.method != "full" and adapter.variant == "plain":
+    if adapter.alpha / adapter.rank > 16 and adapter.method in ("lora", "qlora") and adapter.variant == "plain":
         yield Problem(
             severity="warning",
             message=f"alpha / rank = {adapter.alpha / adapter.rank:g}: a very strong adapter scale",
@@ -177,40 +151,25 @@ def _adapter(bundle: Bundle) -> Iterator[Problem]:
                 )
 
 
-def _optimizer(bundle: Bundle) -> Iterator[Problem]:
-    optimizer = bundle.optimizer
-    if optimizer.momentum is not None and optimizer.name != "sgd":
-        yield Problem(
-            message=f'optimizer.momentum has no meaning for optimizer.name = "{optimizer.name}"',
-            key="optimizer.momentum",
-            hint="Adam's counterpart is optimizer.betas",
-        )
-    if optimizer.name == "sgd" and list(optimizer.betas) != default_of("optimizer.betas"):
-        yield Problem(
-            message='optimizer.betas has no meaning for optimizer.name = "sgd"',
-            key="optimizer.betas",
-            hint="SGD's counterpart is optimizer.momentum",
-        )
-    if optimizer.name == "sgd" and optimizer.epsilon != default_of("optimizer.epsilon"):
-        yield Problem(message='optimizer.epsilon has no meaning for optimizer.name = "sgd"', key="optimizer.epsilon")
-    for beta in optimizer.betas:
-        if not 0 <= beta < 1:
-            yield Problem(
-                message=f"a beta of {beta:g} is outside 0..1", key="optimizer.betas", hint="e.g. [0.9, 0.999]"
-            )
-
-
 def _data(bundle: Bundle) -> Iterator[Problem]:
     data = bundle.data
     if isinstance(data.train, tuple):
         if not data.train:
             yield Problem(message="data.train is an empty list", key="data.train")
-        elif len(data.train) > 1:
+        given = [one.weight for one in data.train if one.weight is not None]
+        if given and len(given) < len(data.train):
             yield Problem(
-                message="several training sets are not available in this version",
+                message="some training sets have a weight and some have none",
                 key="data.train",
-                hint="join them into one file",
+                hint="give each a weight, or none: then every row comes once",
             )
+        for weight in given:
+            if not 0 < weight < float("inf"):
+                yield Problem(
+                    message=f"a weight of {weight:g} is not above 0", key="data.train", hint="leave the set out"
+                )
+        if any(not one.path.strip() for one in data.train):
+            yield Problem(message="a training set has no path", key="data.train", hint="name a file")
     elif not data.train.strip():
         yield Problem(message="data.train is empty", key="data.train", hint="name a file")
     if not bundle.model.source.strip():
@@ -226,9 +185,10 @@ def _data(bundle: Bundle) -> Iterator[Problem]:
 RULES: tuple[Callable[[Bundle], Iterator[Problem]], ...] = (
     _not_available,
     _data,
+    *task_rules.RULES,
     _length_of_run,
     _batch,
     _validation,
     _adapter,
-    _optimizer,
+    *TRAINING_RULES,
 )

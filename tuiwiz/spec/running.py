@@ -23,20 +23,26 @@ class Evaluation(Section, frozen=True, kw_only=True):
     metric: str = "loss"
     patience: int | None = None
     min_delta: float = 0.0
+    noise_aware: bool = False
     samples: int = 3
 
 
 class Checkpoint(Section, frozen=True, kw_only=True):
-    """`every`: 1 or more is optimizer steps, below 1 a share of the run. `keep`: the last so many, besides the best."""
+    """`every`, `milestones`: 1 or more is optimizer steps, below 1 a share of the run. `keep`: the last so many; the
+    best and the milestones stay besides."""
 
     every: float = 0.1
     keep: int = 2
+    milestones: float | None = None
 
 
 class Memory(Section, frozen=True, kw_only=True):
     gradient_checkpointing: bool = False
     fused_loss: bool = True
     offload: Literal["none", "activations", "optimizer"] = "none"
+    liger: bool = False
+    compile: bool = False
+    tf32: bool = False
     oom: Literal["ladder", "fail"] = "fail"
 
 
@@ -47,7 +53,7 @@ class Launch(Section, frozen=True, kw_only=True):
 
 
 class Tracking(Section, frozen=True, kw_only=True):
-    tensorboard: bool = False
+    tensorboard: bool = True
     wandb: bool = False
     trackio: bool = False
     mlflow: bool = False

@@ -49,6 +49,8 @@ def explain_key(key: str) -> dict[str, Any]:
         "bounds": _bounds(field),
         "too low": field.too_low,
         "too high": field.too_high,
+        "source": field.source,
+        "when": [f"{word}: {field.words[word]}" for word in words if word in field.words],
         "note": "" if words or key not in AVAILABLE else "not available in this version beyond its default",
     }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import importlib.util
+import os
 import subprocess
 import sys
 import traceback
@@ -13,17 +15,19 @@ from typing import Any, ClassVar
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.command import CommandPalette
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from tuiwiz.base import places
 from tuiwiz.base.errors import InternalError
-from tuiwiz.ui import keys, theme
+from tuiwiz.ui import keys, remember, theme
 from tuiwiz.ui.glyphs import ASCII, UNICODE, Glyphs, wants_ascii
+from tuiwiz.ui.keymap import own_keys
 
 SCREENS: dict[str, str] = {
     "home": "tuiwiz.ui.screens.home:HomeScreen",
     "run": "tuiwiz.ui.screens.run:RunScreen",
+    "compare": "tuiwiz.ui.screens.compare:CompareScreen",
     "help": "tuiwiz.ui.screens.help:HelpScreen",
     "wizard": "tuiwiz.ui.screens.wizard.screen:WizardScreen",
     "presets": "tuiwiz.ui.screens.presets:PresetsScreen",
@@ -97,6 +101,10 @@ class TuiwizApp(App[int]):
         for item in theme.ALL:
             self.register_theme(item)
         self.theme = theme.start_theme()
+        own, self._wrong = own_keys()
+        keys.REMAPPED.clear()
+        keys.REMAPPED.update(own)
+        self.set_keymap(own)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own colour names under Textual's themes, which do not define them."""
@@ -114,6 +122,22 @@ class TuiwizApp(App[int]):
             self.add_class("-ascii")
         name, kw = self._first
         self.push_screen(make_screen(name, **kw))
+        for text in self._wrong:
+            self.notify(text, severity="warning", markup=False)
+        self.theme_changed_signal.subscribe(self, lambda chosen: self._remember_theme(chosen.name))
+
+    def _remember_theme(self, name: str) -> None:
+        """What was chosen by hand is chosen again; what NO_COLOR or TUIWIZ_THEME ask for is not a choice."""
+        if name in {item.name for item in theme.ALL} and not theme.no_color() and not os.environ.get("TUIWIZ_THEME"):
+            remember.keep("theme", name)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """OSC 52; tmux passes it on only when it is wrapped. Nothing tells whether the terminal took it, so callers
+        also show what they copied."""
+        if os.environ.get("TMUX") and self._driver is not None:
+            code = base64.b64encode(text.encode("utf-8", "replace")).decode("ascii")
+            self._driver.write(f"\x1bPtmux;\x1b\x1b]52;c;{code}\x07\x1b\\")
+        super().copy_to_clipboard(text)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Help about help would only stack screens."""
@@ -126,6 +150,14 @@ class TuiwizApp(App[int]):
 
     def action_help(self) -> None:
         open_screen(self, "help", about=self.screen)
+
+    def action_jump(self) -> None:
+        """Letters at every place that can be gone to; nothing where there is none."""
+        from tuiwiz.ui.screens.jump import JumpScreen, targets
+
+        found = targets(self.screen)
+        if found and not isinstance(self.screen, ModalScreen):
+            self.push_screen(JumpScreen(found))
 
     def action_leave(self) -> None:
         """Leave the app. A screen that must ask first has `ask_before_leaving`, which calls `exit` itself."""

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
 
+REMAPPED: dict[str, str] = {}
+"""Binding id -> the user's own keys; filled once, when the application starts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -36,15 +39,20 @@ class Key:
     priority: bool = False
 
     @property
+    def current(self) -> str:
+        """The keys in force: the user's own where there are some."""
+        return REMAPPED.get(self.id, self.keys)
+
+    @property
     def shown(self) -> str:
         """The first key as people write it: `enter`, `ctrl+p`, `?`, `+`."""
-        first = self.keys.split(",")[0]
+        first = self.current.split(",")[0]
         return _NAMES.get(first, first)
 
     @property
     def all_shown(self) -> str:
         """All keys as people write them."""
-        return " ".join(_NAMES.get(key, key) for key in self.keys.split(",") if key)
+        return " ".join(_NAMES.get(key, key) for key in self.current.split(",") if key)
 
 
 _NAMES = {
@@ -59,6 +67,8 @@ _NAMES = {
     "minus": "-",
     "slash": "/",
     "left_square_bracket": "[",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
     "right_square_bracket": "]",
     "full_stop": ".",
 }
@@ -76,6 +86,7 @@ def bindings(keys: Iterable[Key]) -> list[BindingType]:
 APP: tuple[Key, ...] = (
     Key("app.help", "question_mark,f1", "help", "help", "Show the keys of this screen and what it is for."),
     Key("app.palette", "ctrl+p,colon,f2", "command_palette", "commands", "Find any command by name.", footer=False),
+    Key("app.jump", "ctrl+o", "jump", "jump", "Show a letter at every place to go to; press it.", footer=False),
     Key("app.theme", "", "change_theme", "theme", "Choose another colour theme.", footer=False),
     Key("app.leave", "ctrl+q", "leave", "leave", "Leave tuiwiz.", footer=False, priority=True),
 )
@@ -86,6 +97,8 @@ HOME: tuple[Key, ...] = (
     Key("home.new", "n", "new_run", "new run", "Answer a few questions and start a new run."),
     Key("home.demo", "d", "demo", "demo", "Train a small real model on shipped data, in about three minutes."),
     Key("home.presets", "p", "presets", "presets", "Look through the preset gallery."),
+    Key("home.mark", "space", "mark", "mark", "Mark the selected run for comparing.", footer=False),
+    Key("home.compare", "c", "compare", "compare", "Compare the marked runs, or the selected one with those below."),
     Key("home.down", "j", "cursor_down", "down", "Next run.", footer=False),
     Key("home.up", "k", "cursor_up", "up", "Previous run.", footer=False),
     Key("home.first", "g", "cursor_first", "first", "First run.", footer=False),
@@ -99,6 +112,9 @@ RUN: tuple[Key, ...] = (
     Key("run.resume", "R", "resume", "resume", "Go on after a pause."),
     Key("run.checkpoint", "C", "checkpoint", "checkpoint", "Save a checkpoint after the current step."),
     Key("run.stop", "S", "stop", "stop", "Save a checkpoint and stop the run; it can be continued."),
+    Key("run.extend", "E", "extend", "longer", "Train longer than planned; asks how much.", footer=False),
+    Key("run.cadence", "V", "cadence", "evaluate", "Evaluate now, more often or less often.", footer=False),
+    Key("run.fork", "F", "fork", "new bundle", "Write a new bundle with the change that the doctor proposes."),
     Key("run.crosshair", "x", "crosshair", "crosshair", "Read values on the chart with the arrow keys."),
     Key("run.quit", "q", "quit", "quit", 'Leave; asks "detach or stop" where this screen started the run.'),
     Key("run.detach", "d", "detach", "detach", "Leave the screen; the run goes on."),
@@ -113,6 +129,7 @@ RUN: tuple[Key, ...] = (
     Key("run.log", "6", "pane('log')", "log", "Pane: the log.", footer=False),
     Key("run.health", "7", "pane('health')", "health", "Pane: alerts, controls and changes.", footer=False),
     Key("run.bundle", "8", "pane('bundle')", "bundle", "Pane: the bundle of this run.", footer=False),
+    Key("run.doctor", "9", "pane('doctor')", "doctor", "Pane: what is wrong, and the change to try.", footer=False),
     Key("run.next", "tab,right_square_bracket", "next_pane(1)", "next pane", "Next pane.", footer=False),
     Key("run.previous", "shift+tab,left_square_bracket", "next_pane(-1)", "previous", "Previous pane.", footer=False),
     Key("run.left", "left,h", "chart_left", "left", "Chart: pan, or move the crosshair, to the left.", footer=False),
@@ -121,12 +138,18 @@ RUN: tuple[Key, ...] = (
     Key("run.out", "minus", "chart_out", "zoom out", "Chart: zoom out.", footer=False),
     Key("run.follow", "f", "follow", "follow", "Chart and log: show all and follow the newest.", footer=False),
     Key("run.log_axis", "L", "log_axis", "log axis", "Chart: logarithmic value axis on and off.", footer=False),
+    Key("run.metric", "m", "metric(1)", "metric", "Chart: the next metric.", footer=False),
+    Key("run.metric_back", "M", "metric(-1)", "metric back", "Chart: the metric before.", footer=False),
+    Key("run.axis", "t", "axis", "axis", "Chart: over steps, time or tokens.", footer=False),
+    Key("run.compare", "o", "compare", "compare", "Compare with the newest other runs."),
     Key("run.smooth", "s", "smooth", "smoothing", "Chart: more smoothing, then none.", footer=False),
     Key("run.down", "j,down", "scroll_pane(1)", "down", "Scroll the pane down.", footer=False),
     Key("run.up", "k,up", "scroll_pane(-1)", "up", "Scroll the pane up.", footer=False),
     Key("run.end", "G,end", "scroll_pane(1000000)", "end", "Scroll the pane to its end.", footer=False),
     Key("run.begin", "g,home", "scroll_pane(-1000000)", "begin", "Scroll the pane to its beginning.", footer=False),
-    Key("run.search", "slash", "search", "search", "Search the log.", footer=False),
+    Key("run.taller", "right_curly_bracket", "size(1)", "taller", "Give the pane more rows; remembered.", footer=False),
+    Key("run.lower", "left_curly_bracket", "size(-1)", "lower", "Give the chart more rows; remembered.", footer=False),
+    Key("run.search", "slash", "search", "search", "Search the log, or filter the metrics.", footer=False),
     Key("run.level", "w", "level", "level", "Log: all, warnings and errors, or errors only.", footer=False),
     Key(
         "run.copy", "y", "copy", "copy", "Copy the run folder's path, or on the finish card the snippet.", footer=False
@@ -150,6 +173,22 @@ WIZARD: tuple[Key, ...] = (
     Key("wizard.redo", "ctrl+y", "redo", "redo", "Do again what was taken back.", footer=False),
     Key("wizard.complete", "tab", "complete", "complete", "Take the path that is offered, else go on.", footer=False),
     Key("wizard.anew", "ctrl+l", "anew", "start anew", "Forget all answers and begin with the first.", footer=False),
+)
+
+COMPARE: tuple[Key, ...] = (
+    Key("compare.metric", "m", "metric(1)", "metric", "Draw the next metric."),
+    Key("compare.metric_back", "M", "metric(-1)", "metric back", "Draw the metric before.", footer=False),
+    Key("compare.align", "t", "align", "axis", "Over steps, time or tokens."),
+    Key("compare.crosshair", "x", "crosshair", "crosshair", "Read values on the chart with the arrow keys."),
+    Key("compare.log_axis", "L", "log_axis", "log axis", "Logarithmic value axis on and off."),
+    Key("compare.back", "escape,q", "back", "back", "Leave the crosshair, else go back."),
+    Key("compare.left", "left,h", "chart_left", "left", "Pan, or move the crosshair, to the left.", footer=False),
+    Key("compare.right", "right,l", "chart_right", "right", "Pan, or move the crosshair, right.", footer=False),
+    Key("compare.in", "plus,equals_sign", "chart_in", "zoom in", "Zoom in.", footer=False),
+    Key("compare.out", "minus", "chart_out", "zoom out", "Zoom out.", footer=False),
+    Key("compare.follow", "f", "follow", "all", "Show all.", footer=False),
+    Key("compare.down", "j,down", "scroll(1)", "down", "Scroll the table down.", footer=False),
+    Key("compare.up", "k,up", "scroll(-1)", "up", "Scroll the table up.", footer=False),
 )
 
 HELP: tuple[Key, ...] = (Key("help.back", "escape,q,question_mark", "back", "back", "Close help."),)

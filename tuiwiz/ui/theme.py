@@ -10,6 +10,8 @@ import os
 
 from textual.theme import BUILTIN_THEMES, Theme
 
+from tuiwiz.ui import remember
+
 
 def _theme(
     name: str,
@@ -130,9 +132,10 @@ def no_color() -> bool:
 
 
 def start_theme() -> str:
-    """The theme to start with: TUIWIZ_THEME, none at all under NO_COLOR, else dark."""
+    """The theme to start with: none at all under NO_COLOR, else TUIWIZ_THEME, else the one chosen last, else dark."""
     if no_color():
         return MONO.name
     wanted = os.environ.get("TUIWIZ_THEME", "")
     known = {theme.name for theme in ALL}
-    return next((name for name in (wanted, f"tuiwiz-{wanted}") if name in known), DARK.name)
+    chosen = str(remember.load().get("theme", ""))
+    return next((name for name in (wanted, f"tuiwiz-{wanted}", chosen) if name in known), DARK.name)

@@ -179,9 +179,15 @@ def _preset(answers: Answers, context: Context, work: Work) -> tuple[list[Ranked
 def _answered(work: Work, answers: Answers, context: Context, facts: Facts) -> None:
     """What the user answered, as bundle keys."""
     if not answers.task:
-        work.problems.error("no task is chosen", key="task.kind", hint="chat, instruct or pretrain")
+        work.problems.error(
+            "no task is chosen", key="task.kind", hint=f"one of {', '.join(str(one) for one in available('task.kind'))}"
+        )
     elif answers.task != context.task:
-        work.problems.error(f"unknown task {answers.task!r}", key="task.kind", hint="chat, instruct or pretrain")
+        work.problems.error(
+            f"unknown task {answers.task!r}",
+            key="task.kind",
+            hint=f"one of {', '.join(str(one) for one in available('task.kind'))}",
+        )
     work.put("task.kind", context.task, USER if answers.task else DEFAULT)
     work.put("adapter.method", context.method, USER if answers.method else DEFAULT)
     work.put("model.source", answers.model, USER)
@@ -205,6 +211,8 @@ def _bare_task(work: Work, preset: Resolved) -> None:
         work.put("schedule.epochs", 1.0, PLANNER, "one pass, as no preset says otherwise")
     if work.values["task.kind"] == "pretrain":
         work.put("data.train_on", "all", PLANNER, "pretraining learns every token")
+    if work.values["task.kind"] == "classify":
+        work.put("data.overlong", "truncate", PLANNER, "a text says what it is about before it ends")
 
 
 def _judge(work: Work, ranges: Mapping[str, tuple[float, float]]) -> None:

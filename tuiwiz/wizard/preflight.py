@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 
 from tuiwiz.base.errors import TuiwizError
-from tuiwiz.base.problems import Problem
+from tuiwiz.base.problems import Problem, Severity
 from tuiwiz.base.units import human_bytes
+from tuiwiz.bundle.drift import RELOCK
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.machine import this_device
 from tuiwiz.catalog.shapes import ModelShape
@@ -18,9 +19,10 @@ from tuiwiz.catalog.sources import Located, locate
 from tuiwiz.data.types import Prepared
 from tuiwiz.memory.plan import Plan, plan
 from tuiwiz.spec.bundle import Bundle
-from tuiwiz.spec.derive import total_steps, warmup_steps
-
-_LIBRARIES = {"qlora": ("peft", "bitsandbytes"), "lora": ("peft",), "full": ()}
+from tuiwiz.spec.derive import cadence, warmup_steps
+from tuiwiz.spec.needs import libraries, without_cuda
+from tuiwiz.spec.phases import Span, run_steps, spans
+from tuiwiz.wizard.facts import drift_of
 
 
 class Preflight(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +37,10 @@ def preflight(bundle: Bundle, folder: Path) -> Preflight:
     """Look at everything that `bundle`, whose paths start at `folder`, would meet on this machine."""
     problems: list[Problem] = []
     device = this_device()
+    for one in drift_of(bundle, folder):
+        severity: Severity = "error" if one.fatal else "warning"
+        hint = RELOCK if one.fatal else ""
+        problems.append(Problem(severity=severity, message=one.message, key=f"lock.{one.kind}", hint=hint))
     located = _model(bundle, folder, problems)
     prepared = _data(bundle, folder, located, problems)
     problems += _machine(bundle, device)
@@ -89,20 +95,48 @@ def _data(bundle: Bundle, folder: Path, located: Located | None, problems: list[
 
 
 def _length(bundle: Bundle, rows: int) -> list[Problem]:
-    total = total_steps(rows, bundle.batch.effective, bundle.schedule.epochs, bundle.schedule.steps)
+    total = run_steps(bundle, rows)
+    problems = _patience(bundle, total)
+    if bundle.phases:
+        return problems + [problem for span in spans(bundle, total) for problem in _warmup_of(span)]
     warmup = warmup_steps(bundle.schedule.warmup, total)
     if warmup >= total:
         return [
+            *problems,
             Problem(
                 message=f"a warm-up of {warmup} steps never ends in a run of {total}",
                 key="schedule.warmup",
                 hint="use a share of the run, such as 0.03",
-            )
+            ),
         ]
     if 2 * warmup >= total and warmup:
         message = f"the warm-up takes {warmup} of {total} steps"
-        return [Problem(severity="warning", message=message, key="schedule.warmup", hint="0.03 is usual")]
-    return []
+        return [*problems, Problem(severity="warning", message=message, key="schedule.warmup", hint="0.03 is usual")]
+    return problems
+
+
+def _warmup_of(span: Span) -> list[Problem]:
+    """A phase that is too short for what it is to do."""
+    if span.steps < 1:
+        return [
+            Problem(message=f'phase "{span.name}" has no step', key="phases", hint="a larger share, or a longer run")
+        ]
+    warmup = warmup_steps(span.schedule.warmup, span.steps)
+    if warmup < span.steps:
+        return []
+    message = f'phase "{span.name}": a warm-up of {warmup} steps never ends in its {span.steps}'
+    return [Problem(message=message, key="phases", hint="give the phase a warmup such as 0.03")]
+
+
+def _patience(bundle: Bundle, total: int) -> list[Problem]:
+    """Fewer evaluations than the patience waits for: the run could never stop early."""
+    patience = bundle.evaluation.patience
+    count = total // cadence(bundle.evaluation.every, total)
+    if patience is None or count > patience:
+        return []
+    message = f"{count} evaluations in {total} steps cannot use up a patience of {patience}"
+    hint = "evaluate more often or lower evaluation.patience"
+    return [Problem(severity="warning", message=message, key="evaluation.patience", hint=hint)]
 
 
 def _fit(bundle: Bundle, shape: ModelShape, device: Device, prepared: Prepared, problems: list[Problem]) -> Plan:
@@ -128,12 +162,13 @@ def _fit(bundle: Bundle, shape: ModelShape, device: Device, prepared: Prepared, 
 
 def _machine(bundle: Bundle, device: Device) -> list[Problem]:
     problems = []
-    for library in _LIBRARIES.get(bundle.adapter.method, ()):
+    for library, key, hint in libraries(bundle):
         if importlib.util.find_spec(library) is None:
-            problems.append(
-                Problem(message=f"{library} is not installed", key="adapter.method", hint=f"pip install {library}")
-            )
+            package = library.replace("_", "-")
+            problems.append(Problem(message=f"{package} is not installed", key=key, hint=hint))
     on_cpu = device.kind == "cpu"
+    if device.kind != "cuda":
+        problems += without_cuda(bundle)
     if on_cpu and bundle.model.dtype == "fp16":
         hint = 'set model.dtype = "bf16" or "fp32"'
         problems.append(Problem(message="fp16 does not train on a CPU", key="model.dtype", hint=hint))

@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tuiwiz import __version__
+from tuiwiz.events.folder import RunFolder
 from tuiwiz.ui import keys
 from tuiwiz.ui.app import DEMO, can_open, open_screen
 from tuiwiz.ui.screen import TuiwizScreen
@@ -104,7 +105,9 @@ class HomeScreen(TuiwizScreen):
             return can_open("wizard")
         if action == "presets":
             return can_open("presets")
-        if action in ("open_run", "cursor_up", "cursor_down", "cursor_first", "cursor_last"):
+        if action == "compare":
+            return not self.is_mounted or len(self.query_one(RunList).rows) > 1
+        if action in ("open_run", "mark", "cursor_up", "cursor_down", "cursor_first", "cursor_last"):
             return not self.is_mounted or self.query_one(RunList).selected is not None
         return True
 
@@ -118,6 +121,22 @@ class HomeScreen(TuiwizScreen):
 
     def _open(self, row: RunRow) -> None:
         open_screen(self.app, "run", run=row.path, clock=self.clock)
+
+    def action_mark(self) -> None:
+        self.query_one(RunList).toggle_mark()
+
+    def action_compare(self) -> None:
+        """The marked runs, newest eight at most; without two marks the selected one and up to three below it."""
+        from tuiwiz.runs.compare import MOST, load
+
+        runs = self.query_one(RunList)
+        paths = [row.path for row in runs.rows if row.path in runs.marked][:MOST]
+        if len(paths) < 2:
+            paths = [row.path for row in runs.rows[runs.cursor : runs.cursor + 4]]
+        if len(paths) < 2:
+            self.notify("Mark two runs with the space bar.", timeout=3, markup=False)
+            return
+        open_screen(self.app, "compare", runs=load([RunFolder(path) for path in paths]))
 
     def action_new_run(self) -> None:
         open_screen(self.app, "wizard")

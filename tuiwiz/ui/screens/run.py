@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -17,14 +17,17 @@ from textual.content import Content, Span
 from textual.message import Message
 from textual.widgets import Static
 
+from tuiwiz.doctor.live import Judge
+from tuiwiz.events.axis import Axis
 from tuiwiz.events.fold import fold
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.view import RunView
 from tuiwiz.ui import facts as fact_room
 from tuiwiz.ui import keys
-from tuiwiz.ui.curves import SeriesCurve, Smoothed
+from tuiwiz.ui.curves import Smoothed
 from tuiwiz.ui.follow import PERIOD_S, Batch, Follower
 from tuiwiz.ui.screens.panes import PANES, Snapshot
+from tuiwiz.ui.screens.panes.base import obeyed_by_nobody
 from tuiwiz.ui.screens.panes.gpu import gpu
 from tuiwiz.ui.screens.panes.head import head, one_line
 from tuiwiz.ui.screens.panes.health import health
@@ -32,15 +35,22 @@ from tuiwiz.ui.screens.panes.memory import memory
 from tuiwiz.ui.screens.panes.samples import samples
 from tuiwiz.ui.screens.run_actions import RunActions
 from tuiwiz.ui.widgets.chart import Chart
-from tuiwiz.ui.widgets.chart_data import ChartData
 from tuiwiz.ui.widgets.line import Line, glyphs_of
 from tuiwiz.ui.widgets.tabs import PaneTabs, Tab
 from tuiwiz.ui.words import ENDED
 
+
+def own_run(path: Path) -> bool:
+    """Whether requests may be left in a run's folder: it is this user's and can be written."""
+    try:
+        mine = not hasattr(os, "getuid") or path.stat().st_uid == os.getuid()
+    except OSError:
+        return False
+    return mine and os.access(path, os.W_OK)
+
+
 REDRAW_S = 0.5
 """Shortest time between two redraws: what a slow line and a busy machine can bear."""
-MOST_BORDERS = 12
-"""Epoch borders that a chart shows; more would only hide the curve."""
 
 
 class RunScreen(RunActions):
@@ -78,8 +88,12 @@ class RunScreen(RunActions):
         self.level = "all"
         self.loading = False
         self.missing = False
-        self._writable = os.access(self.folder.path, os.W_OK)
+        self._writable = own_run(self.folder.path)
+        self.metric = "loss"
+        self.axis = Axis()
         self._smooth = Smoothed()
+        self._drawn = Smoothed()
+        self._judge = Judge(self.folder)
         self._follower = Follower(self.folder, self._deliver, clock)
         self.caught_up = asyncio.Event()
         """Set once everything that was in the file has been folded and drawn."""
@@ -167,6 +181,7 @@ class RunScreen(RunActions):
             level=self.level,
             missing=self.missing,
             tall=self.has_class("-tall") and not self.has_class("-wide"),
+            findings=self._judge.findings,
         )
 
     def redraw(self) -> None:
@@ -174,6 +189,7 @@ class RunScreen(RunActions):
         if not self.is_mounted:
             return
         self._drawn_at = time.monotonic()
+        self._advise()
         snapshot = self.snapshot()
         ended = self.state in ENDED
         if ended != self._ended:
@@ -181,37 +197,31 @@ class RunScreen(RunActions):
             self.set_class(ended, "-ended")
             self.pane = "result" if ended else "loss"
         with self.app.batch_update():
-            self._put("#head", head(snapshot.facts, self.size.width, glyphs_of(self)))
-            self.query_one(Chart).set_data(self._chart_data(snapshot))
+            self._put("#head", head(snapshot.facts, self.size.width, glyphs_of(self), read_only=not self._writable))
+            self.query_one(Chart).set_data(self.chart_data(snapshot))
             self._draw_tabs(snapshot)
             self._draw_pane(snapshot)
             self._draw_side(snapshot)
         self.refresh_small()
+
+    def _advise(self) -> None:
+        """Let the doctor look, and say what is new; not before the whole file has been read."""
+        if not self.caught_up.is_set():
+            return
+        new = self._judge.look(self.view)
+        if new:
+            self.refresh_bindings()
+        for one in new:
+            if one.severity != "info" and self.state not in ENDED:
+                severity: Literal["warning", "error"] = "error" if one.severity == "error" else "warning"
+                self.notify(f"{one.title}. 9 says why.", severity=severity, timeout=8, markup=False)
 
     def _put(self, selector: str, content: Content) -> None:
         """Show `content`, and send nothing to the terminal where it is what is there already."""
         shown = (content.plain, content.spans)
         if self._shown.get(selector) != shown:
             self._shown[selector] = shown
-            self.query_one(selector, Static).update(content)
-
-    def _chart_data(self, snapshot: Snapshot) -> ChartData:
-        view, facts = snapshot.view, snapshot.facts
-        series = view.series.get("loss")
-        per_epoch = view.started.steps_per_epoch if view.started is not None else 0
-        borders = range(per_epoch, facts.step + 1, per_epoch) if per_epoch > 0 else ()
-        smooth = self._smooth.curve() if series is not None else None
-        return ChartData(
-            raw=SeriesCurve(series) if series is not None else None,
-            smooth=smooth,
-            evals=[(float(event.step), event.metrics["loss"]) for event in view.evals if "loss" in event.metrics],
-            best=facts.best_step,
-            checkpoints=[float(event.step) for event in view.checkpoints],
-            epochs=borders if len(borders) <= MOST_BORDERS else (),
-            end=float(facts.steps) if self.state not in ENDED else 0.0,
-            smooth_name=self._smooth.label if smooth is not None else "",
-            note="" if self.state in ENDED else "the curve begins with the first step",
-        )
+            self.query_one(selector, Static).update(obeyed_by_nobody(content))
 
     def _draw_tabs(self, snapshot: Snapshot) -> None:
         glyphs = glyphs_of(self)
@@ -223,6 +233,9 @@ class RunScreen(RunActions):
             mark, tone = "", ""
             if name == "health" and trouble:
                 mark, tone = f"{glyphs.warn}{len(trouble)}", "$warn"
+            faults = [one for one in snapshot.faults if one.severity != "info"] if name == "doctor" else []
+            if faults:
+                mark, tone = f"{glyphs.warn}{len(faults)}", "$warn"
             tabs.append(Tab(name, key, label, mark, tone))
         self.query_one(PaneTabs).show(tabs, self.pane)
         self.show_read_out(self.query_one(Chart).read_out())
@@ -257,4 +270,5 @@ class RunScreen(RunActions):
 
     def on_resize(self) -> None:
         super().on_resize()
+        self.restore_size()
         self.call_after_refresh(self.redraw)

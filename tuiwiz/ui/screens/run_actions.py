@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import math
+import shlex
 from typing import ClassVar
 
 from textual.containers import VerticalScroll
-from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
+from tuiwiz.base.errors import TuiwizError
+from tuiwiz.doctor.fork import fork
+from tuiwiz.doctor.live import Judge
+from tuiwiz.doctor.words import change_words
 from tuiwiz.events import control
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.view import RunView
-from tuiwiz.ui.app import go_back
-from tuiwiz.ui.curves import Smoothed
-from tuiwiz.ui.screen import TuiwizScreen
+from tuiwiz.ui.app import go_back, open_screen
+from tuiwiz.ui.curves import Smoothed, last_values
 from tuiwiz.ui.screens.panes import PANES
 from tuiwiz.ui.screens.panes.card import resume_command, try_snippet
 from tuiwiz.ui.screens.panes.log import LEVELS
+from tuiwiz.ui.screens.run_chart import RunCharting
 from tuiwiz.ui.widgets.chart import Chart
 from tuiwiz.ui.widgets.dialog import Answer, Dialog
-from tuiwiz.ui.widgets.line import glyphs_of
 from tuiwiz.ui.widgets.tabs import PaneTabs
 from tuiwiz.ui.words import ENDED, number
 
@@ -29,7 +33,7 @@ EXIT_CODES = {"failed": 6, "crashed": 6, "stopped": 7}
 """Exit code of the screen that started a run, by how the run ended, where the run itself told none."""
 
 
-class RunActions(TuiwizScreen):
+class RunActions(RunCharting):
     """The acting half of the run screen; `RunScreen` composes and draws."""
 
     folder: RunFolder
@@ -41,7 +45,8 @@ class RunActions(TuiwizScreen):
     level: str
     _writable: bool
     _smooth: Smoothed
-    ASKS: ClassVar[frozenset[str]] = frozenset({"pause", "resume", "checkpoint", "stop"})
+    _judge: Judge
+    ASKS: ClassVar[frozenset[str]] = frozenset({"pause", "resume", "checkpoint", "stop", "extend", "cadence"})
 
     def redraw(self) -> None:
         """Bring everything that is visible up to date."""
@@ -52,10 +57,15 @@ class RunActions(TuiwizScreen):
         ended = self.state in ENDED
         if action in self.ASKS:
             wanted = {"pause": self.state != "paused", "resume": self.state == "paused"}.get(action, True)
-            return self._writable and not ended and wanted
+            known = self.view.steps > 0 or action not in ("extend", "cadence")
+            return self._writable and not ended and wanted and known
         if action == "detach":
             return not ended
-        if action in ("search", "level"):
+        if action == "fork":
+            return any(one.change for one in self._judge.wrong)
+        if action == "search":
+            return self.pane in ("log", "metrics")
+        if action == "level":
             return self.pane == "log"
         if action == "pane" and parameters == ("result",):
             return ended
@@ -63,9 +73,9 @@ class RunActions(TuiwizScreen):
 
     # Requests to the run
 
-    def _request(self, kind: control.Kind, said: str) -> None:
+    def _request(self, kind: control.Kind, said: str, *, steps: int = 0) -> None:
         try:
-            control.request(self.folder, kind)
+            control.request(self.folder, kind, steps=steps)
         except OSError as error:
             self._writable = False
             self.notify(f"cannot ask: {error.strerror or error}", severity="error", markup=False)
@@ -82,6 +92,49 @@ class RunActions(TuiwizScreen):
     def action_checkpoint(self) -> None:
         self._request("checkpoint", "Writes a checkpoint after the current step.")
 
+    def action_extend(self) -> None:
+        steps = self.view.steps
+        answers = tuple(
+            Answer(key, f"+{percent} %, {max(1, steps * percent // 100)} steps", str(max(1, steps * percent // 100)))
+            for key, percent in (("1", 10), ("2", 25), ("5", 50))
+        )
+        detail = (
+            "The schedule is stretched over the new length, so the learning rate rises again a little. "
+            f"Each step costs {number(self._step_seconds(), 2)} s."
+        )
+        self.app.push_screen(Dialog("Train longer?", detail, (*answers, Answer("n", "no", ""))), self._extend_answered)
+
+    def _extend_answered(self, answer: str | None) -> None:
+        if answer:
+            self._request("extend", f"Trains {answer} steps longer.", steps=int(answer))
+
+    def action_cadence(self) -> None:
+        planned = self.view.started.evaluation_steps if self.view.started is not None else ()
+        asked = [one.to for one in self.view.adjusted if one.key == "evaluation.every" and isinstance(one.to, int)]
+        between = [b - a for a, b in itertools.pairwise(planned)]
+        every = asked[-1] if asked else min(between, default=max(1, self.view.steps // 10))
+        answers = (
+            Answer("e", "once, now", "0"),
+            Answer("o", f"more often, every {max(1, every // 2)} steps", str(max(1, every // 2))),
+            Answer("l", f"less often, every {every * 2} steps", str(every * 2)),
+            Answer("n", "as it is", ""),
+        )
+        spent = self.view.stage_seconds.get("evaluating", 0.0) / max(1, len(self.view.evals))
+        detail = (
+            f"It evaluates every {every} steps; one evaluation takes {number(spent, 1)} s, in which nothing is trained."
+        )
+        self.app.push_screen(Dialog("Evaluate when?", detail, answers), self._cadence_answered)
+
+    def _cadence_answered(self, answer: str | None) -> None:
+        if answer == "0":
+            self._request("evaluate", "Evaluates after the current step.")
+        elif answer:
+            self._request("cadence", f"Evaluates every {answer} steps.", steps=int(answer))
+
+    def _step_seconds(self) -> float:
+        values = [value for value in last_values(self.view, "step_seconds", 50) if math.isfinite(value)]
+        return sum(values) / len(values) if values else 0.0
+
     def action_stop(self) -> None:
         answers = (Answer("s", "stop the run", "stop"), Answer("n", "keep training", ""))
         self.app.push_screen(Dialog("Stop this run?", STOP_DETAIL, answers), self._stop_answered)
@@ -89,6 +142,39 @@ class RunActions(TuiwizScreen):
     def _stop_answered(self, answer: str | None) -> None:
         if answer == "stop":
             self._request("stop", "Stops after the current step.")
+
+    def action_compare(self) -> None:
+        """This run beside the newest others, three at most."""
+        from tuiwiz.runs.compare import load
+        from tuiwiz.runs.registry import folders
+
+        own = self.folder.path.resolve()
+        others = [one for one in folders() if one.path.resolve() != own and one.events.exists()][:3]
+        if not others:
+            self.notify("There is no other run to compare with.", timeout=3, markup=False)
+            return
+        open_screen(self.app, "compare", runs=load([self.folder, *others]), metric=self.metric)
+
+    # The doctor's change
+
+    def action_fork(self) -> None:
+        """Ask, then write a bundle with the first fault's change; nothing is started."""
+        one = next(finding for finding in self._judge.wrong if finding.change)
+        detail = f"{one.title}. A new bundle with one change: {change_words(one)}. This run is not touched."
+        answers = (Answer("w", "write it", "write"), Answer("n", "not now", ""))
+        self.app.push_screen(Dialog("Write a new bundle?", detail, answers), self._fork_answered)
+
+    def _fork_answered(self, answer: str | None) -> None:
+        if answer != "write":
+            return
+        one = next(finding for finding in self._judge.wrong if finding.change)
+        try:
+            path = fork(self.folder, one)
+        except TuiwizError as error:
+            self.notify(f"{error.message}. {error.hint}", severity="error", markup=False)
+            return
+        self.app.copy_to_clipboard(f"tuiwiz run {shlex.quote(str(path))}")
+        self.notify(f"Wrote {path}. Copied the command that runs it.", timeout=10, markup=False)
 
     # Leaving
 
@@ -137,62 +223,6 @@ class RunActions(TuiwizScreen):
         else:
             self.action_quit()
 
-    # The chart
-
-    def action_crosshair(self) -> None:
-        self.query_one(Chart).toggle_cross()
-
-    def action_chart_left(self) -> None:
-        self._sideways(-1)
-
-    def action_chart_right(self) -> None:
-        self._sideways(1)
-
-    def _sideways(self, direction: int) -> None:
-        chart = self.query_one(Chart)
-        if chart.cross is not None:
-            chart.move_cross(direction)
-        else:
-            chart.pan(0.1 * direction)
-
-    def action_chart_in(self) -> None:
-        self.query_one(Chart).zoom(0.7)
-
-    def action_chart_out(self) -> None:
-        self.query_one(Chart).zoom(1 / 0.7)
-
-    def action_follow(self) -> None:
-        self.query_one(Chart).follow()
-        if self.pane == "log":
-            self.query_one("#pane", VerticalScroll).scroll_end(animate=False)
-
-    def action_log_axis(self) -> None:
-        self.query_one(Chart).toggle_log()
-
-    def action_smooth(self) -> None:
-        self._smooth.cycle()
-        self.redraw()
-
-    def action_zoom_chart(self) -> None:
-        self.toggle_class("-chart-only")
-        self.call_after_refresh(self.redraw)
-
-    def on_chart_changed(self) -> None:
-        self.show_read_out(self.query_one(Chart).read_out())
-
-    def show_read_out(self, values: Sequence[tuple[str, float]]) -> None:
-        """The crosshair's values take the place of the tabs while it is on."""
-        line = self.query_one("#read-out", Static)
-        self.query_one(PaneTabs).display = not values
-        line.display = bool(values)
-        if not values:
-            return
-        parts: list[tuple[str, str]] = []
-        for name, value in values:
-            shown = f"{value:.0f}" if name == "step" else number(value, 4)
-            parts += [(f"{name} ", "$dim"), (f"{shown}   ", "bold")]
-        line.update(Content.assemble((f" {glyphs_of(self).cross} ", "$accent"), *parts))
-
     # The panes
 
     def action_pane(self, name: str) -> None:
@@ -224,7 +254,7 @@ class RunActions(TuiwizScreen):
 
     def action_search(self) -> None:
         if not self.query(Input):
-            box = Input(self.search, placeholder="search the log, enter to keep, esc to clear", id="search")
+            box = Input(self.search, placeholder=f"search the {self.pane}, enter to keep, esc to clear", id="search")
             self.mount(box, before="#bottom-line")
             box.focus()
 

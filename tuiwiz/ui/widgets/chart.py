@@ -38,11 +38,22 @@ class Chart(Widget):
     Chart > .chart--cross { color: $foreground; }
     Chart > .chart--label { color: $dim; }
     Chart > .chart--axis { color: $dim; }
+    Chart > .chart--run0 { color: $accent; }
+    Chart > .chart--run1 { color: $warn; }
+    Chart > .chart--run2 { color: $good; }
+    Chart > .chart--run3 { color: $bad; }
+    Chart > .chart--run4 { color: $foreground; }
+    Chart > .chart--run5 { color: $accent; text-style: bold; }
+    Chart > .chart--run6 { color: $warn; text-style: bold; }
+    Chart > .chart--run7 { color: $dim; }
     Chart:nocolor > .chart--raw { text-style: dim; }
     Chart:nocolor > .chart--rule { text-style: dim; }
     Chart:nocolor > .chart--label { text-style: none; }
     """
-    STYLES: ClassVar[tuple[str, ...]] = ("raw", "line", "eval", "best", "mark", "rule", "cross", "label", "axis")
+    STYLES: ClassVar[tuple[str, ...]] = (
+        *("raw", "line", "eval", "best", "mark", "rule", "cross", "label", "axis"),
+        *(f"run{number}" for number in range(8)),
+    )
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"chart--{name}" for name in STYLES}
 
     class Changed(Message):
@@ -66,18 +77,22 @@ class Chart(Widget):
 
     def full(self) -> tuple[float, float]:
         """The window that shows everything; right of the newest point is room for what comes."""
-        last = max(
-            [
-                self.data.raw.last_x() if self.data.raw is not None else 0.0,
-                *(x for x, _ in self.data.evals[-1:]),
-                1.0,
-            ]
-        )
+        last = max([self._last(), *(x for x, _ in self.data.evals[-1:]), 1.0 if self._whole else 1e-3])
         if not self.data.end:
             return 0.0, last
         # Whole quarters of the run, so that the axis does not move with every step.
         quarter = self.data.end / 4
         return 0.0, max(last, min(self.data.end, math.ceil(last / quarter) * quarter))
+
+    def _last(self) -> float:
+        """The x of the newest point of any curve."""
+        raw = [self.data.raw.last_x()] if self.data.raw is not None else []
+        return max([*raw, *(curve.last_x() for _, curve in self.data.overlay), 0.0])
+
+    @property
+    def _whole(self) -> bool:
+        """Whether only whole numbers mean something on the axis."""
+        return self.data.x_name == "step"
 
     def window(self) -> tuple[float, float]:
         return self._window or self.full()
@@ -93,7 +108,7 @@ class Chart(Widget):
         x0, x1 = self.window()
         low, high = self.full()
         centre = around if around is not None else self.cross if self.cross is not None else x1
-        width = min(high - low, max(4.0, (x1 - x0) * factor))
+        width = min(high - low, max(4.0 if self._whole else (high - low) / 1000, (x1 - x0) * factor))
         share = (centre - x0) / (x1 - x0)
         self._place(centre - share * width, width)
 
@@ -112,7 +127,7 @@ class Chart(Widget):
 
     def toggle_cross(self) -> None:
         x0, x1 = self.window()
-        last = self.data.raw.last_x() if self.data.raw is not None else x1
+        last = self._last() or x1
         self.cross = min(max(last, x0), x1) if self.cross is None else None
         self._changed()
 
@@ -121,25 +136,30 @@ class Chart(Widget):
         if self.cross is None:
             return
         x0, x1 = self.window()
-        each = max(1.0, (x1 - x0) / max(1, self._inner - 1))
+        each = max(1.0 if self._whole else 0.0, (x1 - x0) / max(1, self._inner - 1))
         low, high = self.full()
-        self.cross = min(high, max(low, round(self.cross + columns * each)))
+        self.cross = self._rounded(min(high, max(low, self.cross + columns * each)))
         if not x0 <= self.cross <= x1:
             self.pan(0.25 if columns > 0 else -0.25)
         self._changed()
+
+    def _rounded(self, x: float) -> float:
+        return round(x) if self._whole else x
 
     def read_out(self) -> list[tuple[str, float]]:
         """Names and values at the crosshair: the step, each curve there, the evaluation at or before it."""
         if self.cross is None:
             return []
-        out: list[tuple[str, float]] = [("step", round(self.cross))]
-        for name, curve in ((self.data.raw_name, self.data.raw), (self.data.smooth_name, self.data.smooth)):
+        out: list[tuple[str, float]] = [(self.data.x_name, self._rounded(self.cross))]
+        named = ((self.data.raw_name, self.data.raw), (self.data.smooth_name, self.data.smooth), *self.data.overlay)
+        for name, curve in named:
             value = curve.at(self.cross) if curve is not None and name else None
             if value is not None:
                 out.append((name, value))
         before = [pair for pair in self.data.evals if pair[0] <= self.cross]
         if before:
-            out.append((f"{self.data.eval_name}@{before[-1][0]:.0f}", before[-1][1]))
+            at = f"@{before[-1][0]:.0f}" if self._whole else ""
+            out.append((f"{self.data.eval_name}{at}", before[-1][1]))
         return out
 
     def _place(self, x0: float, width: float) -> None:
@@ -162,8 +182,11 @@ class Chart(Widget):
         glyphs = glyphs_of(self)
         x0, x1 = self.window()
         evals = [(x, y) for x, y in self.data.evals if x0 <= x <= x1]
-        raw, smooth, scale = self._curves(x0, x1, evals)
+        curves, scale = self._curves(x0, x1, evals)
         markers = [Marker(x, None, glyphs.checkpoint, "mark") for x in self.data.checkpoints]
+        for number, (letter, source) in enumerate(self.data.overlay):
+            end = min(source.last_x(), x1)
+            markers.append(Marker(end, source.at(end), letter, f"run{number}"))
         for x, y in evals:
             best = x == self.data.best
             markers.append(Marker(x, y, glyphs.best if best else glyphs.eval, "best" if best else "eval"))
@@ -171,15 +194,16 @@ class Chart(Widget):
             x0=x0,
             x1=x1,
             scale=scale,
-            curves=(raw, smooth),
+            curves=curves,
             markers=markers,
             rules=self.data.epochs,
             legend=self._legend(),
             cross=self.cross,
+            x_name=self.data.x_name,
             glyphs=glyphs,
         )
 
-    def _curves(self, x0: float, x1: float, evals: Sequence[tuple[float, float]]) -> tuple[Curve, Curve, Scale]:
+    def _curves(self, x0: float, x1: float, evals: Sequence[tuple[float, float]]) -> tuple[list[Curve], Scale]:
         across = 1 if glyphs_of(self).ascii else 2
         data = self.data
         # The width of the labels follows from the values and takes from the columns: a second pass settles it.
@@ -187,11 +211,13 @@ class Chart(Widget):
             count = max(2, self._inner * across)
             raw = data.raw.curve("raw", x0, x1, count) if data.raw is not None else Curve("raw")
             smooth = data.smooth.curve("line", x0, x1, count) if data.smooth is not None else Curve("line")
-            scale = fit([*values_of(smooth), *(y for _, y in evals), *typical(values_of(raw))], log=self.log_axis)
+            over = [curve.curve(f"run{n}", x0, x1, count) for n, (_, curve) in enumerate(data.overlay)]
+            shown = [value for curve in (raw, *over) for value in typical(values_of(curve))]
+            scale = fit([*values_of(smooth), *(y for _, y in evals), *shown], log=self.log_axis)
             before, self._inner = self._inner, inner_width(self.size.width, scale, self.size.height)
             if self._inner == before:
                 break
-        return raw, smooth, scale
+        return [raw, smooth, *over], scale
 
     def _legend(self) -> list[Run]:
         glyphs = glyphs_of(self)
@@ -224,7 +250,7 @@ class Chart(Widget):
 
     def _drawn(self) -> list[list[Run]]:
         width, height = self.size
-        if self.data.raw is not None or self.data.evals:
+        if self.data.raw is not None or self.data.evals or self.data.overlay:
             return draw(self.picture(), width, height)
         note = self.data.note[:width].center(width)
         return [[(note if y == height // 2 else " " * width, "label")] for y in range(height)]
@@ -257,7 +283,7 @@ class Chart(Widget):
         self.zoom(1.25, around=self._x_at(event.x))
 
     def on_click(self, event: events.Click) -> None:
-        self.cross = round(self._x_at(event.x))
+        self.cross = self._rounded(self._x_at(event.x))
         self._changed()
 
     def _x_at(self, column: int) -> float:

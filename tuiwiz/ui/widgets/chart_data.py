@@ -17,6 +17,8 @@ class ChartData:
     Attributes:
         end: last x that the axis shows while following (0: the last point).
         epochs: x of epoch borders.
+        overlay: letter and curve of runs that are compared, in place of everything else.
+        x_name: what the axis counts; `step` has whole numbers only.
     """
 
     raw: CurveSource | None = None
@@ -29,6 +31,8 @@ class ChartData:
     raw_name: str = "train"
     smooth_name: str = ""
     eval_name: str = "val"
+    overlay: Sequence[tuple[str, CurveSource]] = ()
+    x_name: str = "step"
     note: str = "nothing to draw yet"
     """Said in place of a chart without points."""
 

@@ -46,6 +46,8 @@ class RunList(Widget, can_focus=True):
         super().__init__(id=id)
         self.rows: list[RunRow] = []
         self.cursor = 0
+        self.marked: set[Path] = set()
+        """Runs that were picked for comparing."""
         self._lines: list[int | str] = []
 
     def set_rows(self, rows: Sequence[RunRow]) -> None:
@@ -65,6 +67,12 @@ class RunList(Widget, can_focus=True):
     @property
     def selected(self) -> RunRow | None:
         return self.rows[self.cursor] if 0 <= self.cursor < len(self.rows) else None
+
+    def toggle_mark(self) -> None:
+        """Mark the selected run, or take its mark away, and go on to the next one."""
+        if self.selected is not None:
+            self.marked ^= {self.selected.path}
+            self.move(1)
 
     def move(self, steps: int) -> None:
         """Move the cursor; it stops at both ends."""
@@ -97,17 +105,19 @@ class RunList(Widget, can_focus=True):
             if isinstance(line, str):
                 lines.append(Content.styled(f" {line}", "$dim"))
             else:
-                chosen = line == self.cursor
-                lines.append(row_content(self.rows[line], glyphs_of(self), self.size.width, selected=chosen))
+                chosen, row = line == self.cursor, self.rows[line]
+                lines.append(
+                    row_content(row, glyphs_of(self), self.size.width, selected=chosen, marked=row.path in self.marked)
+                )
         return Content("\n").join(lines)
 
 
-def row_content(row: RunRow, glyphs: Glyphs, width: int, *, selected: bool) -> Content:
+def row_content(row: RunRow, glyphs: Glyphs, width: int, *, selected: bool, marked: bool = False) -> Content:
     """One run in `width` cells. Narrow terminals lose the curve, then the age."""
     text = to_ascii if glyphs.ascii else str
     name_width = 26 if width >= 112 else max(12, width // 5)
     parts: list[tuple[str, str]] = [
-        (f" {glyphs.select if selected else ' '} ", "$accent bold"),
+        (f"{'+' if marked else ' '}{glyphs.select if selected else ' '} ", "$accent bold"),
         (_fit(text(row.name), name_width, glyphs), "bold" if selected else ""),
         ("  ", ""),
         (_fit(text(row.state), 12, glyphs), row.tone),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tuiwiz.ui.screens.panes.base import PaneText, Snapshot
 from tuiwiz.ui.screens.panes.bundle import bundle
 from tuiwiz.ui.screens.panes.card import card
+from tuiwiz.ui.screens.panes.doctor import doctor
 from tuiwiz.ui.screens.panes.gpu import gpu
 from tuiwiz.ui.screens.panes.health import health
 from tuiwiz.ui.screens.panes.log import log
@@ -25,5 +26,6 @@ PANES: dict[str, tuple[str, str, PaneText]] = {
     "log": ("6", "log", log),
     "health": ("7", "health", health),
     "bundle": ("8", "bundle", bundle),
+    "doctor": ("9", "doctor", doctor),
 }
 """Pane -> key, label, text. `result` is there once the run has ended."""

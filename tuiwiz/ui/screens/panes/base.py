@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from textual.content import Content
 
-from tuiwiz.base.text import clean, clean_line
+from tuiwiz.base.text import CONTROL, clean, clean_line
+from tuiwiz.doctor.examine import wrong
+from tuiwiz.doctor.finding import Finding
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.view import RunView
 from tuiwiz.ui.facts import Facts
@@ -27,6 +29,13 @@ class Snapshot:
     level: str = "all"
     missing: bool = False
     tall: bool = False
+    findings: Sequence[Finding] = ()
+    """The doctor's newest word on this run; empty before it has spoken."""
+
+    @property
+    def faults(self) -> list[Finding]:
+        """What is wrong, the fault to treat first in front."""
+        return wrong(list(self.findings))
 
 
 Part = tuple[str, str]
@@ -49,6 +58,16 @@ def line_of(text: str, glyphs: Glyphs, limit: int = 0) -> str:
     """Text from outside on one line, cut to `limit` cells if not 0."""
     line = clean_line(text, limit)
     return to_ascii(line) if glyphs.ascii else line
+
+
+def obeyed_by_nobody(content: Content) -> Content:
+    """`content` with every character that a terminal would obey shown as one that it shows.
+
+    Texts from outside are cleaned where they are put together; this is the last door, for the one that was forgotten.
+    """
+    plain = content.plain
+    safe = "\n".join(CONTROL.sub("\ufffd", line) for line in plain.split("\n"))
+    return content if safe == plain else Content(safe, list(content.spans))
 
 
 def lines(*parts: Content | str) -> Content:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from pathlib import Path
 
 from textual.content import Content
 
 from tuiwiz.base.units import human_bytes, human_count
+from tuiwiz.doctor.words import change_words
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.process import read_exit
+from tuiwiz.spec.task import HEAD_TASKS
 from tuiwiz.ui.glyphs import Glyphs
 from tuiwiz.ui.screens.panes.base import Snapshot, line_of, lines, paragraph, row, text_of
 from tuiwiz.ui.screens.panes.samples import sample_lines
 from tuiwiz.ui.words import clock, number
 
-SHARES = frozenset({"exact_match", "accuracy"})
+SHARES = frozenset({"exact_match", "accuracy", "macro_f1", "rouge1", "rouge2", "rougeL", "chrf", "generated_exact"})
 """Measures between 0 and 1 that people read in percent."""
 
 
@@ -25,13 +29,26 @@ def card(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     return _broken(snapshot, width, glyphs)
 
 
-def try_snippet(folder: RunFolder) -> str:
+def try_snippet(folder: RunFolder, task: str = "") -> str:
     """Python that loads the result with nothing of ours: what to paste."""
+    path = folder.model if folder.model.is_dir() else folder.adapter
+    outputs = _outputs(path) if task in HEAD_TASKS else 0
+    ending = "SequenceClassification" if outputs else "CausalLM"
     if folder.model.is_dir():
-        kind, path, module = "AutoModelForCausalLM", folder.model, "transformers"
+        kind, module, more = f"AutoModelFor{ending}", "transformers", ""
     else:
-        kind, path, module = "AutoPeftModelForCausalLM", folder.adapter, "peft"
-    return f"from {module} import {kind}\nmodel = {kind}.from_pretrained(\n    {str(path)!r}\n)"
+        kind, module = f"AutoPeftModelFor{ending}", "peft"
+        # An adapter's own files do not say how many outputs its head has.
+        more = f", num_labels={outputs}" if outputs else ""
+    return f"from {module} import {kind}\nmodel = {kind}.from_pretrained(\n    {str(path)!r}{more}\n)"
+
+
+def _outputs(folder: Path) -> int:
+    """How many numbers the head of a saved model gives."""
+    try:
+        return len(json.loads((folder / "config.json").read_text(encoding="utf-8"))["id2label"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 1
 
 
 def resume_command(folder: RunFolder) -> str:
@@ -51,9 +68,22 @@ def _finished(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     out = [Content.assemble(*head)]
     out += _judged(snapshot, glyphs)
     out += _costs(snapshot)
+    if snapshot.faults:
+        fault = snapshot.faults[0]
+        todo = f"next time {change_words(fault)} (F writes the bundle)" if fault.change else fault.advice
+        out.append(paragraph("doctor", line_of(f"{fault.title}: {todo}", glyphs), width, "$warn"))
     where = folder.model if folder.model.is_dir() else folder.adapter
     out.append(paragraph("result", line_of(str(where), glyphs), width))
-    out.append(paragraph("try it", text_of(try_snippet(folder), glyphs), width, "$accent"))
+    out.append(
+        paragraph(
+            "try it",
+            text_of(
+                try_snippet(folder, snapshot.view.started.task if snapshot.view.started is not None else ""), glyphs
+            ),
+            width,
+            "$accent",
+        )
+    )
     samples = snapshot.view.samples
     step = samples[-1].step if samples else 0
     for sample in [item for item in samples if item.step == step][:3]:

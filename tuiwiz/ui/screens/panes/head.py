@@ -12,9 +12,13 @@ from tuiwiz.ui.widgets.spark import progress
 from tuiwiz.ui.words import clock, number, symbol, tone
 
 
-def head(facts: Facts, width: int, glyphs: Glyphs) -> Content:
-    """Two lines within `width` cells. What matters less is left out first; nothing is ever cut in the middle."""
-    return Content("\n").join([fit(_first(facts, glyphs, width), width), fit(_second(facts, glyphs), width)])
+def head(facts: Facts, width: int, glyphs: Glyphs, *, read_only: bool = False) -> Content:
+    """Two lines within `width` cells; `read_only`: it is another user's run. What matters less is left out first;
+    nothing is ever cut in the middle."""
+    first = _first(facts, glyphs, width)
+    if read_only:
+        first.insert(2, (2, [("read only", "$warn")]))
+    return Content("\n").join([fit(first, width), fit(_second(facts, glyphs), width)])
 
 
 def one_line(facts: Facts, glyphs: Glyphs) -> str:

@@ -27,6 +27,10 @@ def loss(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     if alerts:
         tone = "$bad" if alerts[-1].severity == "error" else "$warn"
         parts.append(row("health", (f"{glyphs.warn} {line_of(alerts[-1].message, glyphs, width - 16)}", tone)))
+    elif snapshot.faults:
+        fault = snapshot.faults[0]
+        tone = {"error": "$bad", "warning": "$warn"}.get(fault.severity, "$dim")
+        parts.append(row("doctor", (f"{glyphs.warn} {line_of(fault.title, glyphs, width - 16)}", tone)))
     samples = snapshot.view.samples
     if samples and snapshot.tall:
         parts += [Content(""), *sample_lines(samples[-1], width, glyphs, most=5)]

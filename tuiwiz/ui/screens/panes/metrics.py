@@ -7,6 +7,7 @@ import math
 from textual.content import Content
 
 from tuiwiz.base.units import human_bytes
+from tuiwiz.events.view import RunView
 from tuiwiz.ui.curves import overview
 from tuiwiz.ui.glyphs import Glyphs
 from tuiwiz.ui.screens.panes.base import Snapshot, line_of, lines, quiet
@@ -24,7 +25,9 @@ def metrics(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     series = snapshot.view.series
     if not series:
         return quiet("no metrics yet")
-    names = sorted((name for name in series if name not in HIDDEN), key=_rank)
+    names = listed(snapshot.view, snapshot.search)
+    if not names:
+        return quiet(f'no metric has "{line_of(snapshot.search, glyphs)}" in its name')
     label = min(26, max(len(name) for name in names))
     room = max(8, width - label - 39)
     out = [Content.styled(f" {'metric'.ljust(label)} {'now':>10} {'lowest':>10} {'highest':>10}", "$dim")]
@@ -42,6 +45,12 @@ def metrics(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
             )
         )
     return lines(*out)
+
+
+def listed(view: RunView, search: str = "") -> list[str]:
+    """The metrics of a run, those that are looked at most first; of them those that have `search` in their name."""
+    word = search.lower().strip().replace(" ", "_")
+    return sorted((name for name in view.series if name not in HIDDEN and word in name.lower()), key=_rank)
 
 
 def _rank(name: str) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from tuiwiz.ui.screens.wizard.paths import PathSuggester, candidates
 from tuiwiz.ui.screens.wizard.view import StepView
 from tuiwiz.ui.widgets.saying import Saying
 from tuiwiz.wizard.jobs import absolute
-from tuiwiz.wizard.previews import Preview, PreviewRow, read_preview
+from tuiwiz.wizard.previews import Preview, PreviewRow, Segment, read_preview
 
 LONGEST_SEGMENT = 1200
 """Characters of one stretch that are shown."""
@@ -173,7 +173,10 @@ def row_content(row: PreviewRow, *, ascii_only: bool) -> Content:
     parts: list[tuple[str, str]] = [(f"row {row.row}{count}\n", "$accent")]
     if row.problem is not None and not row.segments:
         parts.append((f"  {clean(row.problem.message)}\n", "$warn"))
-    for segment in row.segments:
+    if row.label:
+        parts.append((f"label: {to_ascii(row.label) if ascii_only else row.label}\n", "bold"))
+    other = [Segment("\nworse answer:\n", "context"), *row.other] if row.other else []
+    for segment in (*row.segments, *other):
         text = clean(segment.text)
         if len(text) > LONGEST_SEGMENT:
             text = text[:LONGEST_SEGMENT] + " ..."

@@ -21,6 +21,7 @@ from tuiwiz.spec.keys import flatten, section_keys
 from tuiwiz.spec.rules import AVAILABLE, available
 from tuiwiz.ui.screens.wizard.view import StepView
 from tuiwiz.ui.widgets.picklist import Pick, PickList
+from tuiwiz.ui.widgets.ratecurve import rate_lines, shows_rate
 from tuiwiz.ui.widgets.saying import Saying
 from tuiwiz.wizard.alternatives import Alternative
 from tuiwiz.wizard.answers import Composed
@@ -147,9 +148,20 @@ class SettingsView(StepView):
             low, high = composed.ranges[key]
             lines.append(Content.assemble((f"published range {shown(low)} to {shown(high)}", "$dim")))
         why = composed.why.get(key, "")
+        curve = self._rate(composed, key)
         if why:
-            lines.insert(1, Content.assemble(("why: ", "$dim"), clean_line(why, 0 if whole else 230)))
+            # Below a curve there is room for the other value, and for the reason only on demand.
+            place = len(lines) if curve else 1
+            lines.insert(place, Content.assemble(("why: ", "$dim"), clean_line(why, 0 if whole else 230)))
+        lines[1:1] = curve
         self._tell(lines)
+
+    def _rate(self, composed: Composed, key: str) -> list[Content]:
+        """The curve of the learning rate, for keys that bend it."""
+        if not composed.steps or not shows_rate(key):
+            return []
+        large = self.has_class("-whole")
+        return rate_lines(composed.bundle, composed.steps, self.size.width - 8, self.glyphs, large=large)
 
     def _tell(self, lines: list[Content]) -> None:
         self.query_one("#settings-why", Static).update(Content("\n").join(lines))
@@ -231,6 +243,7 @@ class SettingsView(StepView):
             lines.insert(0, Content.assemble(("ok", "$good bold"), ("   enter takes it, esc leaves it", "$dim")))
             found = trial.problems if trial is not None else ()
             lines[1:1] = [self.problem(one) for one in found if one.key == key]
+            lines += self._rate(trial or composed, key)
         self._tell(lines)
         self._show_fit(trial or composed, trial=trial is not None)
 

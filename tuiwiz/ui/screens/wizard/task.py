@@ -25,6 +25,30 @@ SAYS = {
         "know a field or a style",
         "Rows are running text without questions. Every token is learnt; a chat model may lose some of its manners.",
     ),
+    "classify": (
+        "sort texts into classes",
+        "Rows are a text and its label, several labels, or a number. The model gets a new head.",
+    ),
+    "dpo": (
+        "prefer better answers",
+        "Rows are a prompt with a better and a worse answer. The model is held near what it was.",
+    ),
+    "kto": (
+        "favour answers judged good",
+        "Rows are one answer each, judged good or bad: thumbs up and down, without pairs.",
+    ),
+    "orpo": (
+        "learn and prefer at once",
+        "Rows are a prompt with a better and a worse answer. The better ones are learnt as well.",
+    ),
+    "simpo": (
+        "prefer, judged by the word",
+        "Rows are a prompt with a better and a worse answer. Nothing holds the model near what it was: low rates.",
+    ),
+    "reward": (
+        "judge answers by a number",
+        "Rows are a prompt with a better and a worse answer. The result is no chat model: it scores chats.",
+    ),
 }
 """By task: what the model is to do, and what the data is like."""
 

@@ -1,0 +1,227 @@
+"""What was recorded for the doctor: healthy runs, and runs spoiled on purpose, each with what is wrong with it.
+
+`expect` names the rules of which at least one must say yes; empty for a healthy run. The train part is what thresholds
+were chosen on. The test part was recorded after they had been fixed, with other seeds, rows, sizes and settings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`model`: tiny (random), base (tiny after some pretraining), smol (SmolLM2-135M). `rows`: kind and count."""
+
+    name: str
+    part: Literal["train", "test"]
+    expect: tuple[str, ...]
+    model: str = "base"
+    rows: tuple[str, int] = ("facts", 240)
+    edits: dict[str, Any] = field(default_factory=dict)
+    sabotage: str = ""
+
+
+def _lora(rate: float = 5e-3, steps: int = 80, batch: int = 8, **more: Any) -> dict[str, Any]:
+    return {
+        "optimizer.learning_rate": rate,
+        "schedule.steps": steps,
+        "batch.effective": batch,
+        "batch.micro": batch,
+        "adapter.rank": 8,
+        "validation.fraction": 0.15,
+        **{key.replace("__", "."): value for key, value in more.items()},
+    }
+
+
+def _full(rate: float = 2e-3, **more: Any) -> dict[str, Any]:
+    whole = _lora(rate, **more)
+    del whole["adapter.rank"]
+    return {**whole, "adapter.method": "full"}
+
+
+def _smol(rate: float = 1e-3, steps: int = 30, batch: int = 8, **more: Any) -> dict[str, Any]:
+    return _lora(rate, steps, batch, **{"model__dtype": "auto", "data__max_length": 128, **more})
+
+
+DIVERGED = ("D1", "D2", "D3", "D4", "D5")
+OVERFIT = ("D8", "D9", "D10")
+UNDERFIT = ("D11", "D12", "D13")
+
+TRAIN: tuple[Recipe, ...] = (
+    Recipe("healthy-lora", "train", (), edits=_lora()),
+    Recipe("healthy-lora-long", "train", (), rows=("facts", 500), edits=_lora(steps=200)),
+    Recipe("healthy-full", "train", (), rows=("facts", 400), edits=_full(5e-4, steps=100)),
+    Recipe("healthy-no-validation", "train", (), edits=_lora(validation__fraction=0.0)),
+    Recipe("healthy-packing", "train", (), edits=_lora(data__packing=True)),
+    Recipe("healthy-small-batch", "train", (), edits=_lora(3e-3, steps=120, batch=4)),
+    Recipe("healthy-linear", "train", (), edits=_lora(schedule__kind="linear", schedule__warmup=0.1)),
+    Recipe("healthy-constant", "train", (), edits=_lora(2e-3, steps=100, schedule__kind="constant")),
+    Recipe("healthy-tight-clip", "train", (), edits=_lora(optimizer__clip_norm=0.3)),
+    Recipe("healthy-short", "train", (), edits=_lora(8e-3, steps=40)),
+    Recipe("healthy-resumed", "train", (), edits=_lora(), sabotage="resumed"),
+    Recipe("healthy-text", "train", (), rows=("text", 200), edits=_lora(task__kind="pretrain", data__train_on="all")),
+    Recipe("healthy-smol", "train", (), model="smol", rows=("json", 260), edits=_smol(2e-3, 32)),
+    Recipe(
+        "healthy-smol-qlora",
+        "train",
+        (),
+        model="smol",
+        rows=("json", 200),
+        edits=_smol(steps=24, adapter__method="qlora"),
+    ),
+    Recipe("rate-x30-lora", "train", DIVERGED, edits=_lora(0.15)),
+    Recipe("rate-x100-lora", "train", DIVERGED, edits=_lora(0.5, steps=60)),
+    Recipe("rate-x30-full", "train", DIVERGED, rows=("facts", 400), edits=_full(0.06, steps=100)),
+    Recipe("no-warm-up", "train", DIVERGED, edits=_full(0.03, steps=60, schedule__warmup=0)),
+    Recipe("rate-x30-constant", "train", DIVERGED, edits=_lora(0.15, schedule__kind="constant")),
+    Recipe("overflow", "train", ("D1",), edits=_lora(steps=60), sabotage="overflow"),
+    Recipe("sgd-too-high", "train", DIVERGED, edits=_full(10.0, optimizer__name="sgd", optimizer__clip_norm=0.0)),
+    Recipe("rate-x30-smol", "train", DIVERGED, model="smol", rows=("json", 160), edits=_smol(6e-2, 20)),
+    Recipe("tiny-data-x20", "train", OVERFIT, rows=("noise", 40), edits=_full(3e-3, steps=100)),
+    Recipe("tiny-data-x20-more", "train", OVERFIT, rows=("noise", 60), edits=_full(2e-3, steps=130)),
+    Recipe("tiny-data-x20-smol", "train", OVERFIT, model="smol", rows=("noise", 24), edits=_smol(2e-3, 40, 4)),
+    Recipe("rate-too-low", "train", UNDERFIT, edits=_lora(5e-6)),
+    Recipe("rate-too-low-full", "train", UNDERFIT, edits=_full(1e-6)),
+    Recipe(
+        "too-short",
+        "train",
+        UNDERFIT,
+        model="tiny",
+        rows=("facts", 400),
+        edits=_full(1e-3, steps=60, schedule__kind="constant", schedule__warmup=0),
+    ),
+    Recipe("frozen-adapters", "train", ("D14",), edits=_lora(), sabotage="frozen"),
+    Recipe("frozen-full", "train", ("D14",), edits=_full(), sabotage="frozen"),
+    Recipe("masked-labels", "train", ("D17",), edits=_lora(), sabotage="masked"),
+    Recipe(
+        "wrong-tokens-smol",
+        "train",
+        ("D16",),
+        model="smol",
+        rows=("json", 160),
+        edits=_smol(1e-3, 16),
+        sabotage="permuted",
+    ),
+    Recipe("known-answers", "train", ("D16", "D30"), model="known", rows=("facts", 240), edits=_lora(1e-3)),
+    Recipe("starved", "train", ("D22",), edits=_lora(steps=60), sabotage="starved"),
+    Recipe("slowing-down", "train", ("D25",), edits=_lora(steps=80), sabotage="slowing"),
+    Recipe("padding", "train", ("D23",), rows=("mixed", 240), edits=_lora(steps=40, data__max_length=512)),
+    Recipe(
+        "evaluates-all-the-time",
+        "train",
+        ("D26",),
+        rows=("facts", 500),
+        edits=_lora(steps=60, validation__fraction=0.5),
+        sabotage="evaluates",
+    ),
+    Recipe("out-of-memory-early", "train", ("D19",), edits=_lora(), sabotage="oom-2"),
+    Recipe("out-of-memory-late", "train", ("D20",), edits=_lora(), sabotage="oom-40"),
+    Recipe("memory-leak", "train", ("D21",), edits=_lora(steps=150), sabotage="leak"),
+    Recipe("resume-lost-weights", "train", ("D32",), edits=_lora(), sabotage="resumed-lost"),
+    Recipe(
+        "sorted-sources",
+        "train",
+        ("D29",),
+        rows=("sources", 160),
+        edits=_lora(3e-3, steps=120, batch=8),
+        sabotage="unshuffled",
+    ),
+    Recipe("schedule-ends-early", "train", ("D7",), edits=_lora(), sabotage="rate-early"),
+    Recipe("schedule-never-ends", "train", ("D7",), edits=_lora(), sabotage="rate-late"),
+    Recipe("warm-up-eats-the-run", "train", ("D7",), edits=_lora(schedule__warmup=0.7)),
+    Recipe(
+        "loss-times-accumulation", "train", ("D15",), edits={**_lora(steps=40), "batch.micro": 2}, sabotage="scaled"
+    ),
+    Recipe("t-healthy-lora", "train", (), rows=("facts", 320), edits=_lora(4e-3, steps=110, batch=8)),
+    Recipe("t-healthy-rank", "train", (), rows=("facts", 400), edits=_lora(3e-3, steps=90, adapter__rank=32)),
+    Recipe("t-healthy-full", "train", (), rows=("facts", 450), edits=_full(8e-4, steps=120)),
+    Recipe(
+        "t-healthy-linear", "train", (), edits=_lora(6e-3, steps=70, schedule__kind="linear", schedule__warmup=0.06)
+    ),
+    Recipe("t-healthy-packed", "train", (), rows=("facts", 300), edits=_lora(4e-3, steps=80, data__packing=True)),
+    Recipe("t-healthy-batch", "train", (), rows=("facts", 500), edits=_lora(6e-3, steps=60, batch=16)),
+    Recipe("t-healthy-resumed", "train", (), rows=("facts", 300), edits=_lora(4e-3, steps=100), sabotage="resumed"),
+    Recipe("t-healthy-no-validation", "train", (), edits=_lora(steps=60, validation__fraction=0.0)),
+    Recipe("t-rate-x20", "train", DIVERGED, rows=("facts", 300), edits=_lora(0.1, steps=100)),
+    Recipe("t-rate-x60", "train", DIVERGED, rows=("facts", 300), edits=_lora(0.3, steps=70, schedule__kind="linear")),
+    Recipe("t-rate-full", "train", DIVERGED, rows=("facts", 350), edits=_full(0.1, steps=90, schedule__warmup=0.1)),
+    Recipe("t-no-warm-up", "train", DIVERGED, rows=("facts", 300), edits=_full(0.05, steps=80, schedule__warmup=0)),
+    Recipe("t-overflow", "train", ("D1",), rows=("facts", 300), edits=_full(1e-3, steps=50), sabotage="overflow"),
+    Recipe("t-tiny-data", "train", OVERFIT, rows=("noise", 45), edits=_full(4e-3, steps=110)),
+    Recipe("t-tiny-data-batch", "train", OVERFIT, rows=("noise", 36), edits=_full(3e-3, steps=140, batch=4)),
+    Recipe("t-rate-too-low", "train", UNDERFIT, rows=("facts", 300), edits=_lora(1e-5, steps=90)),
+    Recipe("t-rate-too-low-linear", "train", UNDERFIT, edits=_full(2e-6, steps=60, schedule__kind="linear")),
+    Recipe("t-frozen", "train", ("D14",), rows=("facts", 350), edits=_lora(8e-3, steps=60), sabotage="frozen"),
+    Recipe(
+        "t-masked", "train", ("D17",), rows=("facts", 300), edits=_lora(3e-3, steps=60, batch=16), sabotage="masked"
+    ),
+    Recipe("t-starved", "train", ("D22",), rows=("facts", 300), edits=_full(1e-3, steps=50), sabotage="starved"),
+    Recipe("t-slowing", "train", ("D25",), rows=("facts", 300), edits=_full(1e-3, steps=70), sabotage="slowing"),
+)
+
+TEST: tuple[Recipe, ...] = (
+    Recipe("t-healthy-smol", "test", (), model="smol", rows=("json", 220), edits=_smol(2e-3, 26)),
+    Recipe(
+        "t-healthy-smol-qlora",
+        "test",
+        (),
+        model="smol",
+        rows=("json", 160),
+        edits=_smol(1e-3, 20, adapter__method="qlora"),
+    ),
+    Recipe("t-rate-smol", "test", DIVERGED, model="smol", rows=("json", 120), edits=_smol(5e-2, 16)),
+    Recipe("t-tiny-data-smol", "test", OVERFIT, model="smol", rows=("noise", 20), edits=_smol(3e-3, 36, 4)),
+    Recipe(
+        "t-wrong-tokens", "test", ("D16",), model="smol", rows=("json", 100), edits=_smol(5e-4, 12), sabotage="permuted"
+    ),
+    Recipe("t-padding", "test", ("D23",), rows=("mixed", 300), edits=_lora(3e-3, steps=50, data__max_length=512)),
+    Recipe("t-out-of-memory", "test", ("D19",), edits=_full(1e-3), sabotage="oom-1"),
+    Recipe("t-out-of-memory-late", "test", ("D20",), edits=_full(1e-3), sabotage="oom-25"),
+    Recipe("t-memory-leak", "test", ("D21",), edits=_full(1e-3, steps=130), sabotage="leak"),
+    Recipe(
+        "t-resume-lost",
+        "test",
+        ("D32",),
+        rows=("facts", 300),
+        edits=_full(3e-3, steps=60),
+        model="tiny",
+        sabotage="resumed-lost",
+    ),
+    Recipe(
+        "t-sorted-sources", "test", ("D29",), rows=("sources", 200), edits=_full(1e-3, steps=110), sabotage="unshuffled"
+    ),
+    Recipe("t-schedule-early", "test", ("D7",), edits=_full(1e-3, schedule__kind="linear"), sabotage="rate-early"),
+    Recipe("t-warm-up", "test", ("D7",), edits=_full(1e-3, steps=60, schedule__warmup=0.6)),
+    Recipe("u-healthy-lora", "test", (), rows=("facts", 340), edits=_lora(5e-3, steps=90)),
+    Recipe("u-healthy-rank", "test", (), rows=("facts", 420), edits=_lora(4e-3, steps=100, adapter__rank=16)),
+    Recipe("u-healthy-full", "test", (), rows=("facts", 380), edits=_full(6e-4, steps=100)),
+    Recipe("u-healthy-linear", "test", (), edits=_lora(5e-3, steps=80, schedule__kind="linear", schedule__warmup=0.05)),
+    Recipe("u-healthy-packed", "test", (), rows=("facts", 360), edits=_lora(5e-3, steps=70, data__packing=True)),
+    Recipe("u-healthy-batch", "test", (), rows=("facts", 500), edits=_lora(8e-3, steps=50, batch=16)),
+    Recipe("u-healthy-resumed", "test", (), rows=("facts", 360), edits=_lora(5e-3, steps=80), sabotage="resumed"),
+    Recipe(
+        "u-healthy-text",
+        "test",
+        (),
+        rows=("text", 150),
+        edits=_lora(3e-3, steps=60, task__kind="pretrain", data__train_on="all"),
+    ),
+    Recipe("u-rate-x25", "test", DIVERGED, rows=("facts", 280), edits=_lora(0.12, steps=80)),
+    Recipe("u-rate-x80", "test", DIVERGED, rows=("facts", 280), edits=_lora(0.4, steps=60, schedule__kind="constant")),
+    Recipe("u-rate-full", "test", DIVERGED, rows=("facts", 330), edits=_full(0.08, steps=80, schedule__warmup=0.05)),
+    Recipe("u-no-warm-up", "test", DIVERGED, rows=("facts", 280), edits=_full(0.04, steps=70, schedule__warmup=0)),
+    Recipe("u-overflow", "test", ("D1",), rows=("facts", 280), edits=_lora(3e-3, steps=50), sabotage="overflow"),
+    Recipe("u-tiny-data", "test", OVERFIT, rows=("noise", 48), edits=_full(3e-3, steps=120)),
+    Recipe("u-tiny-data-batch", "test", OVERFIT, rows=("noise", 32), edits=_full(2e-3, steps=130, batch=4)),
+    Recipe("u-rate-too-low", "test", UNDERFIT, rows=("facts", 280), edits=_lora(8e-6, steps=70)),
+    Recipe("u-rate-too-low-full", "test", UNDERFIT, rows=("facts", 280), edits=_full(3e-6, steps=60)),
+    Recipe("u-frozen", "test", ("D14",), rows=("facts", 280), edits=_full(2e-3, steps=50), sabotage="frozen"),
+    Recipe("u-masked", "test", ("D17",), rows=("facts", 280), edits=_full(1e-3, steps=50), sabotage="masked"),
+    Recipe(
+        "u-starved", "test", ("D22",), rows=("facts", 280), edits=_lora(4e-3, steps=40, batch=4), sabotage="starved"
+    ),
+    Recipe("u-slowing", "test", ("D25",), rows=("facts", 280), edits=_lora(4e-3, steps=60), sabotage="slowing"),
+)
+"""Recorded after the thresholds had been committed."""

@@ -1,0 +1,122 @@
+"""Single rules on views made by hand: at the border of what they say, and three-valued."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tuiwiz.doctor import stats
+from tuiwiz.doctor.case import MOST_POINTS, Case
+from tuiwiz.doctor.examine import diagnose
+from tuiwiz.doctor.finding import Finding
+from tuiwiz.doctor.rules import ALL
+from tuiwiz.events import types
+from tuiwiz.events.fold import fold
+from tuiwiz.events.view import RunView
+
+
+def run_of(losses: list[float], evals: dict[int, float] | None = None, **more: Any) -> RunView:
+    """A folded run with these losses; `more` are further series (a list or one value)."""
+    events: list[types.Event] = [
+        types.RunStarted(seq=0, t=0.0, attempt=1, from_step=0, steps=len(losses), effective=8, steps_per_epoch=1000)
+    ]
+    for step, loss in enumerate([math.nan, *losses]):
+        if step:
+            extra = {name: (value[step - 1] if isinstance(value, list) else value) for name, value in more.items()}
+            metrics = {"loss": loss, "grad_norm": 1.0, "learning_rate": 1e-3, **extra}
+            events.append(types.Metric(seq=step, t=float(step), step=step, metrics=metrics))
+        if step in (evals or {}):
+            held = (evals or {})[step]
+            events.append(types.Eval(seq=0, t=float(step), step=step, metrics={"loss": held}, rows=200))
+    return fold(RunView(), events)
+
+
+def verdict(view: RunView, rule: str) -> Finding:
+    return next(one for one in diagnose(Case(view)) if one.rule == rule)
+
+
+def falling(count: int = 100, noise: float = 0.02) -> list[float]:
+    draw = random.Random(1)
+    return [0.4 + 1.6 * math.exp(-step / 25) + draw.gauss(0, noise) for step in range(count)]
+
+
+def test_an_empty_run_is_not_judged() -> None:
+    findings = diagnose(Case(RunView()))
+    assert {one.id for one in findings} == {rule.id for rule in ALL}
+    assert {one.verdict for one in findings} == {"unknown"}
+
+
+def test_a_steady_run_is_healthy() -> None:
+    view = run_of(falling(), {0: 2.0, 25: 1.0, 50: 0.65, 75: 0.5, 100: 0.47})
+    assert [one.rule for one in diagnose(Case(view)) if one.verdict == "yes"] == []
+
+
+def test_one_step_that_is_no_number_is_a_fault() -> None:
+    losses = falling()
+    losses[40] = math.nan
+    found = verdict(run_of(losses), "non_finite")
+    assert found.verdict == "yes" and found.evidence["first_step"] == 41
+    assert found.change == {"optimizer.learning_rate": 5e-4}
+
+
+def test_divergence_is_a_loss_that_stays_up() -> None:
+    up = [*falling(60), *[0.9] * 40]
+    assert verdict(run_of(up), "divergence").verdict == "yes"
+    spike = falling()
+    spike[60:63] = [1.5, 1.4, 1.2]
+    assert verdict(run_of(spike), "divergence").verdict == "no"
+
+
+def test_a_consequence_is_not_judged_beside_its_cause() -> None:
+    view = run_of([*falling(60), *[0.9] * 40], {0: 2.0, 30: 0.9, 60: 0.6, 80: 1.0, 100: 1.1})
+    assert verdict(view, "divergence").verdict == "yes"
+    assert verdict(view, "overfitting").verdict in ("no", "unknown")
+
+
+def test_overfitting_needs_a_rise_beyond_noise_and_a_training_loss_that_falls() -> None:
+    rising = {0: 2.0, 20: 1.0, 40: 0.8, 60: 0.9, 80: 1.0, 100: 1.1}
+    found = verdict(run_of(falling(), rising), "overfitting")
+    assert found.verdict == "yes" and found.change == {"schedule.steps": 40}
+    within = {0: 2.0, 20: 1.0, 40: 0.8, 60: 0.801, 80: 0.804, 100: 0.805}
+    assert verdict(run_of(falling(), within), "overfitting").verdict == "no"
+
+
+def test_lone_spikes_of_the_loss_are_no_joint_spikes() -> None:
+    losses = falling(120)
+    losses[70] = 3.0
+    assert verdict(run_of(losses), "spikes").verdict == "no"
+    norms = [1.0 + 0.01 * (step % 7) for step in range(120)]
+    norms[71] = 30.0
+    joint = verdict(run_of(losses, grad_norm=norms), "spikes")
+    assert joint.verdict == "yes" and joint.severity == "info" and joint.evidence["joint"] == 1
+
+
+@pytest.mark.parametrize(("wait", "says"), [(0.01, "no"), (0.2, "yes")])
+def test_starved(wait: float, says: str) -> None:
+    view = run_of(falling(40), data_seconds=wait, step_seconds=1.0)
+    assert verdict(view, "loader_starved").verdict == says
+
+
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=0, max_size=60), st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_no_stream_breaks_a_rule(losses: list[float], every: int) -> None:
+    evals = {step: abs(losses[step - 1]) if step else 1.0 for step in range(0, len(losses), every + 1)}
+    for one in diagnose(
+        Case(run_of(losses, evals, allocated_bytes=0.0, tokens=0.0, step_seconds=0.0, data_seconds=0.0))
+    ):
+        assert one.verdict in ("yes", "no", "unknown")
+
+
+def test_a_long_run_costs_as_much_as_a_thinned_one() -> None:
+    case = Case(run_of([1.0] * (3 * MOST_POINTS)))
+    assert len(case.loss) <= MOST_POINTS == len(case.steps)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50))
+def test_median_lies_within_its_values(values: list[float]) -> None:
+    assert min(values) <= stats.median(values) <= max(values)

@@ -1,0 +1,58 @@
+"""Who is let in to the screens in a browser, and that they are shown there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession, WSMsgType, web
+
+from tests.support import streams
+from tuiwiz.ui.serve import COOKIE, Door, is_local, server_for
+
+LOCAL = [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)]
+
+
+@pytest.mark.parametrize(("host", "local"), LOCAL)
+def test_only_this_machine_is_local(host: str, local: bool) -> None:
+    assert is_local(host) is local
+
+
+def test_a_door_wants_its_own_name_its_own_pages_and_its_token() -> None:
+    door = Door(frozenset({"127.0.0.1", "localhost"}), "secret")
+    assert door.refusal("localhost:8000", None, "secret") == ""
+    assert door.refusal("localhost:8000", "http://localhost:8000", "secret") == ""
+    assert "name" in door.refusal("evil.example:8000", None, "secret")
+    assert "pages" in door.refusal("localhost:8000", "http://evil.example", "secret")
+    assert "pages" in door.refusal("localhost:8000", "null", "secret")
+    for wrong in ("", "secre", "Secret", "secret\u00e9"):
+        assert "token" in door.refusal("localhost:8000", None, wrong)
+
+
+async def test_a_visitor_sees_the_run_and_a_stranger_nothing(tmp_path: Path) -> None:
+    run = streams.finished_run(tmp_path / "run")
+    server = server_for(run.path, "127.0.0.1", 0, "http://127.0.0.1", "secret")
+    runner = web.AppRunner(await server._make_app())
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    base = f"http://127.0.0.1:{port}"
+    try:
+        async with ClientSession() as stranger:
+            for path in ("/", "/ws", "/static/js/textual.js"):
+                async with stranger.get(base + path) as answer:
+                    assert answer.status == 403
+        from aiohttp import CookieJar
+
+        async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as visitor:
+            async with visitor.get(f"{base}/?token=secret") as answer:
+                assert answer.status == 200 and answer.cookies[COOKIE]["httponly"]
+            shown = b""
+            async with visitor.ws_connect(f"{base}/ws?width=80&height=24", headers={"Origin": base}) as socket:
+                while b"gsm8k-qwen3-8b" not in shown:
+                    message = await socket.receive(timeout=30)
+                    assert message.type in (WSMsgType.BINARY, WSMsgType.TEXT), "the screen ended before it was drawn"
+                    shown += message.data if isinstance(message.data, bytes) else b""
+    finally:
+        await runner.cleanup()

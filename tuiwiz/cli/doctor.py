@@ -1,0 +1,113 @@
+"""`tuiwiz doctor [RUN]`: what is wrong with a run and the change to try next, or, without a run, this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from tuiwiz.doctor.finding import Finding
+    from tuiwiz.events.folder import RunFolder
+
+
+def register(app: typer.Typer) -> None:
+    @app.command("doctor")
+    def doctor(
+        run: str | None = typer.Argument(None, help="A run folder, a name or the start of one; left out: the machine."),
+        everything: bool = typer.Option(False, "--all", help="Also what was judged and found right."),
+        apply: int | None = typer.Option(None, "--apply", metavar="N", help="Write the bundle with the change of N."),
+        out: Path | None = typer.Option(None, "-o", metavar="FILE", help="Where --apply writes; else beside the run."),
+        as_json: bool = typer.Option(False, "--json", help="One JSON document."),
+    ) -> None:
+        """Judge a run by its events and propose one change, or check what this machine has."""
+        from tuiwiz.base.errors import UsageError
+
+        if run is None:
+            if apply is not None:
+                raise UsageError("--apply needs a run", hint="tuiwiz doctor RUN --apply 1 -o new.toml")
+            raise typer.Exit(_machine(as_json=as_json))
+        from tuiwiz.doctor.examine import examine, wrong
+        from tuiwiz.runs.registry import find, view_of
+
+        folder = find(run)
+        view = view_of(folder)
+        if not view.events:
+            raise UsageError(f"{folder.path} has no events yet", hint="the doctor reads what a run has written")
+        findings = examine(folder, view)
+        faults = wrong(findings)
+        if apply is not None:
+            _apply(folder, faults, apply, out, as_json=as_json)
+            return
+        if as_json:
+            from tuiwiz.cli.output import emit_json
+
+            rest = [one for one in findings if one.verdict != "yes"]
+            emit_json({"ok": True, "run": folder.path.name, "findings": [*faults, *rest]})
+            return
+        _print(findings, faults, folder, everything=everything)
+
+
+def _print(findings: list[Finding], faults: list[Finding], folder: RunFolder, *, everything: bool) -> None:
+    from tuiwiz.cli.output import say
+    from tuiwiz.doctor.words import change_words, evidence_words
+
+    judged = sum(one.verdict == "no" for one in findings)
+    waiting = [one for one in findings if one.verdict == "unknown"]
+    for number, one in enumerate(faults, start=1):
+        say(f"{number}  {one.severity:<8} {one.title}  ({one.id} {one.rule})")
+        say(f"            {evidence_words(one)}")
+        if one.change:
+            say(f"   try      {change_words(one)}")
+        if one.advice:
+            say(f"   {'then' if one.change else 'do  '}     {one.advice}")
+        say(f"   why      {one.why}")
+    if not faults:
+        say(f"nothing wrong: {judged} rules judged, {len(waiting)} need more data")
+    else:
+        say(f"{len(faults)} of {len(findings)} rules; {judged} found nothing, {len(waiting)} need more data")
+        if faults[0].change:
+            say(f"next: tuiwiz doctor {folder.path.name} --apply 1 -o new.toml, and only this change")
+    if everything:
+        for one in findings:
+            if one.verdict != "yes":
+                say(f"   {one.verdict:<8} {one.id:<4} {one.rule:<24} {evidence_words(one)}")
+
+
+def _apply(folder: RunFolder, faults: list[Finding], number: int, out: Path | None, *, as_json: bool) -> None:
+    from tuiwiz.base.errors import UsageError
+    from tuiwiz.cli.output import emit_json, say
+    from tuiwiz.doctor.fork import fork
+
+    if not 1 <= number <= len(faults):
+        raise UsageError(
+            f"there is no finding {number}", hint=f"the run has {len(faults)}: tuiwiz doctor {folder.path.name}"
+        )
+    path = fork(folder, faults[number - 1], out)
+    if as_json:
+        emit_json({"ok": True, "bundle": str(path), "change": faults[number - 1].change})
+    else:
+        say(str(path))
+
+
+def _machine(*, as_json: bool) -> int:
+    """Check this machine; exit code 8 where a run could not work here."""
+    from tuiwiz.base.errors import ExitCode
+    from tuiwiz.cli.output import emit_json, note, say
+    from tuiwiz.doctor.machine import check_machine
+    from tuiwiz.runs.probe import probe
+
+    if not as_json:
+        note("tuiwiz: trying the libraries on this machine, a few seconds")
+    checks = check_machine(probe())
+    bad = [one for one in checks if one.verdict == "bad"]
+    if as_json:
+        emit_json({"ok": not bad, "checks": checks})
+    else:
+        width = max(len(one.name) for one in checks)
+        for one in checks:
+            say(f"{one.verdict:<5} {one.name:<{width}}  {one.said}")
+            if one.fix:
+                say(f"{'':<{width + 8}}fix: {one.fix}")
+    return int(ExitCode.MACHINE_LACKS if bad else ExitCode.DONE)

@@ -1,0 +1,80 @@
+"""A new bundle from a run and one finding: the proposed change, its origin, and where it comes from."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tuiwiz.base.errors import InternalError, MachineLacksError, UsageError
+from tuiwiz.base.files import write_atomic
+from tuiwiz.bundle.change import change
+from tuiwiz.bundle.read import read_bundle
+from tuiwiz.bundle.write import write_bundle
+from tuiwiz.doctor.finding import Finding
+from tuiwiz.doctor.words import change_words, evidence_words
+from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.job import read_job
+from tuiwiz.spec.bundle import Bundle
+
+
+def fork(folder: RunFolder, finding: Finding, out: Path | None = None) -> Path:
+    """Write the run's bundle with the finding's change to `out`, or beside the bundle that the run was made from.
+
+    Paths inside are kept working: they are made relative to the new file's folder, or absolute.
+
+    Raises:
+        UsageError: the finding proposes no change, or the file exists.
+        InvalidError: the run's bundle, or the changed one, has problems.
+        MachineLacksError: the file cannot be written.
+    """
+    if not finding.change:
+        raise UsageError(f"{finding.id} proposes no change of the bundle", hint=finding.advice)
+    bundle = read_bundle(folder.bundle)
+    base = _base(folder)
+    target = (out or base / f"{bundle.name or 'run'}-{finding.rule.replace('_', '-')}.toml").expanduser().absolute()
+    if target.exists():
+        raise UsageError(f"{target} exists", hint="name another file with -o")
+    by = f"doctor {finding.id} on {folder.path.name}"
+    changed = change(bundle, {**_moved(bundle, base, target.parent), **finding.change}, by=by)
+    # The paths were moved, not decided anew.
+    origin = {
+        key: bundle.origin.get(key, "") if key not in finding.change else who for key, who in changed.origin.items()
+    }
+    changed = _with_origin(changed, {key: who for key, who in origin.items() if who})
+    heading = f"{finding.title}: {evidence_words(finding)}.\nOne change: {change_words(finding)}. From {folder.path}."
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(target, write_bundle(changed, why=dict.fromkeys(finding.change, finding.why), heading=heading))
+    except OSError as error:
+        raise MachineLacksError(f"{target} cannot be written: {error.strerror}", hint="name a file with -o") from error
+    return target
+
+
+def _base(folder: RunFolder) -> Path:
+    """The folder that the bundle's relative paths start in."""
+    given = None
+    with suppress(InternalError):
+        given = read_job(folder.path).get("bundle_folder")
+    return Path(given) if given else folder.path
+
+
+def _moved(bundle: Bundle, base: Path, to: Path) -> dict[str, Any]:
+    """Edits that keep relative paths pointing at the same files."""
+    edits: dict[str, Any] = {}
+    for key, value in (
+        ("data.train", bundle.data.train),
+        ("validation.path", bundle.validation.path),
+        ("model.source", bundle.model.source),
+        ("adapter.from", bundle.adapter.from_),
+    ):
+        if isinstance(value, str) and not os.path.isabs(value) and (base / value).exists() and base != to:
+            edits[key] = os.path.relpath(base / value, to)
+    return edits
+
+
+def _with_origin(bundle: Bundle, origin: dict[str, str]) -> Bundle:
+    return msgspec.structs.replace(bundle, origin=origin)

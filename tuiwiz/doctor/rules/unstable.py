@@ -1,0 +1,218 @@
+"""D2-D7: training that is not steady, and schedules that cannot be."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+from tuiwiz.doctor import edits, stats
+from tuiwiz.doctor.case import Case
+from tuiwiz.doctor.finding import Outcome, Rule, no, unknown, yes
+
+BLOW_UP = 1.10
+BLOWN = 1.3
+LEAST_RISE = 0.1
+"""Nats; near nothing every batch is a rise."""
+DIVERGED = 1.15
+NOISE_SIGMAS = 4.0
+"""A mean must leave the noise by so much, or small batches look unstable."""
+EMA_NOISE = 0.23
+"""Deviation of the mean of a noise of 1: sqrt((1 - b) / (1 + b)) with b = 0.9."""
+SPIKE_SHARE = 0.03
+LATE_NOISE = 0.35
+CLIPPED = 0.5
+
+
+def early_blow_up(case: Case) -> Outcome:
+    """In the first max(10, warm-up) points the mean rises over the first five."""
+    size = max(10, case.warmup, math.ceil(0.1 * case.total))
+    if case.count < 10:
+        return unknown("10 steps")
+    first = stats.median(case.finite_loss[:5])
+    start = [value for value in case.smooth[4:size] if math.isfinite(value)]
+    high = max(start, default=math.nan)
+    limit = max(BLOW_UP * first, first + LEAST_RISE, first + NOISE_SIGMAS * EMA_NOISE * case.noise)
+    # A rate far too high is past its damage within five steps; what was before the first one is known too.
+    limit = min(limit, max(BLOWN * case.start, case.start + LEAST_RISE)) if math.isfinite(case.start) else limit
+    after = [value for value in start if value > limit]
+    if len(after) < 3:
+        return no(first=first, highest=high)
+    first = min(first, case.start) if math.isfinite(case.start) else first
+    times = high / first if first > 0 else math.inf
+    # For adapters the rate is the first suspect; full weights want a longer warm-up first, unless all is lost.
+    if case.warmup < 0.08 * case.total and case.method == "full" and times < 2:
+        advice = "if it stays, lower the learning rate to a third"
+        return yes(edits.warmup(case, 0.1), advice, first=first, highest=high, steps=size)
+    return yes(edits.slower(case, times), "", first=first, highest=high, steps=size)
+
+
+def spikes(case: Case) -> Outcome:
+    """Loss and gradient norm spike together, or the loss alone in 3 % of all steps."""
+    if case.count < 20:
+        return unknown("20 steps")
+    alone = stats.spikes(case.loss)
+    share = len(alone) / case.count
+    if not case.joint_spikes and share < SPIKE_SHARE:
+        return no(joint=0, alone=len(alone))
+    steps = ", ".join(str(int(case.steps[at])) for at in case.joint_spikes[:5])
+    if len(case.joint_spikes) < 3 and share < SPIKE_SHARE:
+        advice = "look at the rows of those steps; one bad batch does no harm"
+        return yes({}, advice, "info", joint=len(case.joint_spikes), alone=len(alone), steps=steps)
+    return yes(edits.rate(case, 0.5), "", joint=len(case.joint_spikes), alone=len(alone), share=share, steps=steps)
+
+
+def divergence(case: Case) -> Outcome:
+    """The mean stays far above its best for long."""
+    if case.count < 20:
+        return unknown("20 steps")
+    need = max(8, math.ceil(0.03 * case.count))
+    best, row, worst, began = case.start if math.isfinite(case.start) else math.inf, 0, 0.0, 0.0
+    for index in range(9, case.count):
+        value = case.smooth[index]
+        if not math.isfinite(value):
+            continue
+        best = min(best, value)
+        limit = max(DIVERGED * best, best + 0.05, best + NOISE_SIGMAS * EMA_NOISE * case.noise)
+        row = row + 1 if value > limit else 0
+        if row >= need:
+            worst, began = max(worst, value / best), began or case.steps[index - row + 1]
+    if not worst:
+        return no(best=best, last=case.smooth[-1])
+    change = edits.slower(case, worst)
+    return yes(
+        change,
+        "from the best checkpoint, or anew; with twice the warm-up if it comes back",
+        best=best,
+        last=case.smooth[-1],
+        times_best=worst,
+        since_step=int(began),
+        learning_rate=case.peak_rate,
+    )
+
+
+def clipping(case: Case) -> Outcome:
+    """More than half of the late gradients are cut, and the loss got worse since the middle of the run."""
+    clip = case.bundle.optimizer.clip_norm if case.bundle is not None else 0.0
+    if not clip:
+        return no(clip_norm=0) if case.bundle is not None else unknown("the bundle")
+    size = stats.window(case.count)
+    if case.count < max(40, size):
+        return unknown(f"{max(40, size)} steps")
+    late = case.grad_norm[-size:]
+    share = sum(norm > clip for norm in late) / len(late)
+    half = case.smooth[case.count // 2]
+    stuck = case.smooth[-1] > 1.03 * half + NOISE_SIGMAS * EMA_NOISE * case.noise / 2
+    # A run that has learnt nothing at all has another fault than its clipping.
+    learnt = case.drop() > 0.1 or case.drop() < -0.1
+    if share <= CLIPPED or not learnt or not (stuck or len(case.joint_spikes) >= 3):
+        return no(clipped_share=share, clip_norm=clip)
+    middle = stats.quantile(case.grad_norm, 0.9)
+    return yes(
+        edits.rate(case, 0.5),
+        f"or raise optimizer.clip_norm to {middle:.2g}, the 90th percentile",
+        "warning",
+        clipped_share=share,
+        clip_norm=clip,
+        grad_norm_p90=middle,
+        loss_half_way=half,
+        loss_now=case.smooth[-1],
+    )
+
+
+def late_noise(case: Case) -> Outcome:
+    """The loss still jumps in the last quarter while the rate is high."""
+    late = [(loss, rate) for loss, rate in zip(case.loss, case.rate, strict=False) if math.isfinite(loss)][
+        -max(1, case.count // 4) :
+    ]
+    kept = [loss for loss, rate in late if rate > 0.2 * case.peak_rate]
+    if case.done_share < 0.9 or len(kept) < 12:
+        return unknown("the last quarter of the run at a high rate")
+    level = stats.median(kept)
+    jumps = stats.median([abs(b - a) for a, b in itertools.pairwise(kept)])
+    if level < 0.1 or jumps / level <= LATE_NOISE:
+        return no(jump_share=jumps / level if level else 0.0)
+    if case.bundle is not None and case.bundle.schedule.kind == "constant":
+        return yes({"schedule.kind": "cosine"}, "", jump_share=jumps / level, loss=level)
+    batch = case.bundle.batch.effective if case.bundle is not None else 0
+    change = {"batch.effective": 2 * batch} if batch else {}
+    return yes(change, "with 1.4 times the learning rate", jump_share=jumps / level, loss=level, batch=batch)
+
+
+def schedule(case: Case) -> Outcome:
+    """The rate does not do what its schedule promises."""
+    if case.bundle is None:
+        return unknown("the bundle")
+    plan, steps = case.bundle.schedule, case.total
+    if steps and case.warmup >= 0.5 * steps:
+        return yes({"schedule.warmup": 0.03}, "", warmup_steps=case.warmup, steps=steps)
+    if len(case.rate) < 20 or not case.peak_rate:
+        return unknown("20 steps")
+    dead = next((i for i, rate in enumerate(case.rate) if i > case.count // 10 and rate <= 1e-3 * case.peak_rate), None)
+    decays = plan.kind in ("linear", "cosine") and not case.bundle.phases
+    if decays and not plan.min_ratio and dead is not None and case.steps[dead] < 0.95 * steps:
+        advice = "the length of the run was taken for shorter than it is"
+        return yes({"schedule.min_ratio": 0.1}, advice, rate_zero_at_step=int(case.steps[dead]), steps=steps)
+    ended = case.view.step >= steps > 0
+    left = case.rate[-1] / case.peak_rate
+    if decays and ended and left > max(0.15, 1.5 * plan.min_ratio):
+        advice = "the length of the run was taken for longer than it is"
+        return yes({"schedule.kind": "linear"}, advice, last_rate_share=left, steps=steps)
+    return no(warmup_steps=case.warmup, last_rate_share=left)
+
+
+RULES = (
+    Rule(
+        "D2",
+        "early_blow_up",
+        "unstable",
+        "error",
+        "The loss rose at the start instead of falling",
+        "The rate is above what this model bears before the optimizer has seen enough steps: warm up longer.",
+        early_blow_up,
+    ),
+    Rule(
+        "D3",
+        "spikes",
+        "unstable",
+        "warning",
+        "Loss and gradient spike together",
+        "A lone spike of the loss is noise; one with its gradient is a bad batch or a rate at the edge.",
+        spikes,
+    ),
+    Rule(
+        "D4",
+        "divergence",
+        "unstable",
+        "error",
+        "The loss left its best value and stays far above it",
+        "Of 80 diverged adapter runs in a public sweep 72 had a rate that was too high.",
+        divergence,
+    ),
+    Rule(
+        "D5",
+        "clipping_saturated",
+        "unstable",
+        "warning",
+        "Most gradients are clipped and the loss rises",
+        "When every step is clipped, clipping acts as a cut of the learning rate.",
+        clipping,
+    ),
+    Rule(
+        "D6",
+        "late_noise",
+        "unstable",
+        "warning",
+        "The loss still jumps late in the run",
+        "The batch is too small for this rate, or the rate never decays.",
+        late_noise,
+    ),
+    Rule(
+        "D7",
+        "schedule",
+        "plumbing",
+        "warning",
+        "The learning rate does not follow its schedule",
+        "A warm-up of half the run, or a decay that ends early or never, wastes the steps that matter.",
+        schedule,
+    ),
+)

@@ -1,0 +1,150 @@
+"""Adapters on a frozen base: LoRA and its variants, what else is trained beside them, and how they are saved.
+
+LoRA, https://arxiv.org/abs/2106.09685; rsLoRA, https://arxiv.org/abs/2312.03732; QLoRA, https://arxiv.org/abs/2305.14314;
+DoRA, https://arxiv.org/abs/2402.09353; PiSSA, https://arxiv.org/abs/2404.02948. LoRA+ differs in its rates alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from tuiwiz.base.errors import InvalidError
+from tuiwiz.executor.heads import feed_in_fp32, head_modules
+from tuiwiz.executor.lora import speed_up
+from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.task import HEAD_TASKS
+
+SVD_ITERATIONS = 16
+"""Of PiSSA's randomised singular value decomposition: its error is then far below that of the training."""
+
+
+def add_adapters(model: Any, bundle: Bundle, folder: Path, tokens: dict[str, int] | None = None) -> Any:
+    """Wrap the model with adapters in fp32; only they, and what the bundle names beside them, are trained.
+
+    Args:
+        folder: where a relative `adapter.from` starts.
+        tokens: the tokenizer's vocabulary, for `adapter.train_tokens`.
+
+    Raises:
+        InvalidError: the adapter to continue from, a target, a module or a token is not there.
+    """
+    from peft import PeftModel, get_peft_model
+
+    adapter = bundle.adapter
+    with_head = bundle.task.kind in HEAD_TASKS
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    if adapter.from_ is not None:
+        source = folder / adapter.from_
+        if not (source / "adapter_config.json").is_file():
+            raise InvalidError(f"there is no adapter in {source}", hint="adapter.from names a folder with one")
+        if not (source / "adapter_model.safetensors").is_file():
+            # peft would unpickle an adapter_model.bin, which can run anything.
+            hint = "only safetensors are loaded: save it again with a newer peft"
+            raise InvalidError(f"the adapter in {source} has no adapter_model.safetensors", hint=hint)
+        wrapped = PeftModel.from_pretrained(model, str(source), is_trainable=True, autocast_adapter_dtype=True)
+    else:
+        config = _config(model, bundle, tokens or {})
+        try:
+            wrapped = get_peft_model(model, config, autocast_adapter_dtype=True)
+        except ValueError as error:
+            raise InvalidError(
+                f"adapter.targets does not fit this model: {error}", hint='use "all-linear" or names of its layers'
+            ) from error
+    for parameter in wrapped.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    if with_head:
+        feed_in_fp32(wrapped)
+    speed_up(wrapped)
+    return wrapped
+
+
+def _config(model: Any, bundle: Bundle, vocabulary: dict[str, int]) -> Any:
+    from peft import LoraConfig
+
+    adapter = bundle.adapter
+    heads = head_modules(model) if bundle.task.kind in HEAD_TASKS else []
+    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    for name in adapter.modules_to_save:
+        if name not in names:
+            raise InvalidError(
+                f'adapter.modules_to_save: this model has no module "{name}"', hint=f"its modules: {_listed(names)}"
+            )
+    unknown = [token for token in adapter.train_tokens if token not in vocabulary]
+    if unknown:
+        raise InvalidError(
+            f"adapter.train_tokens: the tokenizer has no token {unknown[0]!r}",
+            hint="name tokens as they stand in tokenizer.json",
+        )
+    return LoraConfig(
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
+        rank_pattern=dict(adapter.rank_pattern),
+        modules_to_save=[*adapter.modules_to_save, *heads] or None,
+        trainable_token_indices=[vocabulary[token] for token in adapter.train_tokens] or None,
+        use_rslora=adapter.variant == "rslora",
+        use_dora=adapter.variant == "dora",
+        init_lora_weights=f"pissa_niter_{SVD_ITERATIONS}" if adapter.variant == "pissa" else True,
+        task_type="SEQ_CLS" if heads else "CAUSAL_LM",
+        bias="none",
+    )
+
+
+def vocabulary(bundle: Bundle, weights: Path) -> dict[str, int]:
+    """The tokenizer's tokens, where the bundle trains some of them."""
+    if not bundle.adapter.train_tokens:
+        return {}
+    from tokenizers import Tokenizer
+
+    found: dict[str, int] = Tokenizer.from_file(str(weights / "tokenizer.json")).get_vocab(with_added_tokens=True)
+    return found
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(name for name in names if name and not name.isdigit()))[:200]
+
+
+class PissaStart:
+    """The adapter that PiSSA began with and took out of the base weights.
+
+    What training adds to the original model is the adapter now minus this one. As both are of rank r, their difference
+    is an adapter of rank 2r on the untouched base: [B, -B0] [A; A0].
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._start = {name: value.detach().clone() for name, value in model.named_parameters() if ".lora_" in name}
+
+    def save(self, model: Any, folder: Path) -> None:
+        """Write the trained adapter as plain LoRA that fits the original base model."""
+        import json
+
+        import torch
+        from safetensors.torch import load_file, save_file
+
+        model.save_pretrained(str(folder), safe_serialization=True)
+        found = load_file(folder / "adapter_model.safetensors")
+        state: dict[str, Tensor] = {}
+        for name, value in found.items():
+            first = self._start.get(name.replace(".weight", ".default.weight"))
+            if first is None:
+                state[name] = value
+            elif ".lora_A." in name:
+                state[name] = torch.cat([value, first.to(value)], dim=0)
+            else:
+                state[name] = torch.cat([value, -first.to(value)], dim=1)
+        save_file({name: value.contiguous() for name, value in state.items()}, folder / "adapter_model.safetensors")
+        path = folder / "adapter_config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        # Twice the rank at the same scale alpha / r.
+        config["r"], config["lora_alpha"] = 2 * config["r"], 2 * config["lora_alpha"]
+        for pattern in ("rank_pattern", "alpha_pattern"):
+            config[pattern] = {key: 2 * value for key, value in (config.get(pattern) or {}).items()}
+        config["init_lora_weights"] = True
+        path.write_text(json.dumps(config, indent=2), encoding="utf-8")
