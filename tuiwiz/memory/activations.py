@@ -36,8 +36,11 @@ def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
     wide = (full and stack.masters_bytes == 4) or (stack.wide_norms and not full)
     stream = 4 if wide else compute
     linear_out = 4 if stack.wide_norms and setting.method == "qlora" else compute
-    attention = _norms(shape, full, stream, compute) / 2 + _attention(shape, setting, linear_out)
-    mlp = _norms(shape, full, stream, compute) / 2 + linear_out * (3 if shape.family.gated else 2) * _width(shape)
+    norms = _norms(shape, full, stream, setting) / 2
+    # The gate, what it multiplies, and their activated form unless that is computed again.
+    pieces = 2 if setting.slim or not shape.family.gated else 3
+    attention = norms + _attention(shape, setting, linear_out)
+    mlp = norms + linear_out * pieces * _width(shape)
     if full:
         attention += _inputs_kept(shape, setting, autocast, attention_half=True)
         mlp += _inputs_kept(shape, setting, autocast, attention_half=False)
@@ -75,8 +78,9 @@ def _final(shape: ModelShape, setting: Setting, stack: Stack, stream: int, *, fu
     it is trained."""
     if stack.loss != "chunked":
         return setting.tokens * shape.hidden * (2 * stream + 4)
-    kept = 4 + stream + (stream if full else 0)
-    untrained = 0 if full or setting.checkpointing else 4
+    wide = stream if setting.slim else 4
+    kept = wide + (stream if full and not setting.slim else 0)
+    untrained = 0 if full or setting.checkpointing else wide
     tables = 2 * shape.head_dim * (4 if full else setting.compute_bytes) * setting.length
     return setting.tokens * shape.hidden * (kept - untrained) + tables
 
@@ -88,12 +92,17 @@ def _width(shape: ModelShape) -> int:
     return shape.active_experts * shape.expert_intermediate + shape.shared_intermediate
 
 
-def _norms(shape: ModelShape, full: bool, stream: int, compute: int) -> float:
-    """Bytes a token of all norms of a layer: the fp32 input and, where its weight is trained, the normalised one."""
-    norm = 4 * shape.hidden + 4 + (stream * shape.hidden if full else 0)
+def _norms(shape: ModelShape, full: bool, stream: int, setting: Setting) -> float:
+    """Bytes a token of all norms of a layer: the fp32 input and, where its weight is trained, the normalised one.
+
+    Slim ones keep their input as it is and nothing else; the types of norms of heads disagree under autocast.
+    """
+    compute = setting.compute_bytes
+    norm = 4 + shape.hidden * (stream if setting.slim else 4 + (stream if full else 0))
     heads = 0.0
     if shape.family.qk_norm != "none":
-        heads = (shape.query + shape.key_value) * (4 + (compute if full else 0))
+        slim = setting.slim and not full
+        heads = (shape.query + shape.key_value) * (compute if slim else 4 + (compute if full else 0))
     return shape.family.norms * norm + heads
 
 

@@ -16,7 +16,8 @@ COMPUTE_BYTES: dict[str, int] = {"bf16": 2, "fp16": 2, "fp32": 4}
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """One way to run. `length` is the longest row in tokens, padding included; `micro` rows share a forward pass.
 
-    `supervised`: the largest share of a row's tokens that go through the head.
+    `supervised`: the largest share of a row's tokens that go through the head. `slim`: norms and gated feed-forward
+    parts that keep less, as the executor has them on processors.
     """
 
     method: Literal["qlora", "lora", "full"] = "qlora"
@@ -34,6 +35,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     momentum: bool = False
     attention: Literal["sdpa", "flash", "math", "eager"] = "sdpa"
     supervised: float = 1.0
+    slim: bool = False
 
     @property
     def tokens(self) -> int:
@@ -65,6 +67,7 @@ def setting_of(bundle: Bundle, device: Device, longest: int | None = None) -> Se
         # On a processor there is nowhere to page to: the states stay.
         optimizer=bundle.optimizer.name.removeprefix("paged_" if device.kind == "cpu" else ""),
         momentum=bool(bundle.optimizer.momentum),
+        slim=device.kind == "cpu",
         attention="eager" if bundle.model.attention == "eager" else "flash" if device.kind == "cuda" else "sdpa",
     )
 

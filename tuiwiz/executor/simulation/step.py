@@ -15,6 +15,7 @@ from tuiwiz.executor.batching import MicroBatch
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.model import trainable
 from tuiwiz.executor.objectives.causal import CausalObjective
+from tuiwiz.executor.objectives.objective import mean
 from tuiwiz.executor.optim import make_optimizer
 from tuiwiz.executor.simulation.autocast import MetaAutocast
 from tuiwiz.executor.simulation.build import META, TYPES
@@ -75,10 +76,11 @@ def _our_loss(model: Any, setting: Setting, compute: torch.dtype) -> Callable[[]
         row_of=places[2],
         rows=setting.micro,
         tokens=setting.tokens,
+        lengths=torch.zeros(setting.micro, dtype=torch.long, device=META),
     )
 
     def loss() -> tuple[Tensor, Any]:
-        return objective(batch).total / batch.supervised, None
+        return mean(objective(batch).parts, objective.counts(batch)), None
 
     return loss
 
