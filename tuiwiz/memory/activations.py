@@ -47,14 +47,17 @@ def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
     else:
         attention += _adapter(shape, setting, stack, attention_half=True)
         mlp += _adapter(shape, setting, stack, attention_half=False)
-    scores = setting.micro * shape.heads * setting.length**2 if setting.attention in ("eager", "math") else 0
+    scores = (
+        setting.micro * setting.lines * shape.heads * setting.length**2 if setting.attention in ("eager", "math") else 0
+    )
     kept_scores = scores * (4 if linear_out == 4 else 4 + linear_out)
     backward_scores = scores * (16 if linear_out == 4 else 14)
     layer = tokens * (attention + mlp) + kept_scores
     largest = max(one.inputs * one.outputs for one in shape.projections)
     dequantised = largest * (compute + 4 / 64) if setting.method == "qlora" else 0.0
+    fused = stack.fused_adapters and setting.bits == 4
     width = linear_out * _width(shape)
-    if stack.fused_adapters and not full:
+    if fused and not full:
         # The gradient of the layer's output, then those of the MLP's product and of what it is the product of.
         mlp_work = tokens * stream * shape.hidden + max(2 * tokens * width, tokens * width + dequantised)
     else:
@@ -145,15 +148,17 @@ def _inputs_kept(shape: ModelShape, setting: Setting, autocast: bool, *, attenti
 
 def _adapter(shape: ModelShape, setting: Setting, stack: Stack, *, attention_half: bool) -> float:
     """Bytes a token of what adapters keep: a copy of their input in their own type, and their inner state."""
-    cast = stack.fused_adapters or stack.autocast(setting)
+    # PEFT's own layers run over 8-bit weights.
+    fused = stack.fused_adapters and setting.bits == 4
+    cast = fused or stack.autocast(setting)
     size = setting.compute_bytes if cast else stack.adapter_bytes
     ours = [one for one in shape.targeted(setting.targets) if _half(one) == attention_half and one.copies == 1]
     inner = sum(setting.rank * size for _ in ours)
     dropped = sum(one.inputs * (1 + size) for one in ours) if setting.dropout else 0
-    if stack.fused_adapters and setting.dropout:
+    if fused and setting.dropout:
         return inner + sum(one.inputs * 2 * size for one in ours)
     # fp32 adapters take a copy of their input each, also where autocast makes it small again.
-    copied = stack.adapter_bytes != setting.compute_bytes and not stack.fused_adapters
+    copied = stack.adapter_bytes != setting.compute_bytes and not fused
     if copied or setting.dropout:
         return inner + dropped + sum(size * one.inputs for one in ours)
     shared = {one.inputs for one in ours if not one.name.endswith(("o_proj", "down_proj"))}

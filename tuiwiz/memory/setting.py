@@ -10,6 +10,8 @@ from tuiwiz.catalog.gpus import Device
 from tuiwiz.spec.bundle import Bundle
 
 Compute = Literal["bf16", "fp16", "fp32"]
+PAIRS = ("dpo", "orpo", "simpo", "reward")
+"""Tasks whose rows are pairs; reference log-probabilities are computed beforehand, so that there is no second model."""
 COMPUTE_BYTES: dict[str, int] = {"bf16": 2, "fp16": 2, "fp32": 4}
 
 
@@ -17,7 +19,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """One way to run. `length` is the longest row in tokens, padding included; `micro` rows share a forward pass.
 
     `supervised`: the largest share of a row's tokens that go through the head. `slim`: norms and gated feed-forward
-    parts that keep less, as the executor has them on processors.
+    parts that keep less, as the executor has them on processors. `lines`: rows of the forward pass for each row of the
+    set, 2 where pairs are compared. `samples`: prompts that are answered at once in an evaluation.
     """
 
     method: Literal["qlora", "lora", "full"] = "qlora"
@@ -36,11 +39,16 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     attention: Literal["sdpa", "flash", "math", "eager"] = "sdpa"
     supervised: float = 1.0
     slim: bool = False
+    bits: Literal[4, 8] = 4
+    lines: int = 1
+    samples: int = 0
+    sharding: Literal["single", "ddp", "fsdp", "zero2", "zero3"] = "single"
+    cards: int = 1
 
     @property
     def tokens(self) -> int:
         """Tokens of one forward pass."""
-        return self.micro * self.length
+        return self.micro * self.lines * self.length
 
     @property
     def compute_bytes(self) -> int:
@@ -68,6 +76,11 @@ def setting_of(bundle: Bundle, device: Device, longest: int | None = None) -> Se
         optimizer=bundle.optimizer.name.removeprefix("paged_" if device.kind == "cpu" else ""),
         momentum=bool(bundle.optimizer.momentum),
         slim=device.kind == "cpu",
+        bits=bundle.quantization.bits,
+        lines=2 if bundle.task.kind in PAIRS else 1,
+        samples=bundle.evaluation.samples,
+        sharding=bundle.launch.strategy,
+        cards=max(1, bundle.batch.processes),
         attention="eager" if bundle.model.attention == "eager" else "flash" if device.kind == "cuda" else "sdpa",
     )
 
