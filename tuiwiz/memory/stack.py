@@ -15,12 +15,13 @@ from tuiwiz.memory.setting import Setting
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
     """`loss`: `chunked` runs the head on supervised positions only, a chunk at a time; `padded` and `shifted` build all
-    logits, the latter with a copy of them; `fused` runs a kernel over parts of the vocabulary. `adapter_bytes` is the size of an adapter's element, `wide_norms` keeps
-    norms, embeddings and head of a quantised model in fp32, `keeps_logits` holds the logits through the backward pass
-    and `wide_logits` casts them to fp32 first. `mixed` trains adapters under autocast. `fused_adapters` compute in the
-    type of their input and keep no copy of it, whatever type they are stored in. `masters_bytes` is the size of an
-    element that `full` trains; `foreach` an optimizer step with a copy of the states. `accumulates`: gradients of the
-    first micro-batch are there while the second is computed. `expandable`: the allocator grows its segments.
+    logits, the latter with a copy of them; `fused` runs a kernel over parts of the vocabulary. `adapter_bytes` is the
+    size of an adapter's element, `wide_norms` keeps norms, embeddings and head of a quantised model in fp32,
+    `keeps_logits` holds the logits through the backward pass and `wide_logits` casts them to fp32 first. `mixed` trains
+    adapters under autocast. `fused_adapters` compute in the type of their input and keep no copy of it, whatever type
+    they are stored in. `masters_bytes` is the size of an element that `full` trains; `foreach` an optimizer step with a
+    copy of the states. `accumulates`: gradients of the first micro-batch are there while the second is computed.
+    `expandable`: the allocator grows its segments.
     """
 
     name: str
