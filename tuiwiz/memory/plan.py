@@ -70,7 +70,7 @@ def plan(
 ) -> Plan:
     """Plan a bundle. `lengths`: `p50`, `p95` and `max` tokens of a row; `rows`: those that are trained on."""
     longest = lengths["max"] if lengths and lengths.get("max") else None
-    setting = setting_of(bundle, device, longest)
+    setting = setting_of(bundle, device, longest, grouped=shape.grouped)
     found = estimate(shape, setting, device)
     judged = verdict(found.total_bytes, device.usable_bytes)
     options = _choices(bundle, shape, device, setting, longest)

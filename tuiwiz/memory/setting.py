@@ -55,7 +55,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         return COMPUTE_BYTES[self.compute]
 
 
-def setting_of(bundle: Bundle, device: Device, longest: int | None = None) -> Setting:
+def setting_of(bundle: Bundle, device: Device, longest: int | None = None, *, grouped: bool = True) -> Setting:
     """The setting that a bundle asks for on a device; rows are no longer than `longest` tokens, if that is known."""
     method = bundle.adapter.method if bundle.adapter.method in ("qlora", "lora") else "full"
     length = int(bundle.data.max_length)
@@ -81,8 +81,17 @@ def setting_of(bundle: Bundle, device: Device, longest: int | None = None) -> Se
         samples=bundle.evaluation.samples,
         sharding=bundle.launch.strategy,
         cards=max(1, bundle.batch.processes),
-        attention="eager" if bundle.model.attention == "eager" else "flash" if device.kind == "cuda" else "sdpa",
+        attention=_attention(bundle, device, grouped=grouped),
     )
+
+
+def _attention(bundle: Bundle, device: Device, *, grouped: bool) -> Literal["sdpa", "flash", "math", "eager"]:
+    """The kernel that runs. Cards before Ampere, and fp32, have none for `grouped` heads: torch builds the scores."""
+    if bundle.model.attention == "eager":
+        return "eager"
+    if device.kind == "cpu" or (device.bf16 and _compute(bundle, device) != "fp32"):
+        return "flash"
+    return "math" if grouped else "sdpa"
 
 
 def _compute(bundle: Bundle, device: Device) -> Compute:
