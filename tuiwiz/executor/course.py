@@ -69,7 +69,7 @@ def make_course(
 def stretched(course: tuple[Stage, ...], total: int) -> tuple[Stage, ...]:
     """The course with its last stage reaching to `total` steps."""
     *first, last = course
-    span = replace(last.span, steps=total - last.span.start)
+    span = msgspec.structs.replace(last.span, steps=total - last.span.start)
     return (*first, replace(last, span=span))
 
 

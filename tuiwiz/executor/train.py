@@ -6,7 +6,6 @@ import random
 import socket
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,7 @@ def _train(
     import torch
 
     from tuiwiz.executor import checkpoint
-    from tuiwiz.executor.adapters import PissaStart, add_adapters, vocabulary
+    from tuiwiz.executor.build import build
     from tuiwiz.executor.closing import finish, stop
     from tuiwiz.executor.course import make_course, phase_rows, stretched
     from tuiwiz.executor.device import choose_device, set_threads
@@ -99,10 +98,6 @@ def _train(
     from tuiwiz.executor.locking import check_lock, locked_threads, resolved_of
     from tuiwiz.executor.loop import Trainer, train
     from tuiwiz.executor.memory import planned_micro, report_memory
-    from tuiwiz.executor.model import enable_checkpointing, load_base, trainable
-    from tuiwiz.executor.neftune import add_noise
-    from tuiwiz.executor.objectives.choose import objective_of
-    from tuiwiz.executor.optim import make_optimizer
     from tuiwiz.executor.packing import prove_packing
     from tuiwiz.executor.provenance import differences, made_with, resolve, write_environment
     from tuiwiz.executor.reference import fill_reference, visited_rows
@@ -126,34 +121,18 @@ def _train(
     lock = check_lock(folder, recorder, bundle, base, weights, prepared, device, threads, allow=allow)
     seed_everything(bundle.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    whole = bundle.adapter.method in ("full", "freeze")
-
-    recorder.stage("loading", note=f"{bundle.model.source} for {bundle.adapter.method}")
-    model = load_base(weights, bundle, device, prepared.labels)
-    if not whole:
-        model = add_adapters(model, bundle, base, vocabulary(bundle, weights))
-    # Before a checkpoint is loaded: what PiSSA began with is what it took out of the base.
-    pissa = PissaStart(model) if bundle.adapter.variant == "pissa" else None
-    if bundle.regularization.neftune:
-        add_noise(model, bundle.regularization.neftune)
-    if bundle.memory.gradient_checkpointing:
-        enable_checkpointing(model)
+    built = build(bundle, base, weights, prepared, device, recorder)
+    model, trained, optimizer, objective = built.model, built.trained, built.optimizer, built.objective
     rows, effective = len(prepared.train), bundle.batch.effective
     planned = total = run_steps(bundle, rows)
-    trained = trainable(model)
-    optimizer = make_optimizer(trained.items(), bundle, device)
-    objective = objective_of(bundle, model, prepared.labels)
-    autocast = (
-        (lambda: torch.autocast(device.where.type, dtype=device.compute)) if _mixed(whole, device) else nullcontext
-    )
     if bundle.task.kind in REFERENCE_TASKS:
 
         def tell(done: int, all_rows: int) -> None:
             interrupts.check()
             recorder.stage("measuring", done, all_rows, note="the model before training, on every row")
 
-        fill_reference(folder.path, prepared, visited_rows(bundle, prepared, total), model, objective, autocast, tell)
-    scaler = torch.amp.GradScaler(device.where.type) if device.compute == torch.float16 else None
+        visited = visited_rows(bundle, prepared, total)
+        fill_reference(folder.path, prepared, visited, model, objective, built.autocast, tell)
 
     # What the planner chose for the first attempt holds for all: another micro-batch adds in another order.
     micro = bundle.batch.micro or (before and before.batch.micro) or planned_micro(bundle, prepared.train, weights)
@@ -171,7 +150,7 @@ def _train(
     if resume:
         path, complaints = checkpoint.newest_valid(folder.checkpoints)
         if path is not None:
-            progress = checkpoint.load(path, trained, optimizer, scaler)
+            progress = checkpoint.load(path, trained, optimizer, built.scaler)
             if progress.digest != digest(bundle):
                 raise DriftError(
                     "the bundle in this run folder was changed since its last checkpoint",
@@ -229,8 +208,8 @@ def _train(
         objective=objective,
         weights=trained,
         optimizer=optimizer,
-        scaler=scaler,
-        autocast=autocast,
+        scaler=built.scaler,
+        autocast=built.autocast,
         train_rows=prepared.train,
         held_out=prepared.validation if not replay else Rows(),
         total=total,
@@ -248,14 +227,14 @@ def _train(
             make_course(bundle, planned, list(trained), prepared.train, phase_rows(bundle, base, weights)), total
         ),
         limit=TimeLimit(bundle.schedule, progress.wall_s),
-        pissa=pissa,
+        pissa=built.pissa,
         keeping=keeping_activations(bundle),
     )
     for name in replace_kernels(model, bundle, lambda: first_loss(trainer)):
         recorder.log(f"{name} in place: they agree with the model's own on the first batch")
     interrupts.check()
     if bundle.data.packing:
-        packed, apart = prove_packing(prepared.train, model, objective, device.where, device.compute, autocast)
+        packed, apart = prove_packing(prepared.train, model, objective, device.where, device.compute, built.autocast)
         recorder.log(f"packed rows do not see each other: loss {packed:.4f} packed, {apart:.4f} apart")
     sampler = Sampler(trainer, weights, steps, earlier.samples)
     trainer.sample = sampler.at
@@ -296,13 +275,6 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     numpy.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-
-
-def _mixed(whole: bool, device: Any) -> bool:
-    """Whether forward passes run under autocast: fp32 weights are trained, products are computed in fewer bits."""
-    import torch
-
-    return whole and device.compute != torch.float32
 
 
 def _view_of(folder: RunFolder) -> RunView:
