@@ -9,10 +9,7 @@ from typing import Any
 import torch
 
 from tuiwiz.executor.adapters import add_adapters
-<<<<<<< HEAD
 from tuiwiz.executor.fused import slim
-=======
->>>>>>> main
 from tuiwiz.executor.model import enable_checkpointing
 from tuiwiz.executor.simulation.kernels import EXPANDED, FUSED
 from tuiwiz.executor.simulation.quantised import quantise_linears
