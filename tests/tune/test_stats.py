@@ -13,9 +13,7 @@ from tuiwiz.tune.stats import decide, pairs_needed, smallest_effect, t_quantile
 def studies(effect: float, pairs: int, seed: int, count: int = 100) -> list[str]:
     """Verdicts of simulated studies with paired differences around `effect` sigma."""
     stream = random.Random(seed)
-    return [
-        decide([stream.gauss(effect, 1.0) for _ in range(pairs)], margin=0.1).verdict for _ in range(count)
-    ]
+    return [decide([stream.gauss(effect, 1.0) for _ in range(pairs)], margin=0.1).verdict for _ in range(count)]
 
 
 @pytest.mark.parametrize("pairs", [3, 5, 8])
@@ -53,8 +51,8 @@ def test_as_many_more_pairs_as_are_asked_for_decide_when_spread_and_mean_stay() 
     more = pairs_needed(0.2, 1.0, 0.0, 5)
     assert more is not None
     n = 5 + more
-    assert 0.2 > t_quantile(0.975, n - 1) / math.sqrt(n)
-    assert 0.2 <= t_quantile(0.975, n - 2) / math.sqrt(n - 1)
+    assert t_quantile(0.975, n - 1) / math.sqrt(n) < 0.2
+    assert t_quantile(0.975, n - 2) / math.sqrt(n - 1) >= 0.2
     assert pairs_needed(0.001, 1.0, 0.0, 5) is None
 
 
@@ -66,7 +64,13 @@ def test_too_few_or_broken_differences_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("p", "freedom", "value"),
-    [(0.975, 1, 12.7062047), (0.975, 2, 4.3026527), (0.975, 4, 2.7764451), (0.95, 7, 1.8945786), (0.975, 30, 2.0422725)],
+    [
+        (0.975, 1, 12.7062047),
+        (0.975, 2, 4.3026527),
+        (0.975, 4, 2.7764451),
+        (0.95, 7, 1.8945786),
+        (0.975, 30, 2.0422725),
+    ],
 )
 def test_quantiles_are_those_of_the_tables(p: float, freedom: int, value: float) -> None:
     assert t_quantile(p, freedom) == pytest.approx(value, rel=1e-7)

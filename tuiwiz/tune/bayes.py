@@ -31,9 +31,7 @@ MORE: tuple[Dimension, ...] = (
 _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29)
 
 
-def default_space(
-    base: Bundle, ranges: Mapping[str, tuple[float, float]], trials: int | None
-) -> tuple[Dimension, ...]:
+def default_space(base: Bundle, ranges: Mapping[str, tuple[float, float]], trials: int | None) -> tuple[Dimension, ...]:
     """What so many trials can search, within the preset's ranges; without one the rate goes from a tenth to ten times
     the base's."""
     rate = base.optimizer.learning_rate

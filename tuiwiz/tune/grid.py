@@ -48,9 +48,7 @@ class Grid:
         best = self.best_rate(rows)
         if best is None:
             return None
-        ranks = [
-            Proposal(edits={RATE: best, RANK: rank}, label=f"rank {rank}", stage="rank") for rank in self._ranks()
-        ]
+        ranks = [Proposal(edits={RATE: best, RANK: rank}, label=f"rank {rank}", stage="rank") for rank in self._ranks()]
         return new_ones(ranks, rows) or None
 
     def best_rate(self, rows: Sequence[Row]) -> float | None:

@@ -89,7 +89,9 @@ def _range(bundle: Bundle, key: str, text: str) -> Dimension:
     low, high = ends
     if low >= high:
         what = "is empty" if low == high else "is inverted"
-        raise UsageError(f"the range {shown(low)}..{shown(high)} of {key} {what}", hint="the smaller number comes first")
+        raise UsageError(
+            f"the range {shown(low)}..{shown(high)} of {key} {what}", hint="the smaller number comes first"
+        )
     for end in (low, high):
         _try(bundle, key, end)
     whole = isinstance(low, int) and isinstance(high, int)

@@ -1,0 +1,114 @@
+"""Runs one trial as an ordinary run: prepared, launched and followed like any other, and ended early when asked."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from tuiwiz.base.errors import ExitCode, StoppedError
+from tuiwiz.bundle.read import read_bundle
+from tuiwiz.events.control import request
+from tuiwiz.events.fold import fold
+from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.process import is_alive, read_process
+from tuiwiz.events.reader import EventReader
+from tuiwiz.events.view import RunView
+from tuiwiz.runs.folder import prepare, take_up
+from tuiwiz.runs.launch import exit_code, start
+from tuiwiz.spec.task import FALLING
+from tuiwiz.tune.rows import Row, RowState
+
+POLL_S = 0.2
+LEAVING_S = 120.0
+"""How long a run whose worker died may take to save and leave."""
+
+
+def run_trial(bundle: Path, out: Path, base: Path, report: Callable[[float, int], bool]) -> Row:
+    """Train `bundle` in the run folder `out`, or go on there; returns what came out.
+
+    `report(score, step)` is called after every evaluation; where it is true the run is ended early, as pruned. A row
+    whose state is `running` was stopped on request.
+    """
+    folder = RunFolder(out)
+    metric = read_bundle(bundle).evaluation.metric
+    _wait_until_left(folder)
+    ready = take_up(folder) if folder.bundle.is_file() else prepare(bundle, out=out, base=base)
+    if ready.done:
+        return outcome(folder, metric, int(ExitCode.DONE), pruned=False)
+    child = start(folder, detach=False)
+    view, reader = RunView(), EventReader(folder.events)
+    told, pruned = 0, False
+    try:
+        while True:
+            alive = child.poll() is None
+            while events := reader.read(10_000):
+                fold(view, events)
+            for event in view.evals[told:]:
+                value = event.metrics.get(metric, math.nan)
+                # Before the first step all trials are the same.
+                if event.step and report(value, event.step) and not pruned and event.step < view.steps:
+                    pruned = True
+                    request(folder, "stop")
+            told = len(view.evals)
+            if not alive:
+                break
+            time.sleep(POLL_S)
+    except BaseException:
+        child.terminate()
+        with suppress(KeyboardInterrupt):
+            child.wait()
+        raise
+    return outcome(folder, metric, exit_code(folder, child.returncode), pruned=pruned)
+
+
+def outcome(folder: RunFolder, metric: str, code: int, *, pruned: bool) -> Row:
+    """What a run that is over says as a trial."""
+    view, reader = RunView(), EventReader(folder.events)
+    while events := reader.read(10_000):
+        fold(view, events)
+    summary = view.summary or {}
+    scored = [(event.metrics.get(metric, math.nan), event.step) for event in view.evals if event.step]
+    finite = [one for one in scored if math.isfinite(one[0])]
+    best = min(finite, key=lambda one: one[0] * (1 if metric in FALLING else -1), default=None)
+    state = _state(code, pruned=pruned, scored=best is not None)
+    reason = str(summary.get("message") or "") if state in ("infeasible", "failed") else ""
+    if state == "failed" and not reason:
+        reason = "nothing was held out" if code == ExitCode.DONE else f"the run ended with exit code {code}"
+    return Row(
+        number=0,
+        state=state,
+        score=None if best is None else best[0],
+        best_step=None if best is None else best[1],
+        step=view.step,
+        steps=view.steps,
+        seconds=max(0.0, sum(view.stage_seconds.values()) or view.last_t - view.first_t),
+        tokens=int(view.metrics.get("tokens") or 0),
+        peak_bytes=int(summary["peak_bytes"]) if summary.get("peak_bytes") else None,
+        reason=reason,
+    )
+
+
+def _state(code: int, *, pruned: bool, scored: bool) -> RowState:
+    match code:
+        case ExitCode.DONE:
+            return "finished" if scored else "failed"
+        case ExitCode.STOPPED:
+            return "pruned" if pruned else "running"
+        case ExitCode.RUN_FAILED | ExitCode.DOES_NOT_FIT:
+            return "infeasible"
+    return "failed"
+
+
+def _wait_until_left(folder: RunFolder) -> None:
+    """A run whose worker was killed stops by itself: it saves first, and only then can it be taken up."""
+    end = time.monotonic() + LEAVING_S
+    while (process := read_process(folder.pid)) is not None and is_alive(process):
+        if time.monotonic() > end:
+            raise StoppedError(
+                f"the run in {folder.path} is still being executed by process {process.pid}",
+                hint="`tuiwiz stop` ends it; then name the study once more",
+            )
+        time.sleep(POLL_S)
