@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "report": "report",
     "compare": "compare",
     "queue": "queue",
+    "tune": "tune",
     "verify": "verify",
     "rerun": "verify",
     "diff": "diff",

@@ -39,7 +39,7 @@ def fork(folder: RunFolder, finding: Finding, out: Path | None = None) -> Path:
     if target.exists():
         raise UsageError(f"{target} exists", hint="name another file with -o")
     by = f"doctor {finding.id} on {folder.path.name}"
-    changed = change(bundle, {**_moved(bundle, base, target.parent), **finding.change}, by=by)
+    changed = change(bundle, {**moved(bundle, base, target.parent), **finding.change}, by=by)
     # The paths were moved, not decided anew.
     origin = {
         key: bundle.origin.get(key, "") if key not in finding.change else who for key, who in changed.origin.items()
@@ -62,7 +62,7 @@ def _base(folder: RunFolder) -> Path:
     return Path(given) if given else folder.path
 
 
-def _moved(bundle: Bundle, base: Path, to: Path) -> dict[str, Any]:
+def moved(bundle: Bundle, base: Path, to: Path) -> dict[str, Any]:
     """Edits that keep relative paths pointing at the same files."""
     edits: dict[str, Any] = {}
     if isinstance(bundle.data.train, tuple) and base != to:

@@ -24,6 +24,7 @@ JOBS = {
     "score": "score",
     "probe": "probe",
     "simulate": "simulate",
+    "range-test": "range_test",
 }
 """Job -> module of this room with `run(folder)`."""
 

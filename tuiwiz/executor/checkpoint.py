@@ -86,20 +86,20 @@ def save(
         OSError: the disk is full or cannot be written; nothing is left behind.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    refuse_without_room(folder, [*weights.values(), *_flatten(optimizer.state_dict(), copy=False)[0].values()])
+    refuse_without_room(folder, [*weights.values(), *flatten_state(optimizer.state_dict(), copy=False)[0].values()])
     final = folder / f"step-{progress.step}"
     temporary = folder / f".step-{progress.step}.{os.getpid()}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
         save_file({name: value.detach().contiguous().cpu() for name, value in weights.items()}, temporary / WEIGHTS)
-        tensors, plain = _flatten(optimizer.state_dict())
+        tensors, plain = flatten_state(optimizer.state_dict())
         save_file(tensors, temporary / OPTIMIZER)
         state = {
             "progress": msgspec.to_builtins(progress),
             "optimizer": plain,
             "scaler": scaler.state_dict() if scaler is not None else {},
-            "random": _random_streams(),
+            "random": random_streams(),
         }
         (temporary / STATE).write_text(json.dumps(state), encoding="utf-8")
         hashes = {path.name: sha256_file(path) for path in sorted(temporary.iterdir())}
@@ -137,7 +137,7 @@ def load(path: Path, weights: Mapping[str, nn.Parameter], optimizer: Any, scaler
     optimizer.load_state_dict(_unflatten(load_file(path / OPTIMIZER), state["optimizer"]))
     if scaler is not None and state["scaler"]:
         scaler.load_state_dict(state["scaler"])
-    _restore_streams(state["random"])
+    restore_streams(state["random"])
     return msgspec.convert(state["progress"], Progress)
 
 
@@ -210,7 +210,7 @@ def _damage(path: Path) -> str | None:
     return None
 
 
-def _flatten(state: dict[str, Any], *, copy: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def flatten_state(state: dict[str, Any], *, copy: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """An optimizer's state as tensors by `index/name` and everything else as JSON."""
     tensors: dict[str, Tensor] = {}
     plain: dict[str, Any] = {"groups": state["param_groups"], "state": {}}
@@ -243,7 +243,7 @@ def _unflatten(tensors: dict[str, Tensor], plain: dict[str, Any]) -> dict[str, A
     return {"state": state, "param_groups": groups}
 
 
-def _random_streams() -> dict[str, Any]:
+def random_streams() -> dict[str, Any]:
     import numpy
 
     version, keys, gauss = random.getstate()
@@ -258,7 +258,7 @@ def _random_streams() -> dict[str, Any]:
     return streams
 
 
-def _restore_streams(streams: dict[str, Any]) -> None:
+def restore_streams(streams: dict[str, Any]) -> None:
     import numpy
 
     version, keys, gauss = streams["python"]

@@ -48,7 +48,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """An arm against the baseline. The difference is arm minus baseline in the study's metric; `seconds` is what the
-    arm's runs took more or less, as a share of the baseline's. `decided` is None while fewer than two pairs are done."""
+    arm's runs took more or less, as a share of the baseline's. `decided` is None below two pairs."""
 
     name: str
     pairs: int

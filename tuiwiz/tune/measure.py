@@ -62,7 +62,7 @@ def measure(bundle: Bundle, base: Path, *, tick: Callable[[], None] = lambda: No
 
 
 def proxy_steps(measured: Measured, effective: int, share: float = SHARE) -> int:
-    """Steps of a trial: one pass over `share` of the rows, not fewer than `LEAST_STEPS`, not more than the whole run."""
+    """Steps of a trial: one pass over `share` of the rows, at least `LEAST_STEPS`, at most the whole run."""
     return min(measured.full_steps, max(LEAST_STEPS, math.ceil(share * measured.rows / effective)))
 
 
@@ -90,7 +90,7 @@ def decides(method: str, trials: int, arms: int = 0) -> str:
     if method == "ablate":
         pairs = trials // max(1, arms)
         return (
-            f"{pairs} pairs of runs find a difference from {smallest_effect(pairs):.1f} sigma of a paired difference on, "
+            f"{pairs} pairs of runs find a difference of {smallest_effect(pairs):.1f} sigma of a paired difference, "
             "four times out of five; smaller ones end as `cannot tell`"
         )
     if method == "grid":

@@ -17,7 +17,7 @@ RATE = "optimizer.learning_rate"
 RANK = "adapter.rank"
 BATCH = "batch.effective"
 FIXED = ("name", "seed", "schedule.epochs", "schedule.steps", "task.kind", "model.source", "evaluation.metric")
-"""Keys that no search may vary: another task, model or length of run is another question, and the seed is no setting."""
+"""Keys that no search may vary: another task, model or length is another question, and the seed is no setting."""
 DIGITS = 4
 
 

@@ -1,6 +1,7 @@
 """A study's folder: what is searched, on what base, with which budget, and where its trials lie.
 
-study.toml      the question; bundle.toml: the base that trials change
+study.toml      the question; bundle.toml: the base that trials change; given.toml: the bundle it was
+                    made from, at its full length
 study.db        Optuna's storage, unless the study has another
 trials/0007/    a run folder like any other; 0007.toml: its bundle; 0007.claim: held by the worker that runs it
 trials.jsonl    the result table, which screens read in place of the storage
@@ -32,10 +33,10 @@ from tuiwiz.tune.space import Dimension
 
 STUDY = "study.toml"
 BASE = "bundle.toml"
+GIVEN = "given.toml"
 TABLE = "trials.jsonl"
 TRIALS = "trials"
 LOCK = ".lock"
-WINNER = "winner.toml"
 
 Method = Literal["grid", "bayes", "ablate"]
 
@@ -120,6 +121,10 @@ class StudyFolder:
         return read_bundle(self.path / BASE)
 
     @property
+    def given(self) -> Bundle:
+        return read_bundle(self.path / GIVEN)
+
+    @property
     def rows(self) -> list[Row]:
         """The result table; empty before the first trial.
 
@@ -168,7 +173,7 @@ class StudyFolder:
         return file
 
 
-def create(folder: StudyFolder, question: Question, base: Bundle) -> None:
+def create(folder: StudyFolder, question: Question, base: Bundle, given: Bundle | None = None) -> None:
     """Write a new study.
 
     Raises:
@@ -180,6 +185,7 @@ def create(folder: StudyFolder, question: Question, base: Bundle) -> None:
     try:
         (folder.path / TRIALS).mkdir(parents=True, exist_ok=True)
         write_atomic(folder.path / BASE, write_bundle(base))
+        write_atomic(folder.path / GIVEN, write_bundle(given or base))
         folder.write_question(question)
     except OSError as error:
         raise MachineLacksError(

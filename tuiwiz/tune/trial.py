@@ -22,6 +22,7 @@ from tuiwiz.spec.task import FALLING
 from tuiwiz.tune.rows import Row, RowState
 
 POLL_S = 0.2
+OUT_OF_MEMORY = "out of memory"
 LEAVING_S = 120.0
 """How long a run whose worker died may take to save and leave."""
 
@@ -75,6 +76,8 @@ def outcome(folder: RunFolder, metric: str, code: int, *, pruned: bool) -> Row:
     best = min(finite, key=lambda one: one[0] * (1 if metric in FALLING else -1), default=None)
     state = _state(code, pruned=pruned, scored=best is not None)
     reason = str(summary.get("message") or "") if state in ("infeasible", "failed") else ""
+    if code == ExitCode.DOES_NOT_FIT:
+        reason = f"{OUT_OF_MEMORY}: {reason}"
     if state == "failed" and not reason:
         reason = "nothing was held out" if code == ExitCode.DONE else f"the run ended with exit code {code}"
     return Row(

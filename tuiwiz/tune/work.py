@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from tuiwiz.base.errors import RunFailedError, StoppedError, UsageError
+from tuiwiz.base.errors import DoesNotFitError, RunFailedError, StoppedError, UsageError
 from tuiwiz.base.files import write_atomic
 from tuiwiz.bundle.change import change
 from tuiwiz.bundle.write import write_bundle
@@ -23,8 +23,11 @@ from tuiwiz.tune.rows import Proposal, Row
 from tuiwiz.tune.space import edits_of
 from tuiwiz.tune.storage import Storage
 from tuiwiz.tune.study import Budget, Question, StudyFolder
+from tuiwiz.tune.trial import OUT_OF_MEMORY
 
 POLL_S = 1.0
+HOPELESS = 6
+"""Trials that cannot be trained, and no other, after which the space is given up."""
 FAILURES = 3
 """Trials that fail for another reason than their setting, after which going on is no use."""
 
@@ -82,6 +85,7 @@ class Worker:
             finally:
                 os.close(claim)
             self._tell(done)
+            self._refuse_hopeless()
             failures = failures + 1 if done.state == "failed" else 0
             if failures == FAILURES:
                 raise RunFailedError(
@@ -136,6 +140,16 @@ class Worker:
             self.storage.finish(done)
             self._publish()
         return done
+
+    def _refuse_hopeless(self) -> None:
+        """End a study in which no setting at all can be trained."""
+        over = [row for row in self.folder.rows if row.over]
+        if len(over) < HOPELESS or any(row.state != "infeasible" for row in over):
+            return
+        message = f"none of the first {len(over)} trials could be trained, the last one: {over[-1].reason}"
+        if all(row.reason.startswith(OUT_OF_MEMORY) for row in over):
+            raise DoesNotFitError(message, hint="`tuiwiz plan` shows what fits; search in that space")
+        raise RunFailedError(message, hint="`tuiwiz doctor` judges their runs; a lower learning rate may be trained")
 
     def _publish(self) -> list[Row]:
         rows = self.storage.rows()

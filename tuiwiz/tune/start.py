@@ -1,0 +1,202 @@
+"""From a command to a study: a new one, or one that goes on with more budget; and what it found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tuiwiz.base.errors import MachineLacksError, UsageError
+from tuiwiz.base.files import write_atomic
+from tuiwiz.base.places import studies
+from tuiwiz.bundle.change import change
+from tuiwiz.bundle.digest import digest
+from tuiwiz.bundle.write import write_bundle
+from tuiwiz.doctor.fork import moved
+from tuiwiz.runs.names import slug
+from tuiwiz.spec.bundle import Bundle
+from tuiwiz.tune.ablate import SEEDS, Ablate, Arm, Judged
+from tuiwiz.tune.bayes import Bayes
+from tuiwiz.tune.grid import Grid
+from tuiwiz.tune.measure import proxy_steps
+from tuiwiz.tune.rows import Row, ranked
+from tuiwiz.tune.space import Dimension
+from tuiwiz.tune.study import Budget, Measured, Method, Question, StudyFolder, create
+from tuiwiz.tune.work import deadline
+
+EVALUATIONS = 0.25
+"""Evaluate a trial after each quarter: the points at which it may be ended early."""
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What `tune show` prints. `best` is the best finished trial, `judged` the arms of an ablation."""
+
+    study: str
+    method: str
+    metric: str
+    steps: int
+    trials: list[Row]
+    best: Row | None
+    judged: list[Judged]
+    note: str
+    notes: tuple[str, ...]
+    seconds: float
+
+
+def check_budget(budget: Budget) -> None:
+    """Refuse a budget of nothing.
+
+    Raises:
+        UsageError: a budget is zero or less, or `until` is no time.
+    """
+    from datetime import datetime
+
+    for name, value in (("trials", budget.trials), ("hours", budget.hours), ("tokens", budget.tokens)):
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"a budget of {value:g} {name} runs nothing", hint=f"--{name} takes a number above 0")
+    if budget.until is not None:
+        deadline(budget.until, datetime.now())
+
+
+def trial_base(bundle: Bundle, steps: int) -> Bundle:
+    """The base of short trials: the schedule compressed to `steps`, one checkpoint kept, no samples."""
+    edits: dict[str, Any] = {"checkpoint.keep": 1, "evaluation.samples": 0, "evaluation.every": EVALUATIONS}
+    if any(phase.steps is not None for phase in bundle.phases):
+        # Phases in steps say how long a run is.
+        return change(bundle, edits, by="tune")
+    return change(bundle, {**edits, "schedule.steps": steps}, by="tune")
+
+
+def new_study(
+    bundle: Bundle,
+    base: Path,
+    *,
+    method: Method,
+    measured: Measured,
+    share: float,
+    budget: Budget,
+    over: Sequence[Dimension] = (),
+    options: Mapping[str, Any] | None = None,
+    storage: str = "sqlite",
+    notes: Sequence[str] = (),
+    out: Path | None = None,
+) -> StudyFolder:
+    """Write a study's folder; its trials are of `share` of the rows.
+
+    Raises:
+        UsageError: nothing is held out, or the folder is not empty.
+    """
+    if not measured.validation_rows:
+        raise UsageError("nothing is held out to judge trials by", hint="set validation.fraction or validation.path")
+    steps = proxy_steps(measured, bundle.batch.effective, share)
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{method}-{slug(bundle.name)}"
+    folder = StudyFolder(out or studies() / name)
+    question = Question(
+        method=method,
+        digest=digest(bundle),
+        folder=str(base),
+        metric=bundle.evaluation.metric,
+        seed=bundle.seed,
+        steps=steps,
+        storage=storage,
+        over=tuple(over),
+        budget=budget,
+        options=dict(options or {}),
+        notes=tuple(notes),
+        measured=measured,
+    )
+    create(folder, question, trial_base(bundle, steps), bundle)
+    return folder
+
+
+def extend(folder: StudyFolder, budget: Budget, options: Mapping[str, Any]) -> Question:
+    """Go on with a study under another budget and more seeds, where they are given; returns what it asks now."""
+    question = folder.question
+    given = {name: value for name, value in msgspec.structs.asdict(budget).items() if value is not None}
+    # A new budget replaces the old one: the old one's other limits would end what the new one asks for.
+    question = msgspec.structs.replace(
+        question,
+        budget=Budget(**given) if given else question.budget,
+        options={**question.options, **{name: value for name, value in options.items() if value is not None}},
+    )
+    with folder.locked():
+        folder.write_question(question)
+    return question
+
+
+def rules_of(base: Bundle, question: Question) -> Grid | Bayes | Ablate:
+    """The method of a study."""
+    options = question.options
+    match question.method:
+        case "grid":
+            return Grid(base, question.over, lower=question.lower)
+        case "bayes":
+            first = options.get("first") or ()
+            return Bayes(base, question.over, trials=question.budget.trials, first=first, lower=question.lower)
+    arms = [msgspec.convert(arm, Arm) for arm in options.get("arms") or ()]
+    seeds, retune = int(options.get("seeds") or SEEDS), bool(options.get("retune"))
+    return Ablate(base, arms, seeds=seeds, retune=retune, lower=question.lower)
+
+
+def show(folder: StudyFolder) -> Shown:
+    """What a study found so far, from its table alone."""
+    question, rows = folder.question, folder.rows
+    rules = rules_of(folder.base, question)
+    best = next(iter(ranked(rows, lower=question.lower)), None)
+    judged = rules.judge(rows, question.options.get("margin")) if isinstance(rules, Ablate) else []
+    note = rules.edge(rows) if isinstance(rules, Grid) else rules.no_gain(rows) if isinstance(rules, Bayes) else ""
+    return Shown(
+        study=str(folder.path),
+        method=question.method,
+        metric=question.metric,
+        steps=question.steps,
+        trials=rows,
+        best=None if question.method == "ablate" else best,
+        judged=judged,
+        note=note,
+        notes=question.notes,
+        seconds=sum(row.seconds for row in rows),
+    )
+
+
+def write_winner(folder: StudyFolder, out: Path | None) -> tuple[Path, Row]:
+    """Write the best trial's settings on the bundle that the study was made from, at full length, with their origin.
+
+    Raises:
+        UsageError: no trial is finished, or the file exists.
+    """
+    found = show(folder).best
+    if found is None:
+        raise UsageError("no trial is finished: there is no winner", hint="`tuiwiz tune join` goes on with the study")
+    edits = {key: value for key, value in found.edits.items() if key != "seed"}
+    heading = f"The best of {len(folder.rows)} trials of {folder.path}: {folder.question.metric} {found.score:.4f}."
+    return write_beside(
+        folder.given, Path(folder.question.folder), edits, f"tune {folder.path.name}", heading, out
+    ), found
+
+
+def write_beside(bundle: Bundle, base: Path, edits: Mapping[str, Any], by: str, heading: str, out: Path | None) -> Path:
+    """Write `bundle`, whose paths start at `base`, with `edits` to `out`, else beside where it came from.
+
+    Raises:
+        UsageError: the file exists.
+        MachineLacksError: it cannot be written.
+    """
+    target = (out or base / f"{slug(bundle.name)}-{slug(by)}.toml").expanduser().absolute()
+    if target.exists():
+        raise UsageError(f"{target} exists", hint="name another file with -o")
+    there = moved(bundle, base, target.parent)
+    changed = change(bundle, {**there, **edits}, by=by)
+    # The paths were moved, not decided anew.
+    origin = {key: who for key, who in changed.origin.items() if key not in there} | {
+        key: bundle.origin[key] for key in there if key in bundle.origin
+    }
+    text = write_bundle(msgspec.structs.replace(changed, origin=origin), heading=heading)
+    try:
+        write_atomic(target, text)
+    except OSError as error:
+        raise MachineLacksError(f"{target} cannot be written: {error.strerror}", hint="name a file with -o") from error
+    return target
