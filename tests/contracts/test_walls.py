@@ -28,6 +28,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "runs": (*HEAVY, "textual"),
     "doctor": (*HEAVY, "textual"),
     "publish": (*HEAVY, "textual"),
+    "tune": (*HEAVY, "textual"),
     "ui": HEAVY,
     "cli": (*HEAVY, "textual"),
 }

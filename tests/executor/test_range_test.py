@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from tuiwiz.executor import checkpoint
 from tuiwiz.executor.loop import optimizer_step
 from tuiwiz.executor.range_test import fingerprint, judge, sweep
 
-FULL = {"adapter__method": '"full"', "adapter__rank": "16", "adapter__alpha": "32.0"}
+FULL: dict[str, Any] = {"adapter__method": '"full"', "adapter__rank": "16", "adapter__alpha": "32.0"}
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
@@ -22,7 +23,7 @@ FULL = {"adapter__method": '"full"', "adapter__rank": "16", "adapter__alpha": "3
 def test_a_sweep_leaves_weights_optimizer_and_random_streams_bit_identical(
     tmp_path: Path, tiny_model: Path, method: str, steps_before: int
 ) -> None:
-    more = {"adapter__dropout": "0.1"} if method == "lora" else FULL
+    more: dict[str, Any] = {"adapter__dropout": "0.1"} if method == "lora" else FULL
     run = make_run(tmp_path, tiny_model, **more)
     for number in range(steps_before):
         optimizer_step(run, [number, number + 1])

@@ -52,9 +52,7 @@ def carry_out(method: Method, path: Path, wanted: Wanted, *, dry: bool, as_json:
         else:
             refuse_other(folder, read_bundle(path), method)
         if wanted.over or wanted.factors:
-            raise UsageError(
-                "a study's question cannot be changed", hint="leave --over and --factor out, or start anew"
-            )
+            raise UsageError("a study's question cannot be changed", hint="leave --over and --factor out")
         extend(folder, wanted.budget, more)
         work(folder, new=False, as_json=as_json)
         return
@@ -134,7 +132,7 @@ def _question(
 
 
 def _ranges(bundle: Bundle, base: Path) -> tuple[dict[str, tuple[float, float]], str]:
-    """What the preset's evidence covers, by key, and the preset's name: that of the bundle's rate, else the best one."""
+    """What the preset's evidence covers, by key, and its name: the one of the bundle's rate, else the best."""
     from tuiwiz.base.errors import TuiwizError
     from tuiwiz.presets.bands import band_of
     from tuiwiz.presets.choose import choose

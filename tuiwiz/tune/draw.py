@@ -19,7 +19,7 @@ def curve(tested: Tested) -> list[str]:
     points = [(math.log10(x), y) for x, y in zip(tested.rates, tested.smoothed, strict=True) if y is not None]
     if not points:
         return ["no step had a finite loss"]
-    left, right = points[0][0], points[-1][0]
+    left, right = points[0][0], math.log10(tested.rates[-1])
     low, high = min(y for _, y in points), max(y for _, y in points)
     grid = [[" "] * WIDTH for _ in range(HEIGHT)]
 
@@ -43,9 +43,8 @@ def curve(tested: Tested) -> list[str]:
 def row_line(row: Row) -> str:
     """One trial: `  3  finished    2.1034  rate 2e-4   40 s`."""
     what = row.label if row.label and row.stage != "start" else ""
-    settings = ", ".join(
-        f"{key.rpartition('.')[2]} {shown(value)}" for key, value in row.edits.items() if key != "seed"
-    )
+    given = {key.rpartition(".")[2]: value for key, value in row.edits.items() if key != "seed"}
+    settings = ", ".join(f"{name} {shown(value)}" for name, value in given.items())
     seed = f"seed {row.edits['seed']}" if "seed" in row.edits else ""
     words = "; ".join(part for part in (what if what not in settings else "", settings[:60], seed) if part)
     score = f"{row.score:>9.4f}" if row.score is not None else " " * 9

@@ -82,7 +82,7 @@ def range_test(
         what = "inverted" if least > most else "empty"
         raise UsageError(
             f"the band {human_number(least)} to {human_number(most)} is {what}",
-            hint="--low is above 0 and below --high",
+            hint="0 < --low < --high",
         )
     if steps < 20:
         raise UsageError(f"{steps} steps are too little for this question", hint="--steps 20 or more; 120 are usual")

@@ -62,8 +62,8 @@ def check_budget(budget: Budget) -> None:
 
 
 def trial_base(bundle: Bundle, steps: int) -> Bundle:
-    """The base of short trials: the schedule compressed to `steps`, one checkpoint kept, no samples."""
-    edits: dict[str, Any] = {"checkpoint.keep": 1, "evaluation.samples": 0, "evaluation.every": EVALUATIONS}
+    """The base of short trials: the schedule compressed to `steps`, few checkpoints kept, no samples."""
+    edits: dict[str, Any] = {"checkpoint.keep": 2, "evaluation.samples": 0, "evaluation.every": EVALUATIONS}
     if any(phase.steps is not None for phase in bundle.phases):
         # Phases in steps say how long a run is.
         return change(bundle, edits, by="tune")
