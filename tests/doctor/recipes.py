@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Recipe:
-    """`model`: tiny (random), base (tiny after some pretraining), known (after training on the very rows).
+    """`model`: tiny (random), base (tiny after some pretraining), known (after training on the very rows),
+    demo (SmolLM2-135M, recorded by `tuiwiz demo`).
     `rows`: kind and count."""
 
     name: str
@@ -136,6 +137,7 @@ TRAIN: tuple[Recipe, ...] = (
     ),
     Recipe("t-starved", "train", ("D22",), rows=("facts", 300), edits=_full(1e-3, steps=50), sabotage="starved"),
     Recipe("t-slowing", "train", ("D25",), rows=("facts", 300), edits=_full(1e-3, steps=70), sabotage="slowing"),
+    *(Recipe(f"demo-{number}", "train", (), model="demo") for number in range(1, 6)),
 )
 
 TEST: tuple[Recipe, ...] = (
