@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import time
@@ -81,7 +82,7 @@ def _train(
     prepared: Prepared,
     job: dict[str, Any],
 ) -> int:
-    resume, replay = bool(job.get("resume")), int(job.get("replay") or 0)
+    resume, replay, rehearsing = bool(job.get("resume")), int(job.get("replay") or 0), bool(job.get("rehearse"))
     recorder.stage("loading", note="libraries")
     import torch
 
@@ -100,6 +101,7 @@ def _train(
     from tuiwiz.executor.packing import prove_packing
     from tuiwiz.executor.provenance import differences, made_with, resolve, resumed_words, write_environment
     from tuiwiz.executor.reference import fill_reference, visited_rows
+    from tuiwiz.executor.rehearse import rest, worst_of
     from tuiwiz.executor.sampling import Sampler
     from tuiwiz.executor.speedups import (
         first_loss,
@@ -124,6 +126,8 @@ def _train(
     model, trained, optimizer, objective = built.model, built.trained, built.optimizer, built.objective
     rows, effective = len(prepared.train), bundle.batch.effective
     planned = total = run_steps(bundle, rows)
+    if rehearsing:
+        prepared = worst_of(prepared, effective)
     if bundle.task.kind in REFERENCE_TASKS:
 
         def tell(done: int, all_rows: int) -> None:
@@ -188,7 +192,7 @@ def _train(
         steps=total,
         name=bundle.name,
         digest=digest(bundle),
-        pid=_pid(),
+        pid=os.getpid(),
         host=socket.gethostname(),
         version=tuiwiz.__version__,
         method=bundle.adapter.method,
@@ -220,7 +224,7 @@ def _train(
         scaler=built.scaler,
         autocast=built.autocast,
         train_rows=prepared.train,
-        held_out=prepared.validation if not replay else Rows(),
+        held_out=prepared.validation if rehearsing or not replay else Rows(),
         total=total,
         micro=micro,
         evaluation_steps=frozenset(steps),
@@ -253,7 +257,7 @@ def _train(
 
     def after_step(step: int) -> None:
         nonlocal reported
-        if (step == 2 or trainer.adjusted > reported) and not replay:
+        if (step == 2 or trainer.adjusted > reported) and (rehearsing or not replay):
             report_memory(trainer, weights)
         reported = trainer.adjusted
         if step == replay:
@@ -266,6 +270,9 @@ def _train(
     started = time.monotonic()
     reason = train(trainer)
     wall_s = time.monotonic() - started
+    if rehearsing:
+        rest(trainer, sampler, weights)
+        return int(ExitCode.STOPPED)
     if reason in ("finished", "early", "time"):
         finish(trainer, weights, sampler, reason, wall_s)
         return int(ExitCode.DONE)
@@ -288,9 +295,3 @@ def _view_of(folder: RunFolder) -> RunView:
     while events := reader.read(10_000):
         fold(view, events)
     return view
-
-
-def _pid() -> int:
-    import os
-
-    return os.getpid()
