@@ -18,6 +18,7 @@ from tuiwiz.presets.explain import range_words, why_words
 from tuiwiz.presets.find import all_presets, find
 from tuiwiz.presets.resolve import LEARNING_RATE, Resolved, condition_of, resolve
 from tuiwiz.presets.when import Context, holds, words
+from tuiwiz.spec.adapter import PLANNED
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.fields import FIELDS, choices
 from tuiwiz.spec.keys import default_of, plain, unflatten
@@ -111,16 +112,16 @@ def _decide(answers: Answers, facts: Facts) -> _Decided:
 def _planned(decided: _Decided, answers: Answers, facts: Facts) -> Planned:
     """Plan the chosen method and fill in its fastest setting that fits; list those of all methods."""
     work = decided.work
-    if decided.context.method not in available("adapter.method"):
+    if decided.context.method not in PLANNED:
         return Planned()
     take(work, answers.picked)
     plan = plan_of(_bundle(work, facts, Problems()), facts, decided.rows)
     if plan is None:
         return Planned()
     found = [choice for choice in plan.choices if choice.method == decided.context.method]
-    for method in available("adapter.method"):
+    for method in PLANNED:
         if method != decided.context.method:
-            found += _choices_of(msgspec.structs.replace(answers, method=str(method), picked=None), facts)
+            found += _choices_of(msgspec.structs.replace(answers, method=method, picked=None), facts)
     apply(work, plan, answers.picked, found)
     found.sort(key=lambda choice: (not choice.fits, -(choice.tokens_per_second or 0)))
     return Planned(plan_of(_bundle(work, facts, Problems()), facts, decided.rows), tuple(found))
