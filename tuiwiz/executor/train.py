@@ -131,6 +131,8 @@ def _train(
     if bundle.task.kind in REFERENCE_TASKS:
 
         def tell(done: int, all_rows: int) -> None:
+            # On many rows this takes as long as an epoch: requests are answered as between steps.
+            interrupts.poll(recorder, lambda: None)
             interrupts.check()
             recorder.stage("measuring", done, all_rows, note="the model before training, on every row")
 
