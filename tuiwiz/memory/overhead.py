@@ -22,7 +22,7 @@ PAGES = 32 * MIB
 """Rounding of CUDA segments."""
 CUDA_GAPS = 0.02
 """Of what moves: batches of other lengths than the last leave gaps between expandable segments' blocks."""
-CPU_GAPS = {"qlora": 0.95, "lora": 0.77, "full": 1.1}
+CPU_GAPS = {"qlora": 0.72, "lora": 0.74, "full": 1.0}
 CPU_GAPS_OF_PASSING = {"qlora": 0.25, "lora": 0.25, "full": 0.5}
 """Of a C library's heap, as shares of what all layers save in one pass, measured with SmolLM2-135M: short-lived copies
 between kept blocks leave holes, fewer where checkpointing keeps little."""
