@@ -98,6 +98,7 @@ def _decide(answers: Answers, facts: Facts) -> _Decided:
         work.put(key, value, f"preset {preset.name}", why_words(preset.why[key]))
     _bare_task(work, preset)
     work.set_by_user(answers.sets)
+    derived.metric(work)
     derived.split(work, facts.data)
     rows = derived.training_rows(work, facts.data)
     derived.length(work, facts.data)

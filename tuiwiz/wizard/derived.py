@@ -11,7 +11,8 @@ from tuiwiz.presets.rank import MOST_RANK, least_rank, rank_for
 from tuiwiz.presets.rate import Rate, Setting, derive
 from tuiwiz.presets.resolve import LEARNING_RATE, Resolved
 from tuiwiz.spec.derive import cadence, total_steps, warmup_steps
-from tuiwiz.wizard.work import DATA, Work
+from tuiwiz.spec.task import metrics_of
+from tuiwiz.wizard.work import DATA, PLANNER, Work
 
 if TYPE_CHECKING:
     from tuiwiz.wizard.facts import DataFacts
@@ -23,6 +24,14 @@ LONGEST = 32_768
 """Tokens: no row is made longer than this unasked."""
 SAMPLE_SLACK = 1.25
 """On the longest row of a sample: the whole set will hold a longer one."""
+
+
+def metric(work: Work) -> None:
+    """`evaluation.metric`: the loss where the preset's metric is none of this task's, such as F1 of a regression."""
+    task, labels = str(work.values["task.kind"]), work.values["task.labels"]
+    if work.values["evaluation.metric"] not in metrics_of(task, labels):
+        why = f"{task} of {labels or 'single'} labels has no {work.values['evaluation.metric']}"
+        work.put("evaluation.metric", "loss", PLANNER, why)
 
 
 def split(work: Work, data: DataFacts | None) -> None:
