@@ -1,116 +1,138 @@
-"""Predicted against measured peak memory of real runs on this machine.
+"""Predicted against published peak memory, row by row.
 
-    python -m tests.bench.memory_table [METHOD:LENGTH:MICRO:CHECKPOINTING ...] [--model NAME]
+    python tests/bench/memory_table.py TABLE.csv [--simulate] [--json]
 
-Each setting is a run of three optimizer steps whose rows all have the full length; it takes a minute or so. The peak is
-the executor's own resident set (or the CUDA allocator's), the prediction is that of `tuiwiz plan` before the run.
+The closed form, or with `--simulate` the simulation, against tables with the columns of `memory-measured.csv`. Each row
+is compared with what it measured: `allocated` (tensors), `reserved` (the allocator's segments) or `nvidia-smi` (these
+and the driver's context). A row that cannot be modelled says why.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
-import os
-import subprocess
-import tempfile
+import statistics
+import sys
 from pathlib import Path
+from typing import Any
 
-from tuiwiz.base.units import MIB
-from tuiwiz.bundle.read import read_bundle
-from tuiwiz.catalog.machine import this_device
-from tuiwiz.catalog.sources import locate
-from tuiwiz.events.folder import RunFolder
-from tuiwiz.events.job import write_job
-from tuiwiz.events.reader import EventReader
-from tuiwiz.events.types import Metric
-from tuiwiz.memory.estimate import estimate
-from tuiwiz.memory.setting import setting_of
-from tuiwiz.runs.launch import executor_command, executor_environment
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-SETTINGS = (
-    "qlora:128:4:0",
-    "qlora:512:4:0",
-    "qlora:512:1:0",
-    "qlora:512:4:1",
-    "lora:128:4:0",
-    "lora:512:4:0",
-    "full:128:4:0",
-    "full:512:4:0",
+from tests.bench.published import (
+    CUBLAS_BYTES,
+    NotModelled,
+    Published,
+    Row,
+    measured_of,
+    published,
+    ran_out,
+    target_of,
 )
-BUNDLE = """\
-format = 1
-name = "memory"
-[task]
-kind = "pretrain"
-[model]
-source = "{model}"
-[data]
-train = "rows.jsonl"
-format = "text"
-mapping = {{ text = "text" }}
-max_length = {length}
-overlong = "truncate"
-train_on = "all"
-[adapter]
-method = "{method}"
-[schedule]
-steps = 3
-[batch]
-effective = 8
-micro = {micro}
-[evaluation]
-samples = 0
-every = 3
-[memory]
-gradient_checkpointing = {checkpointing}
-"""
+from tuiwiz.base.units import GIB
+from tuiwiz.catalog.gpus import Device, find_device
+from tuiwiz.memory.estimate import estimate
+from tuiwiz.memory.overhead import cuda_context_bytes
+from tuiwiz.memory.reserved import reserved_bytes
+from tuiwiz.memory.verdict import verdict
+
+TARGETS = ("allocated", "reserved", "nvidia-smi")
 
 
-def measure(folder: Path, setting: str, model: str) -> tuple[int, int]:
-    """Predicted and measured peak in bytes."""
-    method, length, micro, checkpointing = setting.split(":")
-    run = folder / setting.replace(":", "-")
-    run.mkdir()
-    text = BUNDLE.format(
-        model=model,
-        method=method,
-        length=length,
-        micro=micro,
-        checkpointing="true" if checkpointing == "1" else "false",
-    )
-    (run / "bundle.toml").write_text(text, encoding="utf-8")
-    write_job(run, "train", {"bundle_folder": str(folder), "resume": False})
-    device = this_device()
-    shape = locate(model, None, folder).shape
-    if shape is None:
-        raise SystemExit(f"nothing is known of {model}")
-    predicted = estimate(shape, setting_of(read_bundle(run / "bundle.toml"), device), device).total_bytes
-    with (run / "run.log").open("wb") as log:
-        child = subprocess.Popen(executor_command("train", run), env=executor_environment(), stdout=log, stderr=log)
-        _, status, usage = os.wait4(child.pid, 0)
-    if status:
-        raise SystemExit((run / "run.log").read_text(encoding="utf-8", errors="replace")[-2000:])
-    peak = usage.ru_maxrss * 1024
-    if device.kind == "cuda":
-        events = EventReader(RunFolder(run).events).read(100_000)
-        peak = max(int(event.metrics["peak_bytes"]) for event in events if isinstance(event, Metric))
-    return predicted, peak
+def closed_form(one: Published) -> tuple[float, float]:
+    """Allocated and reserved GiB."""
+    found = estimate(one.shape, one.setting, one.device or find_device("80"), one.stack)
+    allocated = found.allocated_bytes + CUBLAS_BYTES
+    return allocated / GIB, (reserved_bytes(one.shape, one.setting, one.stack)) / GIB
+
+
+def simulated(one: Published, cache: dict[Any, tuple[float, float]]) -> tuple[float, float]:
+    """As above; settings that were simulated before are remembered."""
+    from tuiwiz.executor.simulation.configs import config_of
+    from tuiwiz.executor.simulation.simulate import simulate
+
+    key = (one.shape, one.setting, one.stack)
+    if key not in cache:
+        found = simulate(config_of(one.shape), one.setting, one.stack)
+        cache[key] = (found.allocated_bytes + CUBLAS_BYTES) / GIB, (found.reserved_bytes + CUBLAS_BYTES) / GIB
+    return cache[key]
+
+
+def answer(row: Row, *, simulate: bool, cache: dict[Any, tuple[float, float]]) -> dict[str, Any]:
+    """One row of the output."""
+    line: dict[str, Any] = {
+        "id": row.get("id", ""),
+        "target": target_of(row),
+        "predicted_gib": None,
+        "measured_gib": measured_of(row),
+        "error": None,
+        "verdict": None,
+        "modelled": False,
+        "why": "",
+    }
+    try:
+        one = published(row)
+        allocated, reserved = simulated(one, cache) if simulate else closed_form(one)
+    except NotModelled as error:
+        return {**line, "why": str(error)}
+    context = one.context_gib if one.context_gib is not None else cuda_context_bytes(one.device) / GIB
+    total = reserved + context
+    predicted = {"allocated": allocated, "reserved": reserved, "nvidia-smi": total}[one.target]
+    measured = one.measured_gib
+    return {
+        **line,
+        "predicted_gib": round(predicted, 3),
+        "error": round(predicted / measured - 1, 4) if measured else None,
+        "verdict": _verdict(total, one.device),
+        "modelled": True,
+    }
+
+
+def _verdict(total_gib: float, device: Device | None) -> str | None:
+    return verdict(round(total_gib * GIB), device.usable_bytes) if device is not None else None
+
+
+def summary(lines: list[dict[str, Any]], rows: list[Row]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for target in TARGETS:
+        errors = [line["error"] for line in lines if line["target"] == target and line["error"] is not None]
+        sizes = sorted(abs(error) for error in errors)
+        found[target] = {
+            "rows": sum(line["target"] == target for line in lines),
+            "modelled": sum(line["target"] == target and line["modelled"] for line in lines),
+            "median": round(statistics.median(sizes), 4) if sizes else None,
+            "p90": round(sizes[min(len(sizes) - 1, int(0.9 * len(sizes)))], 4) if sizes else None,
+            "worst_under": round(min(0.0, min(errors)), 4) if errors else None,
+            "worst_over": round(max(0.0, max(errors)), 4) if errors else None,
+        }
+    pairs = zip(lines, rows, strict=True)
+    found["false_fits"] = sum(line["verdict"] == "fits" and ran_out(row) for line, row in pairs)
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("settings", nargs="*", default=SETTINGS)
-    parser.add_argument("--model", default="smollm2-135m-instruct")
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--simulate", action="store_true")
+    parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        line = json.dumps({"text": " ".join(f"word {number} of a long row" for number in range(4000))})
-        (folder / "rows.jsonl").write_text("\n".join([line] * 40), encoding="utf-8")
-        print(f"{'setting':<20}{'predicted MiB':>15}{'measured MiB':>14}{'off':>8}")
-        for setting in given.settings:
-            predicted, peak = measure(folder, setting, given.model)
-            off = 100 * (predicted - peak) / peak
-            print(f"{setting:<20}{predicted / MIB:>15,.0f}{peak / MIB:>14,.0f}{off:>+7.1f}%", flush=True)
+    with given.table.open(encoding="utf-8-sig", newline="") as file:
+        rows: list[Row] = [{key: value or "" for key, value in row.items() if key} for row in csv.DictReader(file)]
+    cache: dict[Any, tuple[float, float]] = {}
+    lines = [answer(row, simulate=given.simulate, cache=cache) for row in rows]
+    result = {"rows": lines, "summary": summary(lines, rows)}
+    if given.json:
+        print(json.dumps(result))
+        return
+    for line in lines:
+        head = f"{line['id']:<28}{line['target']:<11}"
+        if not line["modelled"]:
+            print(f"{head}not modelled: {line['why']}")
+            continue
+        measured = f"{line['measured_gib']:>9.3f}" if line["measured_gib"] else f"{'OOM':>9}"
+        error = f"{line['error']:>+8.1%}" if line["error"] is not None else f"{'':>8}"
+        print(f"{head}{line['predicted_gib']:>9.3f}{measured}{error}  {line['verdict'] or ''}")
+    print(json.dumps(result["summary"], indent=1))
 
 
 if __name__ == "__main__":

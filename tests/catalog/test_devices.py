@@ -106,6 +106,21 @@ def test_hidden_cards_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.this_device().kind == "cpu"
 
 
+def test_the_lock_s_hardware_and_who_is_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, object] = {
+        "nvmlSystemGetDriverVersion": lambda: b"570.86",
+        "nvmlDeviceGetUUID": lambda handle: f"GPU-{handle}",
+    }
+    monkeypatch.setitem(sys.modules, "pynvml", fake_nvml(**asked))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    found = machine.hardware()
+    assert (found["device"], found["driver"]) == ("NVIDIA GeForce RTX 4090", "570.86") and found["processor"]
+    use = machine.card_use()
+    assert use == {"GPU-0": machine.CardUse(1, 20 * GIB), "GPU-1": machine.CardUse(1, 21 * GIB)}
+    monkeypatch.setitem(sys.modules, "pynvml", fake_nvml(nvmlInit=_fail))
+    assert machine.card_use() == {} and "driver" not in machine.hardware()
+
+
 def test_a_control_groups_limit_counts(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text(f"{GIB}\n")
     (tmp_path / "memory.current").write_text(f"{GIB // 2}\n")

@@ -41,7 +41,7 @@ def test_a_run_is_kept_when_the_question_is_answered_with_no_or_ctrl_c(
     run: Path, answer: Callable[..., bool], code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(typer, "confirm", answer)
-    assert main(["runs", "remove", "one"]) == code
+    assert main(["runs", "remove", "one", "--for-good"]) == code
     assert (run / "bundle.toml").is_file()
 
 

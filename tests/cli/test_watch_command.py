@@ -209,9 +209,9 @@ def test_runs_list_show_compare_and_remove_keep_their_keys(tmp_path: Path) -> No
     two.bundle.write_text("from = 'another version'\n")
     beside = tuiwiz("runs", "compare", "one", "two", "--json")
     assert beside.returncode == 0 and documents(beside.stdout)[0]["differences"] is None
-    unasked = tuiwiz("runs", "remove", "two")
+    unasked = tuiwiz("runs", "remove", "two", "--for-good")
     assert unasked.returncode == 2 and "--yes" in unasked.stderr
-    assert tuiwiz("runs", "remove", "two", "--yes").returncode == 0
+    assert tuiwiz("runs", "remove", "two").returncode == 0
     left: Any = documents(tuiwiz("runs", "list", "--json").stdout)[0]
     assert [found["name"] for found in left] == ["20260101-000000-one-aaaaaa"]
     empty = tuiwiz("runs", "show", "two", "--json")
@@ -219,6 +219,6 @@ def test_runs_list_show_compare_and_remove_keep_their_keys(tmp_path: Path) -> No
 
 
 def test_a_living_run_is_not_removed(running: Path) -> None:
-    refused = tuiwiz("runs", "remove", running, "--yes")
+    refused = tuiwiz("runs", "remove", running, "--for-good", "--yes")
     assert refused.returncode == 2 and "running" in refused.stderr
     assert running.is_dir()

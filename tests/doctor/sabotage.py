@@ -13,6 +13,7 @@ import torch
 
 from tuiwiz.executor import batching, checkpoint, evaluate, loop, optim
 from tuiwiz.executor.objectives.causal import CausalObjective
+from tuiwiz.spec import phases, rates
 
 
 @contextmanager
@@ -40,14 +41,14 @@ def _changes(kind: str) -> list[tuple[Any, str, Any]]:
         "unshuffled": [(batching.Order, "step", _in_order)],
         "rate-early": [
             (
-                loop,
+                phases,
                 "rate_factor",
                 lambda step, total, plan: (
-                    optim.rate_factor(step, total * 2 // 5, plan) if step < total * 2 // 5 else 0.0
+                    rates.rate_factor(step, total * 2 // 5, plan) if step < total * 2 // 5 else 0.0
                 ),
             )
         ],
-        "rate-late": [(loop, "rate_factor", lambda step, total, plan: optim.rate_factor(step, total * 4, plan))],
+        "rate-late": [(phases, "rate_factor", lambda step, total, plan: rates.rate_factor(step, total * 4, plan))],
         "lost": [(checkpoint, "load", _forgetful(checkpoint.load))],
     }
     return kinds.get(kind, [])

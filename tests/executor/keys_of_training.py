@@ -166,6 +166,13 @@ def _checkpoint_keep(desk: Desk) -> None:
     assert sorted(path.name for path in run.folder.checkpoints.iterdir()) == ["step-4", "step-5", "step-6"]
 
 
+@shows("checkpoint.milestones")
+def _checkpoint_milestones(desk: Desk) -> None:
+    run = desk.run(checkpoint__every=1, checkpoint__milestones=3, schedule__steps=8)
+    kept = sorted(path.name for path in run.folder.checkpoints.iterdir())
+    assert kept == ["step-3", "step-6", "step-7", "step-8"]
+
+
 @shows("memory.gradient_checkpointing")
 def _memory_gradient_checkpointing(desk: Desk) -> None:
     from transformers.models.llama.modeling_llama import LlamaMLP

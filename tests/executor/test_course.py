@@ -11,6 +11,7 @@ import torch
 from tests.executor.support import copies, make_run
 from tests.support.processes import events
 from tuiwiz.events import types
+from tuiwiz.events.folder import RunFolder
 from tuiwiz.executor import checkpoint, loop
 from tuiwiz.executor.evaluate import evaluation_steps
 from tuiwiz.executor.loop import Trainer, train
@@ -103,7 +104,13 @@ def test_a_save_that_fails_leaves_nothing_and_the_older_checkpoint(
 
 
 def test_what_a_killed_save_left_is_swept(tmp_path: Path) -> None:
-    (tmp_path / ".step-4.123.tmp").mkdir()
-    (tmp_path / "step-2").mkdir()
-    checkpoint.sweep(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["step-2"]
+    run = RunFolder(tmp_path)
+    for name in (".step-4.123.tmp", "step-2"):
+        run.checkpoint(2).with_name(name).mkdir(parents=True)
+    (tmp_path / ".adapter.123.tmp").mkdir()
+    for name in (".pid.json.x.tmp", ".job.toml.x.tmp", "pid.json"):
+        (tmp_path / name).write_text("")
+    checkpoint.sweep(run)
+    assert [path.name for path in run.checkpoints.iterdir()] == ["step-2"]
+    # What others write aside at the same moment is not the executor's to remove.
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".job.toml.x.tmp", "checkpoints", "pid.json"]

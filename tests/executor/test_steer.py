@@ -9,10 +9,10 @@ from tests.support.training import ask_to_resume, curve, make_run, of_kind, own_
 from tuiwiz.events.control import request
 from tuiwiz.events.types import Adjusted, Control, Eval, Metric, RunStarted
 from tuiwiz.executor import train
-from tuiwiz.executor.optim import rate_factor
 from tuiwiz.executor.steer import steps_every
 from tuiwiz.runs.registry import view_of
 from tuiwiz.spec.optimizer import Schedule
+from tuiwiz.spec.rates import rate_factor
 
 
 def test_a_longer_run_trains_and_evaluates_to_its_new_end_under_a_stretched_schedule(

@@ -16,8 +16,9 @@ from tuiwiz.base.errors import UsageError
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.process import this_process
 from tuiwiz.runs.folder import prepare
+from tuiwiz.runs.index import list_runs
 from tuiwiz.runs.names import REGISTERED, register, registered, run_root
-from tuiwiz.runs.registry import find, folders, info, list_runs
+from tuiwiz.runs.registry import find, folders, info
 
 
 @pytest.fixture

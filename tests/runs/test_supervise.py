@@ -29,7 +29,7 @@ from tuiwiz.events.process import Exit, is_alive, read_exit, start_time, write_e
 from tuiwiz.runs import launch
 from tuiwiz.runs.folder import Ready, prepare, take_up
 from tuiwiz.runs.registry import info, view_of
-from tuiwiz.runs.supervise import describe
+from tuiwiz.runs.supervise import describe, kernel_line
 
 FOREVER = 1_000_000
 
@@ -174,11 +174,11 @@ def test_a_folder_that_vanishes_is_no_traceback(ready: Ready, monkeypatch: pytes
 
 
 def test_killed_for_memory_is_known_by_the_control_group(ready: Ready) -> None:
-    killed = describe(-signal.SIGKILL, ready.folder, killed_for_memory=True)
+    killed = describe(-signal.SIGKILL, ready.folder, evidence="the count rose")
     assert killed.out_of_memory and "memory" in killed.message and killed.evidence
     write_exit(ready.folder.exit, killed)
     assert launch.exit_code(ready.folder) == 4
-    other = describe(-signal.SIGSEGV, ready.folder, killed_for_memory=True)
+    other = describe(-signal.SIGSEGV, ready.folder, evidence="the count rose")
     assert not other.out_of_memory and other.signal == "SIGSEGV"
 
 
@@ -264,3 +264,21 @@ def test_an_interrupted_job_leaves_no_process(tmp_path: Path) -> None:
     caller.send_signal(signal.SIGINT)
     assert caller.wait(60) != 0
     assert start_time(pid) is None
+
+
+def test_the_kernel_s_own_word_on_a_kill_is_evidence(tmp_path: Path) -> None:
+    log = tmp_path / "kmsg"
+    killed = "Out of memory: Killed process 4242 (python) total-vm:1kB, anon-rss:2kB\x1b[31m"
+    log.write_text(f"6,1,100,-;something else\n3,2,200,-;{killed}\n")
+    assert kernel_line(4242, log) == killed.removesuffix("\x1b[31m")
+    assert kernel_line(424, log) == kernel_line(7, log) == ""
+    assert kernel_line(7, tmp_path / "absent") == ""
+
+
+def test_a_batch_system_s_warning_is_passed_on_and_stops_after_the_step(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run = begin("run", write_bundle(tmp_path / "work"), "--out", out, env=fake_executor("--steps", 1_000_000))
+    eventually(lambda: steps(out) > 3)
+    run.send_signal(signal.SIGUSR1)
+    run.communicate(timeout=60)
+    assert run.returncode == 7 and info(RunFolder(out)).state == "stopped"

@@ -120,6 +120,7 @@ def main() -> int:
     fake = Fake(RunFolder(options.folder), options)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, fake.on_signal)
+    signal.signal(signal.SIGUSR1, fake.on_signal)
     return fake.run()
 
 

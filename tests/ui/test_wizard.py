@@ -13,7 +13,7 @@ from tests.support.processes import fake_executor
 from tests.support.screens import screen_text
 from tests.support.wizard import bare_model, count_here, on_step, settled, sums, type_text, until, wizard_app, wizard_of
 from tuiwiz.bundle.read import read_bundle
-from tuiwiz.runs.registry import list_runs
+from tuiwiz.runs.index import list_runs
 from tuiwiz.spec.rules import check
 from tuiwiz.ui.app import TuiwizApp
 from tuiwiz.ui.screens.run import RunScreen

@@ -13,7 +13,9 @@ _SEQUENCES = re.compile(
     "|\x9b[0-?]*[ -/]*[@-~]"
 )
 _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-_CONTROL = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}\ud800-\udfff\u2028\u2029]")
+CONTROL = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}\ud800-\udfff\u2028\u2029]")
+
+"""What no terminal may get from outside, but line feeds and tabs."""
 
 
 def clean(text: str) -> str:
@@ -23,7 +25,7 @@ def clean(text: str) -> str:
     result as `Text` or with markup off: brackets are left as they are.
     """
     text = text.replace("\r\n", "\n")
-    return _CONTROL.sub("\ufffd", _SEQUENCES.sub("", text))
+    return CONTROL.sub("\ufffd", _SEQUENCES.sub("", text))
 
 
 def clean_line(text: str, limit: int = 0) -> str:

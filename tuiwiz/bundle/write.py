@@ -16,6 +16,8 @@ from tuiwiz.spec.keys import default_of, flatten, plain, section_keys
 LONGEST_COMMENT = 200
 """Characters of a comment; reasons beyond are cut, `tuiwiz presets why` prints them whole."""
 
+LOCK_HEADING = "# What this bundle was made with; `tuiwiz run` compares."
+
 _ONLY_WITH: dict[str, tuple[str, ...]] = {
     "quantization": ("qlora",),
     "adapter.rank": ("qlora", "lora"),
@@ -83,7 +85,7 @@ def write_bundle(bundle: Bundle, *, why: Mapping[str, str] | None = None, headin
         lines += ["", "# Who decided each value.", "[origin]"]
         lines += [f'"{key}" = {_literal(clean_line(bundle.origin[key]))}' for key in sorted(bundle.origin)]
     if bundle.lock is not None:
-        lines += ["", "# What this bundle was made with; `tuiwiz run` compares."]
+        lines += ["", LOCK_HEADING]
         lines.append(tomli_w.dumps({"lock": plain(bundle.lock)}).rstrip())
     return "\n".join(lines) + "\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -33,6 +34,76 @@ def this_device() -> Device:
     """The device that a run started now would use: the card with most free memory, else the processor."""
     found = machine()
     return max(found.gpus, key=lambda gpu: gpu.usable_bytes, default=found.cpu)
+
+
+def hardware() -> dict[str, str]:
+    """What a lock says of this machine: device, processor and, with a card, the driver's version."""
+    found = {"device": this_device().name, "processor": _processor_name()}
+    driver = _driver()
+    return {**found, "driver": driver} if driver else found
+
+
+def _driver() -> str:
+    try:
+        import pynvml
+    except ImportError:
+        return ""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return ""
+    try:
+        version = pynvml.nvmlSystemGetDriverVersion()
+    except pynvml.NVMLError:
+        return ""
+    finally:
+        pynvml.nvmlShutdown()
+    return clean_line(version.decode() if isinstance(version, bytes) else str(version))
+
+
+class CardUse(msgspec.Struct, frozen=True):
+    """Who is on a card now: processes that compute there, and bytes that are free."""
+
+    processes: int
+    free_bytes: int
+
+
+def card_use() -> dict[str, CardUse]:
+    """Use of every card by its UUID as the driver tells it; empty without a driver. Makes no context on any card."""
+    try:
+        import pynvml
+    except ImportError:
+        return {}
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return {}
+    found: dict[str, CardUse] = {}
+    try:
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            uuid = pynvml.nvmlDeviceGetUUID(handle)
+            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+            try:
+                processes = len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle))
+            except pynvml.NVMLError:
+                processes = 0
+            found[uuid.decode() if isinstance(uuid, bytes) else str(uuid)] = CardUse(processes, int(memory.free))
+    except pynvml.NVMLError:
+        return {}
+    finally:
+        pynvml.nvmlShutdown()
+    return found
+
+
+def _processor_name() -> str:
+    """The processor as the kernel calls it, else the architecture."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.machine()
+    line = next((line for line in text.splitlines() if line.startswith("model name")), "")
+    return clean_line(line.partition(":")[2].strip()) or platform.machine()
 
 
 def _cards() -> tuple[tuple[Device, ...], str]:

@@ -32,6 +32,8 @@ def register(app: typer.Typer) -> None:
             warnings = len(problems) - len(errors)
             verdict = "ready to run" if not errors and fits else "not ready"
             say(f"{bundle}: {verdict}, {len(errors)} errors, {warnings} warnings and notes")
+        if errors and all(problem.key.startswith("lock.") for problem in errors):
+            raise typer.Exit(ExitCode.DRIFT)
         if errors:
             raise typer.Exit(ExitCode.INVALID)
         if not fits:

@@ -39,7 +39,11 @@ def register(app: typer.Typer) -> None:
         _ask(run, "extend", as_json, steps=steps)
 
     @app.command("resume")
-    def resume(run: str | None = RUN, as_json: bool = AS_JSON) -> None:
+    def resume(
+        run: str | None = RUN,
+        allow_drift: bool = typer.Option(False, "--allow-drift", help="Go on though data or model have changed."),
+        as_json: bool = AS_JSON,
+    ) -> None:
         """Go on with a paused run, or continue a stopped or crashed one, detached."""
         from tuiwiz.base.errors import UsageError
         from tuiwiz.cli.follow import state_now
@@ -61,7 +65,7 @@ def register(app: typer.Typer) -> None:
                 f"whether process {process.pid} on {process.host} still executes {folder.path.name} is not known here",
                 hint=f"once it has ended, `tuiwiz run --resume --out {folder.path}` goes on with it here",
             )
-        ready = take_up(folder)
+        ready = take_up(folder, allow_drift=allow_drift)
         if ready.note:
             note(f"tuiwiz: {ready.note}")
         if not ready.done:

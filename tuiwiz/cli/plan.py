@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from tuiwiz.catalog.gpus import Device
+    from tuiwiz.catalog.shapes import ModelShape
     from tuiwiz.memory.plan import Plan
     from tuiwiz.spec.bundle import Bundle
 
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
         method: str = typer.Option("", "--method", help="qlora (left out), lora or full."),
         gpu: str = typer.Option("", "--gpu", help="Plan for this card, by name or GiB. Left out: this machine."),
         sets: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a value before planning."),
+        simulate: bool = typer.Option(False, "--simulate", help="Check the memory by simulating a step; some seconds."),
         as_json: bool = typer.Option(False, "--json", help="One JSON document."),
     ) -> None:
         """Say whether a run fits, item by item, and list the settings that do, fastest first."""
@@ -36,46 +38,75 @@ def register(app: typer.Typer) -> None:
         if bundle is not None:
             if model or task or method:
                 raise UsageError("a bundle names model, task and method itself", hint="use --set to change a value")
-            found = _of_bundle(bundle, gpu, sets)
+            found = _of_bundle(bundle, gpu, sets, simulate=simulate)
         else:
             if not model:
                 raise UsageError("nothing to plan", hint="tuiwiz plan BUNDLE, or tuiwiz plan --model 8B --task chat")
-            found = _of_model(model, task or "instruct", method, gpu, sets)
+            found = _of_model(model, task or "instruct", method, gpu, sets, simulate=simulate)
         if as_json:
             emit_json(found)
         else:
             _show(found)
 
 
-def _of_bundle(path: Path, gpu: str, sets: list[str]) -> Plan:
+def _of_bundle(path: Path, gpu: str, sets: list[str], *, simulate: bool) -> Plan:
+    import msgspec
+
     from tuiwiz.base.errors import MachineLacksError
     from tuiwiz.bundle.change import apply_sets
     from tuiwiz.bundle.read import read_bundle
     from tuiwiz.catalog.sources import locate
+    from tuiwiz.cli.lengths import profile
     from tuiwiz.memory.plan import plan
 
-    bundle = apply_sets(read_bundle(path), sets)
-    located = locate(bundle.model.source, bundle.model.revision, path.resolve().parent)
+    bundle, folder = apply_sets(read_bundle(path), sets), path.resolve().parent
+    located = locate(bundle.model.source, bundle.model.revision, folder)
     if located.shape is None:
         raise MachineLacksError(
             f"nothing is known of {bundle.model.source} on this machine",
             hint="`tuiwiz models get` fetches it; a size such as 8B can be planned without",
         )
-    return plan(bundle, located.shape, _device(gpu), None, _rows(bundle))
+    read = profile(bundle, folder, located.folder)
+    device = _device(gpu)
+    rows = _training_rows(bundle, read.rows)
+    found = plan(bundle, located.shape, device, read.lengths, rows)
+    if simulate:
+        longest = read.lengths["max"] if read.lengths else None
+        found = _with_simulation(found, bundle, located.shape, device, longest, located.folder)
+    return msgspec.structs.replace(found, notes=(*found.notes, read.note)) if read.note else found
 
 
-def _rows(bundle: Bundle) -> int | None:
-    """Training rows by the bundle's lock, less the share that is held out."""
-    if bundle.lock is None or not isinstance(bundle.data.train, str):
-        return None
-    rows = bundle.lock.rows.get(bundle.data.train)
+def _training_rows(bundle: Bundle, counted: int | None) -> int | None:
+    """Training rows by the bundle's lock, else as counted, less the share that is held out."""
+    rows = counted
+    if bundle.lock is not None and isinstance(bundle.data.train, str):
+        rows = bundle.lock.rows.get(bundle.data.train) or rows
     if not rows or bundle.validation.path is not None:
         return rows
     held_out = round(rows * (bundle.validation.fraction or 0.0))
     return max(1, rows - min(held_out, bundle.validation.max_rows or held_out))
 
 
-def _of_model(model: str, task: str, method: str, gpu: str, sets: list[str]) -> Plan:
+def _with_simulation(
+    found: Plan, bundle: Bundle, shape: ModelShape, device: Device, longest: int | None, model: Path | None
+) -> Plan:
+    """The plan with a simulation of the bundle's own setting beside it."""
+    import tempfile
+
+    import msgspec
+
+    from tuiwiz.memory.setting import setting_of
+    from tuiwiz.memory.simulation import JOB, job_arguments, read_results
+    from tuiwiz.runs.launch import run_job
+
+    settings = [setting_of(bundle, device, longest)]
+    with tempfile.TemporaryDirectory(prefix="tuiwiz-") as scratch:
+        answer = run_job(JOB, Path(scratch), job_arguments(settings, shape, model))
+    simulated = read_results(answer["results"], settings, shape, device)[0]
+    return msgspec.structs.replace(found, simulated=simulated)
+
+
+def _of_model(model: str, task: str, method: str, gpu: str, sets: list[str], *, simulate: bool) -> Plan:
     """The plan of what the wizard would compose with no data known yet."""
     import msgspec
 
@@ -97,7 +128,10 @@ def _of_model(model: str, task: str, method: str, gpu: str, sets: list[str]) -> 
         message = problems[0].message if problems else f"{method} cannot be planned yet"
         raise InvalidError(message, problems=problems)
     notes = (known.note, *composed.plan.notes) if known.note else composed.plan.notes
-    return msgspec.structs.replace(composed.plan, choices=composed.choices or composed.plan.choices, notes=notes)
+    found = msgspec.structs.replace(composed.plan, choices=composed.choices or composed.plan.choices, notes=notes)
+    if simulate and facts.device is not None:
+        found = _with_simulation(found, composed.bundle, known.shape, facts.device, None, known.folder)
+    return found
 
 
 def _device(gpu: str) -> Device:
@@ -110,7 +144,7 @@ def _device(gpu: str) -> Device:
 def _show(plan: Plan) -> None:
     from tuiwiz.base.units import gib, human_bytes
     from tuiwiz.cli.output import say
-    from tuiwiz.memory.plan import time_words
+    from tuiwiz.memory.plan import simulation_words, time_words
 
     words = {"fits": "It fits", "tight": "It is tight", "no": "It does not fit"}[plan.verdict]
     spare = plan.usable_bytes - plan.total_bytes
@@ -119,6 +153,8 @@ def _show(plan: Plan) -> None:
     say(f"{plan.model} on {plan.device}")
     say(f"{words}: {gib(plan.total_bytes)} of {gib(plan.usable_bytes)} usable, {room}{'; ' + time if time else ''}")
     say(f"  between {gib(plan.low_bytes)} and {gib(plan.high_bytes)}, limited by {plan.limiting}")
+    if plan.simulated is not None:
+        say(f"  {simulation_words(plan.simulated)}")
     for other in plan.others:
         say(f"  {other}")
     say()

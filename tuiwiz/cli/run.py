@@ -21,36 +21,64 @@ def register(app: typer.Typer) -> None:
         detach: bool = typer.Option(False, "--detach", help="Return at once; the run survives the terminal."),
         sets: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a value, e.g. adapter.rank=8."),
         resume: bool = typer.Option(False, "--resume", help="Continue the run in DIR from its newest checkpoint."),
+        allow_drift: bool = typer.Option(False, "--allow-drift", help="Train though data or model left the lock."),
         plain: bool = typer.Option(False, "--plain", help="Lines in place of the live screen."),
         as_json: bool = typer.Option(False, "--json", help="Events, one JSON object a line."),
     ) -> None:
         """Train a bundle. On a terminal the live screen opens; leaving it asks whether the run goes on."""
         from tuiwiz.base.errors import UsageError
-        from tuiwiz.cli.output import emit_json, note, say
         from tuiwiz.runs.folder import prepare
 
         if bundle is None and not resume:
             raise UsageError("no bundle named", hint="tuiwiz run BUNDLE; `tuiwiz new` writes one")
-        ready = prepare(bundle, out=out, sets=sets, resume=resume)
-        if ready.note:
-            note(f"tuiwiz: {ready.note}")
-        if ready.done:
-            if as_json:
-                print_history(ready)
-            return
-        if detach:
-            start_detached(ready)
-            if as_json:
-                emit_json({"ok": True, "run": str(ready.path), "name": ready.path.name})
-            else:
-                say(ready.path.name)
-            return
-        if plain or as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            raise typer.Exit(run_as_child(ready, as_json=as_json))
-        start_detached(ready)
-        from tuiwiz.ui.app import run_app
+        if bundle is not None and bundle.is_file() and not resume and not allow_drift:
+            refuse_drift(bundle, sets)
+        ready = prepare(bundle, out=out, sets=sets, resume=resume, allow_drift=allow_drift)
+        carry_out(ready, detach=detach, plain=plain, as_json=as_json)
 
-        raise typer.Exit(run_app(screen="run", run=ready.path, started_here=True))
+
+def carry_out(ready: Ready, *, detach: bool, plain: bool, as_json: bool) -> None:
+    """Start a prepared run as the options and the terminal say.
+
+    Raises:
+        typer.Exit: with the run's exit code, where this command stays until its end.
+    """
+    from tuiwiz.cli.output import emit_json, note, say
+
+    if ready.note:
+        note(f"tuiwiz: {ready.note}")
+    if ready.done:
+        if as_json:
+            print_history(ready)
+        return
+    if detach:
+        start_detached(ready)
+        if as_json:
+            emit_json({"ok": True, "run": str(ready.path), "name": ready.path.name})
+        else:
+            say(ready.path.name)
+        return
+    if plain or as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise typer.Exit(run_as_child(ready, as_json=as_json))
+    start_detached(ready)
+    from tuiwiz.ui.app import run_app
+
+    raise typer.Exit(run_app(screen="run", run=ready.path, started_here=True))
+
+
+def refuse_drift(path: Path, sets: list[str]) -> None:
+    """Refuse a bundle whose data or model are not those of its lock, before a run folder is made for it.
+
+    Raises:
+        DriftError: with every difference.
+    """
+    from tuiwiz.bundle.change import apply_sets
+    from tuiwiz.bundle.drift import refuse
+    from tuiwiz.bundle.read import read_bundle
+    from tuiwiz.wizard.facts import drift_of
+
+    bundle = apply_sets(read_bundle(path), sets)
+    refuse(drift_of(bundle, path.resolve().parent), path=str(path))
 
 
 def start_detached(ready: Ready) -> None:
@@ -84,8 +112,10 @@ def run_as_child(ready: Ready, *, as_json: bool, out: Callable[[str], None] | No
     from tuiwiz.cli.output import note, say
     from tuiwiz.events.folder import RunFolder
     from tuiwiz.runs.launch import exit_code, start
+    from tuiwiz.runs.notify import ring
     from tuiwiz.runs.registry import view_of
 
+    forwarded = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
     folder: RunFolder = ready.folder
     follower = Follower(folder, as_json=as_json, skip=view_of(folder).events, out=out or say)
     if not as_json:
@@ -93,6 +123,9 @@ def run_as_child(ready: Ready, *, as_json: bool, out: Callable[[str], None] | No
     asked: list[int] = []
 
     def forward(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGUSR1:
+            child.send_signal(number)
+            return
         asked.append(number)
         if len(asked) == 1:
             note("tuiwiz: stopping after this step and saving; once more ends it at once")
@@ -100,7 +133,7 @@ def run_as_child(ready: Ready, *, as_json: bool, out: Callable[[str], None] | No
 
     child = start(folder, detach=False)
     # A signal before this line ends this process, and the run with it: its supervisor dies with its parent.
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, forward) for number in forwarded}
     try:
         follower.until(lambda: child.poll() is not None)
         follower.close(exit_code(folder, child.returncode))
@@ -110,6 +143,7 @@ def run_as_child(ready: Ready, *, as_json: bool, out: Callable[[str], None] | No
         if child.poll() is None:
             child.terminate()
     code = exit_code(folder, child.returncode)
+    ring(folder.path.name, {0: "finished", 7: "stopped"}.get(code, "failed"))
     return int(ExitCode.INTERRUPTED_TWICE) if len(asked) > 1 and code not in (0, 7) else code
 
 

@@ -1,4 +1,4 @@
-"""`tuiwiz runs list|show|compare|remove`: what has been run, with results."""
+"""`tuiwiz runs`: what has been run, with results, notes and tags; what was removed and can come back."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ def register(app: typer.Typer) -> None:
             _list(as_json=False)
 
     @runs.command("list")
-    def list_command(as_json: bool = AS_JSON) -> None:
+    def list_command(
+        tag: str = typer.Option("", "--tag", help="Only runs with this tag."),
+        state: str = typer.Option("", "--state", help="Only runs in this state, such as finished."),
+        as_json: bool = AS_JSON,
+    ) -> None:
         """All runs, newest first."""
-        _list(as_json=as_json)
+        _list(as_json=as_json, tag=tag, state=state)
 
     @runs.command("show")
     def show(
@@ -91,51 +95,80 @@ def register(app: typer.Typer) -> None:
     @runs.command("remove")
     def remove(
         run: str = typer.Argument(..., help="A run folder or the whole name of a run."),
+        for_good: bool = typer.Option(False, "--for-good", help="Delete it; else `runs restore` brings it back."),
         yes: bool = typer.Option(False, "--yes", help="Do not ask."),
     ) -> None:
-        """Remove a run that is not running, with its checkpoints and its result."""
-        import shutil
-        import sys
+        """Remove a run that is not running, with its checkpoints and its result, to the trash."""
+        from tuiwiz.cli.trash import remove_run
 
-        from tuiwiz.base.errors import UsageError
-        from tuiwiz.cli.follow import state_now
+        remove_run(run, for_good=for_good, yes=yes)
+
+    @runs.command("restore")
+    def restore(run: str | None = typer.Argument(None, help="The name of a removed run; else the last one.")) -> None:
+        """Bring a removed run back to where it lay."""
         from tuiwiz.cli.output import say
-        from tuiwiz.events.state import LIVE
+        from tuiwiz.runs import trash
+
+        say(f"{trash.restore(run)} is back")
+
+    @runs.command("trash")
+    def trash_command(
+        empty: bool = typer.Option(False, "--empty", help="Delete everything in it for good."),
+        yes: bool = typer.Option(False, "--yes", help="Do not ask."),
+        as_json: bool = AS_JSON,
+    ) -> None:
+        """What was removed and can still be brought back."""
+        from tuiwiz.cli.trash import show_trash
+
+        show_trash(empty=empty, yes=yes, as_json=as_json)
+
+    @runs.command("note")
+    def note_command(
+        run: str = typer.Argument(..., help="A run folder, a name or the start of one."),
+        text: str = typer.Argument(..., help="The note; an empty text removes it."),
+    ) -> None:
+        """Write a note beside a run."""
+        from tuiwiz.cli.output import say
+        from tuiwiz.runs.notes import write_notes
         from tuiwiz.runs.registry import find
 
         folder = find(run)
-        if state_now(folder) in LIVE:
-            raise UsageError(f"{folder.path.name} is running", hint="`tuiwiz stop` ends it")
-        if not yes:
-            if not sys.stdin.isatty():
-                raise UsageError("removing needs --yes where nobody can be asked")
-            try:
-                agreed = typer.confirm(f"Remove {folder.path} with everything in it?")
-            except typer.Abort as error:
-                raise KeyboardInterrupt from error
-            if not agreed:
-                say("nothing removed")
-                return
-        shutil.rmtree(folder.path)
-        say(f"removed {folder.path}")
+        write_notes(folder.path, note=text)
+        say(f"{folder.path.name}: {text or 'no note'}")
+
+    @runs.command("tag")
+    def tag(
+        run: str = typer.Argument(..., help="A run folder, a name or the start of one."),
+        tags: list[str] = typer.Argument(..., help="Tags to add; with --remove, to take away."),
+        remove: bool = typer.Option(False, "--remove", help="Take the tags away."),
+    ) -> None:
+        """Tag a run; `runs list --tag` finds it again."""
+        from tuiwiz.cli.output import say
+        from tuiwiz.runs.notes import write_notes
+        from tuiwiz.runs.registry import find
+
+        folder = find(run)
+        found = write_notes(folder.path, add=() if remove else tags, remove=tags if remove else ())
+        say(f"{folder.path.name}: {', '.join(found.tags) or 'no tags'}")
 
 
-def _list(*, as_json: bool) -> None:
+def _list(*, as_json: bool, tag: str = "", state: str = "") -> None:
     from tuiwiz.cli.output import emit_json, say
-    from tuiwiz.runs.registry import list_runs
+    from tuiwiz.runs.index import list_runs
 
-    found = list_runs()
+    found = [one for one in list_runs() if (not tag or tag in one.tags) and (not state or state == one.state)]
     if as_json:
         emit_json(found)
         return
     if not found:
-        say("no runs yet; `tuiwiz demo` makes one")
+        say("no such runs" if tag or state else "no runs yet; `tuiwiz demo` makes one")
     width = max((len(one.name) for one in found), default=0)
     for one in found:
         say(f"{one.name:<{width}}  {_line(one)}")
 
 
 def _line(one: RunInfo) -> str:
+    from tuiwiz.base.text import clean_line
     from tuiwiz.base.units import human_bytes, human_count, human_duration
 
     best, first = one.metrics["best"], one.metrics["first"]
@@ -147,6 +180,10 @@ def _line(one: RunInfo) -> str:
         parts.append(human_bytes(one.peak_bytes))
     if one.elapsed_s:
         parts.append(human_duration(one.elapsed_s))
+    if one.tags:
+        parts.append(" ".join(f"#{tag}" for tag in one.tags))
+    if one.note:
+        parts.append(clean_line(one.note, 60))
     return "  ".join(parts)
 
 
@@ -155,7 +192,7 @@ def _shown(name: str, value: object) -> str:
 
     from tuiwiz.base.units import human_bytes, human_duration
 
-    if value is None:
+    if value is None or value == "":
         return "-"
     if name == "peak_bytes" and isinstance(value, int):
         return human_bytes(value)
@@ -165,6 +202,8 @@ def _shown(name: str, value: object) -> str:
         return f"{value:,.0f}"
     if name == "started" and isinstance(value, float):
         return datetime.fromtimestamp(value).astimezone().isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, list):
+        return " ".join(str(one) for one in value) or "-"
     if isinstance(value, dict):
         return "  ".join(f"{key} {one:.4f}" if isinstance(one, float) else f"{key} -" for key, one in value.items())
     return str(value)

@@ -78,7 +78,7 @@ class ChatTemplate:
             return self._render(
                 messages=messages, tools=tools, documents=None, add_generation_prompt=prompt, **self._variables
             )
-        except (jinja2.TemplateError, TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
+        except (jinja2.TemplateError, TypeError, LookupError, ValueError, AttributeError, ArithmeticError) as error:
             reason = clean_line(str(error), 160)
             hint = "the model's chat template does not allow these turns; data.template names another"
             raise RowError(f"the chat template refuses the row: {reason}", hint=hint) from None

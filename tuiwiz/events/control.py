@@ -11,6 +11,7 @@ import msgspec
 
 from tuiwiz.base.files import write_atomic
 from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.process import read_process, wake
 
 Kind = Literal["pause", "resume", "checkpoint", "stop", "stop-now", "extend", "evaluate", "cadence"]
 
@@ -32,6 +33,10 @@ def request(folder: RunFolder, kind: Kind, *, steps: int = 0) -> Path:
     by = os.environ.get("USER", "")
     path = folder.control / f"{time.time_ns():020d}-{os.getpid()}-{kind}.json"
     write_atomic(path, msgspec.json.encode(Request(kind=kind, steps=steps, by=by)))
+    process = read_process(folder.pid) if kind in ("resume", "stop", "stop-now") else None
+    if process is not None:
+        # One that a signal suspended would never read the request.
+        wake(process)
     return path
 
 

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,6 +74,24 @@ def is_alive(process: Process) -> bool | None:
         return False
     started = start_time(process.pid)
     return started is not None and started == process.started
+
+
+def is_suspended(process: Process) -> bool:
+    """Whether that very process is there but stopped by a signal (SIGSTOP, Ctrl-Z); False where that is not known."""
+    if not is_alive(process):
+        return False
+    try:
+        stat = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[:1] == ["T"]
+
+
+def wake(process: Process) -> None:
+    """Let a suspended process go on; nothing for others, nor for those of another user."""
+    if is_suspended(process):
+        with suppress(OSError):
+            os.kill(process.pid, signal.SIGCONT)
 
 
 def start_time(pid: int) -> float | None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from tuiwiz.events import types
 from tuiwiz.events.folder import RunFolder
-from tuiwiz.events.process import is_alive, read_exit, read_process
+from tuiwiz.events.process import is_alive, is_suspended, read_exit, read_process
 from tuiwiz.events.view import RunView
 
 State = Literal[
@@ -57,6 +57,8 @@ def state(view: RunView, folder: RunFolder, now: float) -> State:
         heard = view.last_t if process is not None else max(view.last_t, _asked(folder))
         if now - heard > SILENCE_S:
             return "unknown"
+    if alive and process is not None and is_suspended(process):
+        return "paused"
     return _BY_STAGE.get(view.stage.name, "starting") if view.stage is not None else "starting"
 
 

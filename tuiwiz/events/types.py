@@ -50,6 +50,8 @@ class RunStarted(Base, frozen=True, kw_only=True, tag="run_started"):
     effective: int = 0
     device: str = ""
     restored: tuple[str, ...] = ()
+    differs: tuple[str, ...] = ()
+    """What is not as it was when the checkpoint was saved: because of it the rest is not the same bit for bit."""
     evaluation_steps: tuple[int, ...] = ()
 
 

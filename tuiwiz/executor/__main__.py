@@ -17,7 +17,14 @@ from tuiwiz.base.errors import ExitCode, StoppedError, TuiwizError
 from tuiwiz.events.job import write_result
 from tuiwiz.events.process import die_with_parent
 
-JOBS = {"train": "train", "convert": "convert", "score": "score", "probe": "probe"}
+JOBS = {
+    "train": "train",
+    "replay": "replay",
+    "convert": "convert",
+    "score": "score",
+    "probe": "probe",
+    "simulate": "simulate",
+}
 """Job -> module of this room with `run(folder)`."""
 
 

@@ -41,6 +41,10 @@ def add_adapters(model: Any, bundle: Bundle, folder: Path, tokens: dict[str, int
         source = folder / adapter.from_
         if not (source / "adapter_config.json").is_file():
             raise InvalidError(f"there is no adapter in {source}", hint="adapter.from names a folder with one")
+        if not (source / "adapter_model.safetensors").is_file():
+            # peft would unpickle an adapter_model.bin, which can run anything.
+            hint = "only safetensors are loaded: save it again with a newer peft"
+            raise InvalidError(f"the adapter in {source} has no adapter_model.safetensors", hint=hint)
         wrapped = PeftModel.from_pretrained(model, str(source), is_trainable=True, autocast_adapter_dtype=True)
     else:
         config = _config(model, bundle, tokens or {})

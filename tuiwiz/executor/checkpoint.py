@@ -7,6 +7,7 @@ whole or not there. The newest whose hashes are right is used. Safetensors and J
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -17,15 +18,22 @@ from typing import Any
 
 import msgspec
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tuiwiz.base.files import fsync_folder, sha256_file
+from tuiwiz.events.folder import ADAPTER, ENVIRONMENT, MODEL, PID, RESOLVED, RunFolder
+from tuiwiz.executor.disk import refuse_without_room
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"
+PREFIX = "step-"
+DAMAGED = "damaged-step-"
+OWN_FILES = (PID, ENVIRONMENT, RESOLVED, ADAPTER, MODEL)
+"""What the executor alone writes aside and renames in a run folder."""
 
 
 class Progress(msgspec.Struct, kw_only=True):
@@ -65,6 +73,8 @@ class Progress(msgspec.Struct, kw_only=True):
     """Steps of the run where a request changed them, else 0."""
     evaluate_every: int = 0
     """Steps between evaluations where a request changed them, else 0."""
+    made_with: dict[str, str] = {}
+    """Versions, device and threads of the attempt that saved."""
 
 
 def save(
@@ -73,12 +83,15 @@ def save(
     """Write the checkpoint of `progress.step` below `folder`; returns its path and bytes.
 
     Raises:
+        MachineLacksError: there is no room for it; nothing was written.
         OSError: the disk is full or cannot be written; nothing is left behind.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    refuse_without_room(folder, [*weights.values(), *_flatten(optimizer.state_dict(), copy=False)[0].values()])
     final = folder / f"step-{progress.step}"
     temporary = folder / f".step-{progress.step}.{os.getpid()}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    temporary.mkdir()
     try:
         save_file({name: value.detach().contiguous().cpu() for name, value in weights.items()}, temporary / WEIGHTS)
         tensors, plain = _flatten(optimizer.state_dict())
@@ -96,6 +109,7 @@ def save(
             with path.open("rb") as file:
                 os.fsync(file.fileno())
         size = sum(path.stat().st_size for path in temporary.iterdir())
+        _prove(temporary, weights)
         if final.exists():
             shutil.rmtree(final)
         os.rename(temporary, final)
@@ -136,23 +150,54 @@ def load_weights(path: Path, weights: Mapping[str, nn.Parameter]) -> None:
             parameter.copy_(saved[name])
 
 
-def retire(folder: Path, *, keep: int, best: int | None) -> None:
-    """Remove old checkpoints: the newest `keep` and the best one stay."""
+def retire(folder: Path, *, keep: int, best: int | None, milestones: int = 0) -> None:
+    """Remove old checkpoints: the newest `keep`, the best one and every step that `milestones` divides stay.
+
+    Damaged ones that were set aside go as soon as there is a newer one to go on from.
+    """
     for path in _numbered(folder)[keep:]:
-        if best is None or path.name != f"step-{best}":
+        step = int(path.name.removeprefix(PREFIX))
+        if step != best and not (milestones and step % milestones == 0):
+            shutil.rmtree(path, ignore_errors=True)
+    newest = _numbered(folder)[:1]
+    for path in folder.glob(f"{DAMAGED}*"):
+        if newest and int(newest[0].name.removeprefix(PREFIX)) >= int(path.name.removeprefix(DAMAGED)):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a killed save left behind."""
-    for path in folder.glob(".step-*.tmp"):
-        shutil.rmtree(path, ignore_errors=True)
+def set_aside(folder: Path, *, newer_than: int) -> None:
+    """Rename checkpoints beyond the step that a run goes on from: they could not be used, and the run saves anew."""
+    for path in _numbered(folder):
+        step = int(path.name.removeprefix(PREFIX))
+        if step > newer_than:
+            aside = folder / f"{DAMAGED}{step}"
+            shutil.rmtree(aside, ignore_errors=True)
+            os.rename(path, aside)
+
+
+def sweep(run: RunFolder) -> None:
+    """Remove what a killed executor left half-written; only for the one to whom the run belongs now."""
+    for folder, names in ((run.checkpoints, (PREFIX,)), (run.path, OWN_FILES), (run.samples, (PREFIX,))):
+        for path in (path for name in names for path in folder.glob(f".{name}*.tmp")):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _prove(path: Path, weights: Mapping[str, nn.Parameter]) -> None:
+    """Open what was written as a resume would, before the checkpoint before it may go."""
+    with safe_open(path / WEIGHTS, framework="pt") as saved:
+        if set(saved.keys()) != set(weights):
+            raise OSError(errno.EIO, "the checkpoint that was written cannot be read back", str(path / WEIGHTS))
+    with safe_open(path / OPTIMIZER, framework="pt"):
+        pass
 
 
 def _numbered(folder: Path) -> list[Path]:
     """Checkpoint folders, newest first."""
-    found = [path for path in folder.glob("step-*") if path.name.removeprefix("step-").isdigit()]
-    return sorted(found, key=lambda path: -int(path.name.removeprefix("step-")))
+    found = [path for path in folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit()]
+    return sorted(found, key=lambda path: -int(path.name.removeprefix(PREFIX)))
 
 
 def _damage(path: Path) -> str | None:
@@ -166,7 +211,7 @@ def _damage(path: Path) -> str | None:
     return None
 
 
-def _flatten(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _flatten(state: dict[str, Any], *, copy: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """An optimizer's state as tensors by `index/name` and everything else as JSON."""
     tensors: dict[str, Tensor] = {}
     plain: dict[str, Any] = {"groups": state["param_groups"], "state": {}}
@@ -174,7 +219,7 @@ def _flatten(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
         for name, value in _unwrapped(entries).items():
             if isinstance(value, Tensor):
                 # A copy: quantised optimizers share one code table between all states, which safetensors refuses.
-                tensors[f"{index}/{name}"] = value.detach().cpu().clone().contiguous()
+                tensors[f"{index}/{name}"] = value.detach().cpu().clone().contiguous() if copy else value
             else:
                 plain["state"].setdefault(str(index), {})[name] = value
     return tensors, plain

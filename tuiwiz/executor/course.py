@@ -7,7 +7,7 @@ dropped: it would be stale, and memory held for nothing, when they are trained a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,13 @@ def make_course(
         else:
             stages.append(Stage(span, own, trained, Order(len(own), bundle.batch.effective, bundle.seed)))
     return tuple(stages)
+
+
+def stretched(course: tuple[Stage, ...], total: int) -> tuple[Stage, ...]:
+    """The course with its last stage reaching to `total` steps."""
+    *first, last = course
+    span = msgspec.structs.replace(last.span, steps=total - last.span.start)
+    return (*first, replace(last, span=span))
 
 
 def phase_rows(bundle: Bundle, base: Path, weights: Path) -> list[Rows | None]:

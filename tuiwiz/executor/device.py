@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import resource
 import sys
@@ -12,7 +13,9 @@ from typing import Any
 import psutil
 import torch
 
+from tuiwiz.base import places
 from tuiwiz.base.errors import MachineLacksError
+from tuiwiz.catalog.machine import CardUse, card_use
 from tuiwiz.spec.bundle import Bundle
 
 
@@ -71,7 +74,7 @@ def choose_device(bundle: Bundle) -> Device:
     """
     wanted = bundle.launch.devices
     if torch.cuda.is_available():
-        index = wanted[0] if isinstance(wanted, tuple) and wanted else _freest_card()
+        index = wanted[0] if isinstance(wanted, tuple) and wanted else _unused_card()
         if index >= torch.cuda.device_count():
             raise MachineLacksError(
                 f"there is no card {index}: this machine has {torch.cuda.device_count()}", hint="see launch.devices"
@@ -84,9 +87,43 @@ def choose_device(bundle: Bundle) -> Device:
     return Device(torch.device("cpu"), "CPU", _compute(bundle, torch.device("cpu")))
 
 
-def _freest_card() -> int:
-    free = [torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())]
-    return free.index(max(free))
+def _unused_card() -> int:
+    """The card for `launch.devices = "auto"`: one nobody uses, else the one with most free memory.
+
+    Runs of tuiwiz that start at the same moment hold a lock on theirs, since the driver knows of neither yet.
+    """
+    use = card_use()
+    names = [_uuid(index) for index in range(torch.cuda.device_count())]
+    known = [use.get(name, CardUse(0, torch.cuda.mem_get_info(index)[0])) for index, name in enumerate(names)]
+    order = sorted(range(len(names)), key=lambda index: (known[index].processes > 0, -known[index].free_bytes))
+    return next((index for index in order if _hold(names[index])), order[0])
+
+
+def _uuid(index: int) -> str:
+    """The card's UUID as the driver writes it."""
+    return f"GPU-{getattr(torch.cuda.get_device_properties(index), 'uuid', index)}"
+
+
+_HELD: list[int] = []
+"""Open files whose locks say that this process has taken a card; the kernel closes them with the process."""
+
+
+def _hold(name: str) -> bool:
+    """Take a card for this process; False where another run of this user on this machine has it."""
+    folder = places.cache() / "cards"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return False
+    except OSError:
+        # Without a place for locks the driver's word alone decides.
+        return True
+    _HELD.append(file)
+    return True
 
 
 def _compute(bundle: Bundle, device: torch.device) -> torch.dtype:
@@ -113,10 +150,14 @@ def has_bf16(device: torch.device) -> bool:
     return bool((capabilities and capabilities()) or (amx and amx()))
 
 
-def set_threads() -> int:
-    """One thread a physical core that this process may use; returns the number."""
+def set_threads(locked: int | None = None) -> int:
+    """One thread a physical core that this process may use; returns the number.
+
+    `locked` is the number that a run was begun with: sums are taken in its order, so it is kept where it can be.
+    """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     physical = psutil.cpu_count(logical=False) or allowed
-    threads = int(os.environ.get("OMP_NUM_THREADS") or min(allowed, physical) or 1)
+    usual = min(allowed, physical) if locked is None else min(allowed, locked)
+    threads = int(os.environ.get("OMP_NUM_THREADS") or usual or 1)
     torch.set_num_threads(threads)
     return threads

@@ -40,6 +40,14 @@ class Interrupts:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
+        # What SLURM is usually told to send before a job's time is over (`--signal=USR1@120`).
+        signal.signal(signal.SIGUSR1, self._on_warning)
+
+    def _on_warning(self, number: int, frame: FrameType | None) -> None:
+        """A batch system warns every process of a job, some of which pass it on: any number of times is once."""
+        if not self.stop_reason:
+            self._signals -= 1
+            self._on_signal(number, frame)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1

@@ -32,8 +32,8 @@ from tuiwiz.executor.objectives.objective import Objective, added, joined, mean
 from tuiwiz.executor.optim import for_evaluation, set_rate
 from tuiwiz.executor.record import Recorder
 from tuiwiz.executor.soundness import refuse_dead_weights, skip
-from tuiwiz.executor.verdict import judge
 from tuiwiz.executor.steer import steer
+from tuiwiz.executor.verdict import judge
 from tuiwiz.spec.bundle import Bundle
 
 
@@ -64,6 +64,8 @@ class Trainer:
     after_step: Callable[[int], None]
     """Called once a finished step, for what is measured only then."""
     progress: Progress = field(default_factory=Progress)
+    milestones: int = 0
+    """Checkpoints whose step this divides are kept for good; 0: none."""
     course: tuple[Stage, ...] = ()
     """The phases; one over the whole run where nothing else is said."""
     limit: TimeLimit | None = None
@@ -196,7 +198,8 @@ def save_checkpoint(run: Trainer, *, best: bool = False) -> None:
         relative = path.relative_to(folder.path).as_posix()
         run.recorder.write(types.Checkpoint, step=progress.step, path=relative, bytes=size, best=best)
         run.recorder.stage("training", progress.step, run.total)
-    checkpoint.retire(folder.checkpoints, keep=run.bundle.checkpoint.keep, best=progress.best_step)
+    keep = run.bundle.checkpoint.keep
+    checkpoint.retire(folder.checkpoints, keep=keep, best=progress.best_step, milestones=run.milestones)
 
 
 class Clock:

@@ -6,18 +6,21 @@ import importlib.metadata
 import json
 import platform
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import torch
 
 import tuiwiz
 from tuiwiz.base.files import write_atomic
 from tuiwiz.bundle.change import change
 from tuiwiz.bundle.write import write_bundle
+from tuiwiz.catalog.machine import hardware
 from tuiwiz.data.types import Prepared
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.executor.device import Device
-from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.bundle import Bundle, Lock
 from tuiwiz.spec.data import WeightedPath
 from tuiwiz.spec.derive import accumulation
 
@@ -25,7 +28,7 @@ LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "tok
 
 
 def resolve(
-    bundle: Bundle, base: Path, model: Path, device: Device, *, micro: int, total: int, evaluations: bool
+    bundle: Bundle, base: Path, model: Path, device: Device, *, micro: int, total: int, evaluations: bool, lock: Lock
 ) -> str:
     """The bundle as TOML with nothing left to decide and absolute paths."""
     edits: dict[str, object] = {
@@ -44,7 +47,33 @@ def resolve(
     heading = f"What really ran: {total} optimizer steps on {device.name}" + (
         "" if evaluations else ", never evaluated"
     )
-    return write_bundle(change(bundle, edits, by="executor"), heading=heading)
+    changed = msgspec.structs.replace(change(bundle, edits, by="executor"), lock=lock)
+    return write_bundle(changed, heading=heading)
+
+
+def made_with(device: Device, threads: int) -> dict[str, str]:
+    """Everything on which the last bit of a step depends, besides the bundle."""
+    versions = {name: _version(name) for name in LIBRARIES}
+    facts = {
+        "tuiwiz": tuiwiz.__version__,
+        "python": platform.python_version(),
+        **versions,
+        "cuda": torch.version.cuda or "",
+        "device": device.name,
+        "compute": device.compute_name,
+        "threads": str(threads),
+        "processes": "1",
+    }
+    return facts | {name: value for name, value in hardware().items() if name != "device"}
+
+
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """`torch 2.9.0, now 2.10.0` for everything that is not what it was; what was not recorded is not compared."""
+    return [
+        f"{name} {value or 'none'}, now {now[name] or 'none'}"
+        for name, value in before.items()
+        if name in now and now[name] != value
+    ]
 
 
 def _absolute(train: str | tuple[WeightedPath, ...], base: Path) -> object:

@@ -5,17 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tuiwiz.events import types
+from tuiwiz.executor.course import stretched
+from tuiwiz.spec.task import REFERENCE_TASKS
 
 if TYPE_CHECKING:
     from tuiwiz.executor.loop import Trainer
 
 
 def steer(run: Trainer) -> None:
-    """Carry out what was asked since the last step. The schedule is stretched over the new length from here on."""
+    """Carry out what was asked since the last step. The schedule, or that of the last phase, spans the new length."""
     asked, progress = run.interrupts, run.progress
+    if asked.extend and run.bundle.task.kind in REFERENCE_TASKS and run.total < run.course[0].order.per_epoch:
+        asked.extend = 0
+        run.recorder.log(
+            "not made longer: it would meet rows on which the model before training was never measured", "warning"
+        )
     if asked.extend:
         before, run.total = run.total, run.total + asked.extend
-        asked.extend, progress.total = 0, run.total
+        # Steps that plateaus cut off are taken away again when the run is resumed.
+        asked.extend, progress.total = 0, run.total + progress.cut_steps
+        run.course = stretched(run.course, progress.total)
         # The last step is always evaluated; the old last one no longer has to be.
         run.evaluation_steps = frozenset(step for step in run.evaluation_steps if step != before) | {run.total}
         _tell(run, "steps", before, run.total, "asked by request; the schedule spans the new length")

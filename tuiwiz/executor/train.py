@@ -5,16 +5,17 @@ from __future__ import annotations
 import random
 import socket
 import time
-from contextlib import nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tuiwiz
 from tuiwiz.base.errors import DriftError, ExitCode
+from tuiwiz.base.files import write_atomic
 from tuiwiz.bundle.digest import digest
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.data.prepare import prepare
-from tuiwiz.data.types import Prepared
+from tuiwiz.data.types import Prepared, Rows
 from tuiwiz.events import types
 from tuiwiz.events.fold import fold
 from tuiwiz.events.folder import RunFolder
@@ -31,6 +32,9 @@ from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.derive import cadence
 from tuiwiz.spec.phases import run_steps
 from tuiwiz.spec.task import REFERENCE_TASKS
+
+REPLAYED = "replayed"
+"""Reason of the stop of a replay."""
 
 
 def run(path: Path) -> int:
@@ -64,7 +68,7 @@ def run(path: Path) -> int:
             place = problem.place()
             level = "warning" if problem.severity != "info" else "info"
             recorder.log(f"{place + ': ' if place else ''}{problem.message}", level)
-        return _train(folder, recorder, interrupts, bundle, base, weights, prepared, resume=bool(job.get("resume")))
+        return _train(folder, recorder, interrupts, bundle, base, weights, prepared, job)
     return int(ExitCode.INTERNAL)
 
 
@@ -76,28 +80,26 @@ def _train(
     base: Path,
     weights: Path,
     prepared: Prepared,
-    *,
-    resume: bool,
+    job: dict[str, Any],
 ) -> int:
+    resume, replay = bool(job.get("resume")), int(job.get("replay") or 0)
     recorder.stage("loading", note="libraries")
     import torch
 
     from tuiwiz.executor import checkpoint
-    from tuiwiz.executor.adapters import PissaStart, add_adapters, vocabulary
+    from tuiwiz.executor.build import build
     from tuiwiz.executor.closing import finish, stop
-    from tuiwiz.executor.course import make_course, phase_rows
+    from tuiwiz.executor.course import make_course, phase_rows, stretched
     from tuiwiz.executor.device import choose_device, set_threads
+    from tuiwiz.executor.disk import check_room
     from tuiwiz.executor.evaluate import evaluation_steps
     from tuiwiz.executor.generated import Generated
     from tuiwiz.executor.limits import TimeLimit
+    from tuiwiz.executor.locking import check_lock, locked_threads, resolved_of
     from tuiwiz.executor.loop import Trainer, train
     from tuiwiz.executor.memory import planned_micro, report_memory
-    from tuiwiz.executor.model import enable_checkpointing, load_base, trainable
-    from tuiwiz.executor.neftune import add_noise
-    from tuiwiz.executor.objectives.choose import objective_of
-    from tuiwiz.executor.optim import make_optimizer
     from tuiwiz.executor.packing import prove_packing
-    from tuiwiz.executor.provenance import resolve, write_environment
+    from tuiwiz.executor.provenance import differences, made_with, resolve, write_environment
     from tuiwiz.executor.reference import fill_reference, visited_rows
     from tuiwiz.executor.sampling import Sampler
     from tuiwiz.executor.speedups import (
@@ -110,55 +112,45 @@ def _train(
     from tuiwiz.executor.steer import steps_every
 
     interrupts.check()
-    threads = set_threads()
+    before = resolved_of(folder) if resume else None
+    threads = set_threads(locked_threads(before or bundle))
     device = choose_device(bundle)
     refuse_without_cuda(bundle, device)
     set_precision(bundle)
+    allow = bool(job.get("allow_drift"))
+    lock = check_lock(folder, recorder, bundle, base, weights, prepared, device, threads, allow=allow)
     seed_everything(bundle.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    whole = bundle.adapter.method in ("full", "freeze")
-
-    recorder.stage("loading", note=f"{bundle.model.source} for {bundle.adapter.method}")
-    model = load_base(weights, bundle, device, prepared.labels)
-    if not whole:
-        model = add_adapters(model, bundle, base, vocabulary(bundle, weights))
-    # Before a checkpoint is loaded: what PiSSA began with is what it took out of the base.
-    pissa = PissaStart(model) if bundle.adapter.variant == "pissa" else None
-    if bundle.regularization.neftune:
-        add_noise(model, bundle.regularization.neftune)
-    if bundle.memory.gradient_checkpointing:
-        enable_checkpointing(model)
+    built = build(bundle, base, weights, prepared, device, recorder)
+    model, trained, optimizer, objective = built.model, built.trained, built.optimizer, built.objective
     rows, effective = len(prepared.train), bundle.batch.effective
-    total = run_steps(bundle, rows)
-    trained = trainable(model)
-    optimizer = make_optimizer(trained.items(), bundle, device)
-    objective = objective_of(bundle, model, prepared.labels)
-    autocast = (
-        (lambda: torch.autocast(device.where.type, dtype=device.compute)) if _mixed(whole, device) else nullcontext
-    )
+    planned = total = run_steps(bundle, rows)
     if bundle.task.kind in REFERENCE_TASKS:
 
         def tell(done: int, all_rows: int) -> None:
             interrupts.check()
             recorder.stage("measuring", done, all_rows, note="the model before training, on every row")
 
-        fill_reference(folder.path, prepared, visited_rows(bundle, prepared, total), model, objective, autocast, tell)
-    scaler = torch.amp.GradScaler(device.where.type) if device.compute == torch.float16 else None
+        visited = visited_rows(bundle, prepared, total)
+        fill_reference(folder.path, prepared, visited, model, objective, built.autocast, tell)
 
-    micro = bundle.batch.micro or planned_micro(bundle, prepared.train, weights)
+    # What the planner chose for the first attempt holds for all: another micro-batch adds in another order.
+    micro = bundle.batch.micro or (before and before.batch.micro) or planned_micro(bundle, prepared.train, weights)
     steps = evaluation_steps(
         total,
         cadence(bundle.evaluation.every, total),
         round(prepared.train.tokens * total * effective / max(1, rows)),
         prepared.validation.tokens,
     )
-    checkpoint.sweep(folder.checkpoints)
+    checkpoint.sweep(folder)
     restored: tuple[str, ...] = ()
-    progress = checkpoint.Progress(digest=digest(bundle))
+    differs: list[str] = []
+    here = made_with(device, threads)
+    progress = checkpoint.Progress(digest=digest(bundle), made_with=here)
     if resume:
         path, complaints = checkpoint.newest_valid(folder.checkpoints)
         if path is not None:
-            progress = checkpoint.load(path, trained, optimizer, scaler)
+            progress = checkpoint.load(path, trained, optimizer, built.scaler)
             if progress.digest != digest(bundle):
                 raise DriftError(
                     "the bundle in this run folder was changed since its last checkpoint",
@@ -169,9 +161,15 @@ def _train(
             if progress.evaluate_every:
                 steps = sorted({0, *steps_every(progress.evaluate_every, progress.step, total)})
             restored = ("weights", "optimizer", "schedule", "random streams", "row order", "counters")
-    resolved = resolve(
-        bundle, base, weights, device, micro=micro, total=total, evaluations=len(prepared.validation) > 0
-    )
+            differs = differences(progress.made_with, here)
+            progress.made_with = here
+        checkpoint.set_aside(folder.checkpoints, newer_than=progress.step)
+    milestones = cadence(bundle.checkpoint.milestones, total) if bundle.checkpoint.milestones is not None else 0
+    if not replay:
+        kept = bundle.checkpoint.keep + (total // milestones if milestones else 0)
+        check_room(folder, trained, bundle, kept=kept)
+    evaluations = len(prepared.validation) > 0
+    resolved = resolve(bundle, base, weights, device, micro=micro, total=total, evaluations=evaluations, lock=lock)
     earlier = _view_of(folder)
     recorder.step = progress.step
     recorder.write(
@@ -193,18 +191,15 @@ def _train(
         effective=effective,
         device=f"{device.name}, {device.compute_name}",
         restored=restored,
+        differs=tuple(differs),
         evaluation_steps=tuple(steps) if len(prepared.validation) else (),
     )
     if resume:
         for complaint in complaints:
             recorder.alert("damaged_checkpoint", f"a checkpoint could not be used: {complaint}")
-        recorder.log(
-            f"resumed from step {progress.step}: {', '.join(restored)} restored"
-            if restored
-            else "no usable checkpoint: starting at step 0"
-        )
+        recorder.log(resumed_words(progress.step, restored, differs))
     write_environment(folder, device, threads, prepared, bundle)
-    folder.resolved.write_text(resolved, encoding="utf-8")
+    write_atomic(folder.resolved, resolved)
 
     trainer = Trainer(
         bundle=bundle,
@@ -213,35 +208,45 @@ def _train(
         objective=objective,
         weights=trained,
         optimizer=optimizer,
-        scaler=scaler,
-        autocast=autocast,
+        scaler=built.scaler,
+        autocast=built.autocast,
         train_rows=prepared.train,
-        held_out=prepared.validation,
+        held_out=prepared.validation if not replay else Rows(),
         total=total,
         micro=micro,
         evaluation_steps=frozenset(steps),
-        checkpoint_every=cadence(bundle.checkpoint.every, total),
+        checkpoint_every=cadence(bundle.checkpoint.every, total) if not replay else total,
+        milestones=milestones,
         recorder=recorder,
         interrupts=interrupts,
         sample=lambda step: None,
         generated=dict,
         after_step=lambda step: None,
         progress=progress,
-        course=make_course(bundle, total, list(trained), prepared.train, phase_rows(bundle, base, weights)),
+        course=stretched(
+            make_course(bundle, planned, list(trained), prepared.train, phase_rows(bundle, base, weights)), total
+        ),
         limit=TimeLimit(bundle.schedule, progress.wall_s),
-        pissa=pissa,
+        pissa=built.pissa,
         keeping=keeping_activations(bundle),
     )
     for name in replace_kernels(model, bundle, lambda: first_loss(trainer)):
         recorder.log(f"{name} in place: they agree with the model's own on the first batch")
     interrupts.check()
     if bundle.data.packing:
-        packed, apart = prove_packing(prepared.train, model, objective, device.where, device.compute, autocast)
+        packed, apart = prove_packing(prepared.train, model, objective, device.where, device.compute, built.autocast)
         recorder.log(f"packed rows do not see each other: loss {packed:.4f} packed, {apart:.4f} apart")
     sampler = Sampler(trainer, weights, steps, earlier.samples)
     trainer.sample = sampler.at
     trainer.generated = Generated(trainer, weights).metrics
-    trainer.after_step = lambda step: report_memory(trainer, weights) if step == progress.step == 2 else None
+
+    def after_step(step: int) -> None:
+        if step == 2 and not replay:
+            report_memory(trainer, weights)
+        if step == replay:
+            interrupts.stop_reason = REPLAYED
+
+    trainer.after_step = after_step
     started = time.monotonic()
     reason = train(trainer)
     wall_s = time.monotonic() - started
@@ -252,6 +257,16 @@ def _train(
     return int(ExitCode.STOPPED)
 
 
+def resumed_words(step: int, restored: Sequence[str], differs: Sequence[str]) -> str:
+    """What a resumed run brought back, and whether the rest can be the same to the last bit."""
+    if not restored:
+        return "no usable checkpoint: starting at step 0"
+    words = f"resumed from step {step}: {', '.join(restored)} restored"
+    if not differs:
+        return f"{words}; machine and versions are the same, so the rest is too, bit for bit"
+    return f"{words}; the rest will not be the same bit for bit, because of {'; '.join(differs)}"
+
+
 def seed_everything(seed: int) -> None:
     """Start every random stream; each takes what its generator allows of the seed."""
     import numpy
@@ -260,13 +275,6 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     numpy.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-
-
-def _mixed(whole: bool, device: Any) -> bool:
-    """Whether forward passes run under autocast: fp32 weights are trained, products are computed in fewer bits."""
-    import torch
-
-    return whole and device.compute != torch.float32
 
 
 def _view_of(folder: RunFolder) -> RunView:

@@ -36,33 +36,49 @@ def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
     wide = (full and stack.masters_bytes == 4) or (stack.wide_norms and not full)
     stream = 4 if wide else compute
     linear_out = 4 if stack.wide_norms and setting.method == "qlora" else compute
-    attention = _norms(shape, full, stream) / 2 + _attention(shape, setting, linear_out)
-    mlp = _norms(shape, full, stream) / 2 + linear_out * (3 if shape.family.gated else 2) * _width(shape)
+    attention = _norms(shape, full, stream, compute) / 2 + _attention(shape, setting, linear_out)
+    mlp = _norms(shape, full, stream, compute) / 2 + linear_out * (3 if shape.family.gated else 2) * _width(shape)
     if full:
         attention += _inputs_kept(shape, setting, autocast, attention_half=True)
         mlp += _inputs_kept(shape, setting, autocast, attention_half=False)
     else:
         attention += _adapter(shape, setting, stack, attention_half=True)
         mlp += _adapter(shape, setting, stack, attention_half=False)
-    scores = setting.micro * shape.heads * setting.length**2 if setting.attention == "eager" else 0
+    scores = setting.micro * shape.heads * setting.length**2 if setting.attention in ("eager", "math") else 0
     kept_scores = scores * (4 if linear_out == 4 else 4 + linear_out)
     backward_scores = scores * (16 if linear_out == 4 else 14)
     layer = tokens * (attention + mlp) + kept_scores
     largest = max(one.inputs * one.outputs for one in shape.projections)
     dequantised = largest * (compute + 4 / 64) if setting.method == "qlora" else 0.0
-    mlp_work = tokens * (2 * stream * shape.hidden + 3 * linear_out * _width(shape)) + dequantised
+    width = linear_out * _width(shape)
+    if stack.fused_adapters and not full:
+        # The gradient of the layer's output, then those of the MLP's product and of what it is the product of.
+        mlp_work = tokens * stream * shape.hidden + max(2 * tokens * width, tokens * width + dequantised)
+    else:
+        mlp_work = tokens * (2 * stream * shape.hidden + 3 * width) + dequantised
     attention_work = (
         tokens * (attention + 2 * stream * shape.hidden) + backward_scores + dequantised - layer if scores else 0.0
     )
     return Saved(
         layer=layer,
         checkpoint=tokens * stream * shape.hidden * shape.layers,
-        final=tokens * shape.hidden * (2 * stream + 4),
+        final=_final(shape, setting, stack, stream, full=full),
         working=max(mlp_work, attention_work),
         working_of_mlp=max(mlp_work, backward_scores - kept_scores),
         # Autocast keeps the copies of the forward pass until it ends, and the graph keeps those it needs.
-        compute_copies=shape.linear_parameters * compute if autocast else 0.0,
+        compute_copies=compute * _cast_parameters(shape, setting) if autocast else 0.0,
     )
+
+
+def _final(shape: ModelShape, setting: Setting, stack: Stack, stream: int, *, full: bool) -> float:
+    """The last norm's input and output, and the tables of positions; less the first norm's input where nothing before
+    it is trained."""
+    if stack.loss != "chunked":
+        return setting.tokens * shape.hidden * (2 * stream + 4)
+    kept = 4 + stream + (stream if full else 0)
+    untrained = 0 if full or setting.checkpointing else 4
+    tables = 2 * shape.head_dim * (4 if full else setting.compute_bytes) * setting.length
+    return setting.tokens * shape.hidden * (kept - untrained) + tables
 
 
 def _width(shape: ModelShape) -> int:
@@ -72,12 +88,12 @@ def _width(shape: ModelShape) -> int:
     return shape.active_experts * shape.expert_intermediate + shape.shared_intermediate
 
 
-def _norms(shape: ModelShape, full: bool, stream: int) -> float:
+def _norms(shape: ModelShape, full: bool, stream: int, compute: int) -> float:
     """Bytes a token of all norms of a layer: the fp32 input and, where its weight is trained, the normalised one."""
     norm = 4 * shape.hidden + 4 + (stream * shape.hidden if full else 0)
     heads = 0.0
     if shape.family.qk_norm != "none":
-        heads = (shape.query + shape.key_value) * (4 + (stream if full else 0))
+        heads = (shape.query + shape.key_value) * (4 + (compute if full else 0))
     return shape.family.norms * norm + heads
 
 
@@ -87,6 +103,13 @@ def _attention(shape: ModelShape, setting: Setting, linear_out: int) -> float:
         return setting.compute_bytes * (2 * shape.query + 2 * shape.key_value) + 4 * shape.heads
     rows = 4 * shape.heads if setting.attention == "sdpa" else 0
     return linear_out * 4 * shape.query + rows
+
+
+def _cast_parameters(shape: ModelShape, setting: Setting) -> int:
+    """Elements of the fp32 matrices that products need in 16 bits."""
+    if setting.method == "full":
+        return shape.linear_parameters
+    return setting.rank * shape.parameters_per_rank(setting.targets, experts=False)
 
 
 def _uses(shape: ModelShape, one: Projection) -> int:
@@ -113,13 +136,16 @@ def _inputs_kept(shape: ModelShape, setting: Setting, autocast: bool, *, attenti
 
 def _adapter(shape: ModelShape, setting: Setting, stack: Stack, *, attention_half: bool) -> float:
     """Bytes a token of what adapters keep: a copy of their input in their own type, and their inner state."""
-    size = setting.compute_bytes if stack.fused_adapters else stack.adapter_bytes
+    cast = stack.fused_adapters or stack.autocast(setting)
+    size = setting.compute_bytes if cast else stack.adapter_bytes
     ours = [one for one in shape.targeted(setting.targets) if _half(one) == attention_half and one.copies == 1]
     inner = sum(setting.rank * size for _ in ours)
     dropped = sum(one.inputs * (1 + size) for one in ours) if setting.dropout else 0
     if stack.fused_adapters and setting.dropout:
         return inner + sum(one.inputs * 2 * size for one in ours)
-    if size != setting.compute_bytes or setting.dropout:
+    # fp32 adapters take a copy of their input each, also where autocast makes it small again.
+    copied = stack.adapter_bytes != setting.compute_bytes and not stack.fused_adapters
+    if copied or setting.dropout:
         return inner + dropped + sum(size * one.inputs for one in ours)
     shared = {one.inputs for one in ours if not one.name.endswith(("o_proj", "down_proj"))}
     own = sum(one.inputs for one in ours if one.name.endswith("down_proj"))

@@ -12,7 +12,7 @@ import msgspec
 
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
-from tuiwiz.memory.activations import Saved, saved
+from tuiwiz.memory.activations import saved
 from tuiwiz.memory.overhead import context_bytes, reserve_bytes, uncertainty
 from tuiwiz.memory.setting import Setting
 from tuiwiz.memory.stack import CHUNK, OURS, Stack
@@ -69,15 +69,15 @@ def estimate(shape: ModelShape, setting: Setting, device: Device, stack: Stack =
     """The peak of an optimizer step on its longest rows."""
     held = static(shape, setting, stack)
     kept = saved(shape, setting, stack)
-    moments = _moments(shape, setting, stack, held, kept)
-    limiting = max(moments, key=lambda name: sum(moments[name].values()))
+    found = moments(shape, setting, stack)
+    limiting = max(found, key=lambda name: sum(found[name].values()))
     items = dict.fromkeys(ITEMS, 0.0)
     items |= {"weights": held.weights, "quantization_constants": held.constants}
     items |= {"adapter": held.adapter, "optimizer": held.optimizer}
-    items |= moments[limiting]
+    items |= found[limiting]
     allocated = sum(items.values())
     items["context"] = context_bytes(shape, setting, device)
-    items["reserve"] = reserve_bytes(items, setting, device, shape.layers * kept.layer)
+    items["reserve"] = reserve_bytes(items, shape, setting, device, shape.layers * kept.layer)
     whole = {name: round(size) for name, size in items.items()}
     total = sum(whole.values())
     low, high = uncertainty(shape, device)
@@ -131,15 +131,20 @@ def _state_bytes(setting: Setting, size: int) -> float:
     }.get(setting.optimizer, 2.0 * size)
 
 
-def _moments(
-    shape: ModelShape, setting: Setting, stack: Stack, held: Static, kept: Saved
-) -> dict[str, dict[str, float]]:
+def held_bytes(held: Static) -> float:
+    """Bytes that are there at every moment."""
+    return held.weights + held.constants + held.adapter + held.optimizer
+
+
+def moments(shape: ModelShape, setting: Setting, stack: Stack) -> dict[str, dict[str, float]]:
+    """What comes on top of `held_bytes` at the moments of a step that can be its peak, item by item."""
+    held, kept = static(shape, setting, stack), saved(shape, setting, stack)
     full = setting.method == "full"
     store = kept.checkpoint if setting.checkpointing else shape.layers * kept.layer
     # From the second micro-batch on, the gradients of the first are there all along.
-    earlier = held.gradients if setting.accumulation > 1 and stack is OURS else 0.0
+    earlier = held.gradients if setting.accumulation > 1 and stack.accumulates else 0.0
     logits = loss_bytes(shape, setting, stack)
-    moments = {
+    found = {
         LOSS: {
             "activations": store + kept.final,
             "logits": logits,
@@ -150,24 +155,24 @@ def _moments(
     }
     if setting.checkpointing:
         head = shape.vocab * shape.hidden * stack.masters_bytes if full else held.gradients / shape.layers
-        moments[LAYER] = {
+        found[LAYER] = {
             "activations": kept.checkpoint + kept.layer,
             "temporary": kept.working,
             "gradients": max(earlier, head),
         }
     else:
-        moments[LAYER] = {
+        found[LAYER] = {
             "activations": store,
             "temporary": kept.working_of_mlp + kept.compute_copies,
             "gradients": earlier,
         }
     if full:
-        moments[FIRST_LAYER] = {
+        found[FIRST_LAYER] = {
             "activations": kept.checkpoint / shape.layers + kept.layer,
             "temporary": kept.working,
             "gradients": held.gradients,
         }
-    return moments
+    return found
 
 
 def loss_bytes(shape: ModelShape, setting: Setting, stack: Stack) -> float:
@@ -176,13 +181,20 @@ def loss_bytes(shape: ModelShape, setting: Setting, stack: Stack) -> float:
     capped = 4 if shape.family.softcap else 0
     full = setting.method == "full"
     if stack.loss == "chunked" and setting.fused_loss:
-        positions = min(CHUNK, tokens * setting.supervised)
+        positions = tokens * setting.supervised
+        chunk = min(CHUNK, positions) * vocab
+        later = min(CHUNK, max(0, positions - CHUNK)) * vocab
         wide = 0 if compute == 4 else compute
-        chunk = positions * vocab * (4 + 2 * wide + capped)
-        rows = tokens * setting.supervised * shape.hidden * 2 * compute
-        # The head in the compute type, its gradient's sum, and one chunk's share before it is added.
-        head = vocab * shape.hidden * (wide + 4 + 4 + wide) if full else 0
-        return chunk + rows + head
+        stream = stack.masters_bytes if full else compute
+        # fp32 logits and the intermediate of their log-sum-exp; of the chunk before, its gradient in both types.
+        first = max(chunk * (8 + capped), later * (8 + capped) + (chunk * (4 + wide + capped) if later else 0))
+        second = chunk * max(4 + wide + capped, 4 + 3 * capped)
+        rows = positions * shape.hidden * 2 * stream
+        if not full:
+            return max(first, second) + rows
+        # The head in the compute type and its gradient's sum; then one chunk's share of it in both types.
+        head = vocab * shape.hidden
+        return max(first + head * (wide + 4), second + head * (2 * wide + 8)) + rows
     if stack.loss == "chunked":
         # All logits and their gradient in the compute type; fp32 copies of the supervised ones, twice in the backward.
         return tokens * vocab * (2 * compute + capped) + tokens * setting.supervised * vocab * 12

@@ -8,17 +8,29 @@ from tuiwiz.base.units import GIB, MIB
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.setting import Setting
+from tuiwiz.memory.stack import CHUNK
 
 CUDA_CONTEXT = 0.5 * GIB
-"""Driver, kernels and cuBLAS workspaces: 0.14 GiB on a T4, up to 1 on an A100."""
-PYTHON_AND_LIBRARIES = 450 * MIB
+"""Driver and kernels: read from the driver where a card is here; half a GiB to one on an A100."""
+SMALL_CONTEXT = 0.14 * GIB
+"""On a T4, measured by others."""
+PYTHON_AND_LIBRARIES = 810 * MIB
 """Resident pages of Python with torch, transformers, peft and bitsandbytes on a processor, measured."""
 MOVING = ("activations", "logits", "temporary")
 """Items that come and go in every step, and so leave gaps."""
-CUDA_GAPS = 0.10
-CPU_GAPS = {"qlora": 1.05, "lora": 1.05, "full": 0.42}
-"""Of a C library's heap, as a share of what moves, measured: short-lived copies between kept blocks leave holes."""
-CPU_GAPS_OF_PASSING = {"qlora": 0.83, "lora": 0.52, "full": 0.4}
+PAGES = 32 * MIB
+"""Rounding of CUDA segments."""
+CUDA_GAPS = 0.02
+"""Of what moves: batches of other lengths than the last leave gaps between expandable segments' blocks."""
+CPU_GAPS = {"qlora": 0.42, "lora": 0.25, "full": 0.5}
+CPU_GAPS_OF_PASSING = 0.15
+"""Of a C library's heap, as shares of what all layers save in one pass, measured on 15 runs of SmolLM2-135M (within 8
+%): short-lived copies between kept blocks leave holes, fewer where checkpointing keeps little."""
+
+
+def cuda_context_bytes(device: Device | None) -> float:
+    """Driver and kernels on a card; more on large ones, which have more of everything."""
+    return SMALL_CONTEXT if device is not None and device.name == "T4" else CUDA_CONTEXT
 
 
 def context_bytes(shape: ModelShape, setting: Setting, device: Device) -> float:
@@ -32,17 +44,18 @@ def context_bytes(shape: ModelShape, setting: Setting, device: Device) -> float:
     return PYTHON_AND_LIBRARIES + mapped
 
 
-def reserve_bytes(items: Mapping[str, float], setting: Setting, device: Device, passing: float) -> float:
-    """Gaps between blocks: small with CUDA's expandable segments, larger in a C library's heap.
+def reserve_bytes(
+    items: Mapping[str, float], shape: ModelShape, setting: Setting, device: Device, passing: float
+) -> float:
+    """Gaps between blocks. `passing`: bytes that all layers save in one pass, kept or not.
 
-    `passing`: bytes that all layers save in one pass. Checkpointing does not keep them, but they leave holes.
+    Expandable CUDA segments keep one hole of the largest blocks: a chunk of logits, or the head's gradient.
     """
-    moving = sum(items[name] for name in MOVING)
     if device.kind == "cuda":
-        return CUDA_GAPS * (moving + items["gradients"]) + 64 * MIB
-    if setting.checkpointing:
-        return CPU_GAPS[setting.method] * moving + CPU_GAPS_OF_PASSING[setting.method] * passing
-    return CPU_GAPS[setting.method] * moving
+        chunk = min(CHUNK, setting.tokens * setting.supervised) * shape.vocab * 4
+        head = shape.vocab * shape.hidden * 4 if setting.method == "full" else 0
+        return CUDA_GAPS * sum(items[name] for name in MOVING) + max(chunk, head) + PAGES
+    return (CPU_GAPS_OF_PASSING if setting.checkpointing else CPU_GAPS[setting.method]) * passing
 
 
 def uncertainty(shape: ModelShape, device: Device) -> tuple[float, float]:

@@ -22,12 +22,23 @@ from tuiwiz.spec.phases import run_steps
 METHODS = ("qlora", "lora", "full")
 
 
+class Simulation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a simulated step took, in bytes: tensors, and the whole process. `problem` says why there is none."""
+
+    allocated_bytes: int = 0
+    total_bytes: int = 0
+    verdict: Verdict = "no"
+    seconds: float = 0.0
+    problem: str = ""
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes and seconds. `items` sum to `total_bytes` at the moment `limiting`; see `memory.estimate`.
 
     `seconds_per_step` is None where the rows' lengths are unknown, and `why` says so. `choices` holds the bundle's own
     method at every micro-batch, and the best of the other methods, the fastest that fits first. `next_step` is the
-    cheapest change that would make it fit, in words. `steps` and `seconds` are None while the rows are unknown.
+    cheapest change that would make it fit, in words. `simulated` is there where it was asked for.
+    `steps` and `seconds` are None while the rows are unknown.
     """
 
     model: str
@@ -50,6 +61,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     next_step: str = ""
     others: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    simulated: Simulation | None = None
 
 
 def plan(
@@ -152,6 +164,14 @@ def _notes(shape: ModelShape, setting: Setting, device: Device) -> list[str]:
     if setting.optimizer.startswith("paged"):
         notes.append("paged optimizer states move to host memory when the card is full")
     return notes
+
+
+def simulation_words(found: Simulation) -> str:
+    """`by simulation 11.7 GiB: fits`."""
+    if found.problem:
+        return f"not simulated: {found.problem}"
+    word = {"fits": "fits", "tight": "tight", "no": "does not fit"}[found.verdict]
+    return f"by simulation {gib(found.total_bytes)}, {gib(found.allocated_bytes)} of it in tensors: {word}"
 
 
 def time_words(plan: Plan) -> str:

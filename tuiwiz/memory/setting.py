@@ -32,7 +32,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     fused_loss: bool = True
     optimizer: str = "adamw"
     momentum: bool = False
-    attention: Literal["sdpa", "flash", "eager"] = "sdpa"
+    attention: Literal["sdpa", "flash", "math", "eager"] = "sdpa"
     supervised: float = 1.0
 
     @property

@@ -37,8 +37,19 @@ class Ready(msgspec.Struct, frozen=True):
         return RunFolder(self.path)
 
 
-def prepare(bundle: Path | None, *, out: Path | None = None, sets: Sequence[str] = (), resume: bool = False) -> Ready:
+def prepare(
+    bundle: Path | None,
+    *,
+    out: Path | None = None,
+    sets: Sequence[str] = (),
+    resume: bool = False,
+    allow_drift: bool = False,
+    base: Path | None = None,
+) -> Ready:
     """Create a run folder from a bundle, or take up an existing one.
+
+    `base` is where the bundle's relative paths start: its own folder unless it is a copy, as in a run folder.
+    `allow_drift`: train also where data or model are not those of the lock.
 
     Raises:
         InvalidError: the bundle has problems.
@@ -56,7 +67,7 @@ def prepare(bundle: Path | None, *, out: Path | None = None, sets: Sequence[str]
             raise UsageError(f"{out} is a file", hint="--out names a folder")
         _refuse_living(RunFolder(out))
         if resume and RunFolder(out).bundle.is_file():
-            return _take_up(RunFolder(out), bundle, sets)
+            return _take_up(RunFolder(out), bundle, sets, allow_drift=allow_drift)
         if _has_content(out):
             raise UsageError(f"{out} is not empty", hint="name another folder, or continue the run in it with --resume")
     if bundle is None:
@@ -70,7 +81,8 @@ def prepare(bundle: Path | None, *, out: Path | None = None, sets: Sequence[str]
     try:
         write_atomic(folder.bundle, text)
         folder.control.mkdir(exist_ok=True)
-        write_job(path, "train", {"bundle_folder": str(bundle.resolve().parent), "resume": False})
+        start = str(base or bundle.resolve().parent)
+        write_job(path, "train", {"bundle_folder": start, "resume": False, "allow_drift": allow_drift or None})
     except OSError as error:
         _empty(path, remove=not existed)
         raise MachineLacksError(
@@ -85,7 +97,7 @@ def prepare(bundle: Path | None, *, out: Path | None = None, sets: Sequence[str]
     return Ready(path, False, note="; ".join(notes))
 
 
-def take_up(folder: RunFolder) -> Ready:
+def take_up(folder: RunFolder, *, allow_drift: bool = False) -> Ready:
     """Make an existing run ready to go on.
 
     Raises:
@@ -94,10 +106,16 @@ def take_up(folder: RunFolder) -> Ready:
     _refuse_living(folder)
     if not folder.bundle.is_file():
         raise UsageError(f"there is no run in {folder.path}", hint="`tuiwiz runs list` names the runs")
-    return _take_up(folder, None, ())
+    return _take_up(folder, None, (), allow_drift=allow_drift)
 
 
-def _take_up(folder: RunFolder, bundle: Path | None, sets: Sequence[str]) -> Ready:
+def base_of(folder: RunFolder) -> Path:
+    """Where the relative paths of a run's bundle start: the folder that its bundle came from, else its own."""
+    given = read_job(folder.path).get("bundle_folder") if folder.job.exists() else None
+    return Path(given) if isinstance(given, str) and Path(given).is_dir() else folder.path
+
+
+def _take_up(folder: RunFolder, bundle: Path | None, sets: Sequence[str], *, allow_drift: bool) -> Ready:
     own = read_bundle(folder.bundle)
     if bundle is not None or sets:
         asked = apply_sets(read_bundle(bundle) if bundle is not None else own, sets)
@@ -112,7 +130,8 @@ def _take_up(folder: RunFolder, bundle: Path | None, sets: Sequence[str]) -> Rea
         return Ready(folder.path, True, done=True, note="the run is finished: nothing to do")
     try:
         job = read_job(folder.path) if folder.job.exists() else {"bundle_folder": str(folder.path)}
-        write_job(folder.path, "train", {"bundle_folder": job.get("bundle_folder"), "resume": True})
+        start, allow = job.get("bundle_folder"), allow_drift or None
+        write_job(folder.path, "train", {"bundle_folder": start, "resume": True, "allow_drift": allow})
         folder.exit.unlink(missing_ok=True)
         folder.pid.unlink(missing_ok=True)
         folder.control.mkdir(exist_ok=True)

@@ -50,8 +50,13 @@ def register(folder: Path) -> None:
 
 def registered() -> list[Path]:
     """Registered runs whose folder is still there."""
+    return [path for path in ever_registered() if path.is_dir()]
+
+
+def ever_registered() -> list[Path]:
+    """Every run that was ever registered, whether or not it is still there."""
     try:
         lines = (run_root() / REGISTERED).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return []
-    return [Path(line) for line in dict.fromkeys(lines) if line and Path(line).is_dir()]
+    return [Path(line) for line in dict.fromkeys(lines) if line]

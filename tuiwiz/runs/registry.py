@@ -17,6 +17,7 @@ from tuiwiz.events.reader import EventReader
 from tuiwiz.events.state import State, state
 from tuiwiz.events.view import RunView
 from tuiwiz.runs.names import registered, run_root
+from tuiwiz.runs.notes import read_notes
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     method: str = ""
     task: str = ""
+    note: str = ""
+    tags: tuple[str, ...] = ()
 
 
 def folders() -> list[RunFolder]:
@@ -120,6 +123,7 @@ def info(folder: RunFolder, view: RunView | None = None) -> RunInfo:
     peak = summary.get("peak_bytes") or view.metrics.get("peak_bytes")
     speed = summary.get("tokens_per_second") or view.metrics.get("tokens_per_second")
     elapsed = summary.get("elapsed_s") or (view.last_t - view.first_t if view.events else None)
+    written = read_notes(folder.path)
     return RunInfo(
         name=folder.path.name,
         path=str(folder.path),
@@ -139,9 +143,6 @@ def info(folder: RunFolder, view: RunView | None = None) -> RunInfo:
         model=view.started.model if view.started is not None else "",
         method=view.started.method if view.started is not None else "",
         task=view.started.task if view.started is not None else "",
+        note=written.note,
+        tags=written.tags,
     )
-
-
-def list_runs() -> list[RunInfo]:
-    """All runs in short, newest first."""
-    return [info(folder) for folder in folders()]

@@ -16,10 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from tuiwiz.base.text import clean_line
 from tuiwiz.base.units import human_bytes
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.process import Exit, die_with_parent, write_exit
 from tuiwiz.runs.launch import executor_command, log_tail
+from tuiwiz.runs.notify import Watcher
 
 LOG_LINES = 50
 
@@ -36,13 +38,16 @@ def main(argv: list[str]) -> int:
         if child is None:
             asked += 1
         else:
-            child.send_signal(signal.SIGTERM)
+            child.send_signal(signal.SIGUSR1 if number == signal.SIGUSR1 else signal.SIGTERM)
 
+    signal.signal(signal.SIGUSR1, forward)
     signal.signal(signal.SIGTERM, forward)
     signal.signal(signal.SIGINT, forward)
     if rest[:1] == ["--parent"]:
         die_with_parent(int(rest[1]))
     kills_before = oom_kills()
+    watcher = Watcher(folder)
+    watcher.start()
     child = subprocess.Popen(
         executor_command(job, folder.path),
         stdin=subprocess.DEVNULL,
@@ -52,23 +57,25 @@ def main(argv: list[str]) -> int:
     for _ in range(asked):
         child.send_signal(signal.SIGTERM)
     code = child.wait()
+    ended = describe(code, folder, evidence=oom_evidence(child.pid, kills_before))
     try:
-        write_exit(folder.exit, describe(code, folder, killed_for_memory=oom_kills() > kills_before))
+        write_exit(folder.exit, ended)
     except OSError as error:
         # The disk is full or the folder has gone; the exit code still says how it ended.
         with suppress(OSError):
             print(f"tuiwiz: exit.json cannot be written: {error}", file=sys.stderr, flush=True)
+    watcher.end(ended.message)
     return code if code >= 0 else 128 - code
 
 
-def describe(code: int, folder: RunFolder, *, killed_for_memory: bool) -> Exit:
-    """What the end of the executor means."""
+def describe(code: int, folder: RunFolder, *, evidence: str) -> Exit:
+    """What the end of the executor means; `evidence` of a kill for want of memory, empty where there is none."""
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     tail = tuple(log_tail(folder.log, LOG_LINES))
     if code >= 0:
         return Exit(code=code, message=f"exit code {code}", peak_rss_bytes=peak, log_tail=tail, ended=time.time())
     name = signal.Signals(-code).name
-    memory = killed_for_memory and -code == signal.SIGKILL
+    memory = bool(evidence) and -code == signal.SIGKILL
     used = human_bytes(peak)
     message = f"killed by the kernel for memory at {used}" if memory else f"ended by {name}, at most {used} in use"
     return Exit(
@@ -76,10 +83,37 @@ def describe(code: int, folder: RunFolder, *, killed_for_memory: bool) -> Exit:
         message=message,
         peak_rss_bytes=peak,
         out_of_memory=memory,
-        evidence="the control group's count of out-of-memory kills rose" if memory else "",
+        evidence=evidence if memory else "",
         log_tail=tail,
         ended=time.time(),
     )
+
+
+def oom_evidence(pid: int, kills_before: int) -> str:
+    """What says that the kernel killed `pid` for want of memory: its own log, else the control group's count."""
+    line = kernel_line(pid)
+    if line:
+        return f"kernel: {line}"
+    return "the control group's count of out-of-memory kills rose" if oom_kills() > kills_before else ""
+
+
+def kernel_line(pid: int, device: Path = Path("/dev/kmsg")) -> str:
+    """The kernel's word on the kill of `pid`, empty where it said none or may not be asked."""
+    try:
+        file = os.open(device, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return ""
+    try:
+        while record := os.read(file, 8192):
+            for line in record.decode("utf-8", errors="replace").splitlines():
+                if f"Killed process {pid} " in line:
+                    return clean_line(line.rpartition(";")[2], 300)
+    except OSError:
+        # Nothing more to read, or records that were overwritten while reading.
+        pass
+    finally:
+        os.close(file)
+    return ""
 
 
 def oom_kills() -> int:

@@ -346,6 +346,11 @@ FIELDS: dict[str, Field] = {
     ),
     "checkpoint.every": Field("save every", "from 1 on optimizer steps, below 1 a share of the run", above=0),
     "checkpoint.keep": Field("keep", "checkpoints kept, besides the best", least=2, most=10_000),
+    "checkpoint.milestones": Field(
+        "milestones",
+        "checkpoints this far apart are kept for good; from 1 on optimizer steps, below 1 a share",
+        above=0,
+    ),
     "memory.gradient_checkpointing": Field(
         "checkpointing", "recompute activations in the backward pass: much less memory, about a third more time"
     ),

@@ -28,10 +28,12 @@ class Evaluation(Section, frozen=True, kw_only=True):
 
 
 class Checkpoint(Section, frozen=True, kw_only=True):
-    """`every`: 1 or more is optimizer steps, below 1 a share of the run. `keep`: the last so many, besides the best."""
+    """`every`, `milestones`: 1 or more is optimizer steps, below 1 a share of the run. `keep`: the last so many; the
+    best and the milestones stay besides."""
 
     every: float = 0.1
     keep: int = 2
+    milestones: float | None = None
 
 
 class Memory(Section, frozen=True, kw_only=True):

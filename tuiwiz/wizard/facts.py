@@ -16,9 +16,11 @@ from tuiwiz.spec.bundle import Lock
 from tuiwiz.spec.keys import default_of
 
 if TYPE_CHECKING:
+    from tuiwiz.bundle.drift import Drift
     from tuiwiz.catalog.gpus import Device
     from tuiwiz.catalog.shapes import ModelShape
     from tuiwiz.data.check import Report
+    from tuiwiz.spec.bundle import Bundle
     from tuiwiz.wizard.answers import Answers
 
 NO_LIMIT = 1 << 20
@@ -215,20 +217,47 @@ def lock_of(
     answers: Answers, folder: Path, model: ModelFacts, device: Device, data: DataFacts, tell: Callable[[str], None]
 ) -> Lock:
     """What a bundle in `folder` is made with: hashes of its files, versions, rows; reads every byte of them."""
-    from tuiwiz.wizard.locks import make_lock
+    from tuiwiz.bundle.lock import commit_of, make_lock
+    from tuiwiz.catalog.machine import hardware
 
+    template = folder / str(answers.sets.get("data.template") or default_of("data.template"))
     files = {name: _at(folder, name) for name in (answers.data, answers.validation) if name}
     rows = {answers.data: data.rows}
     if answers.validation and data.validation_rows is not None:
         rows[answers.validation] = data.validation_rows
     return make_lock(
-        data={name: path for name, path in files.items() if path.is_file()},
+        data={name: path for name, path in files.items() if path.exists()},
         rows=rows,
         model_folder=model.folder,
-        revision=answers.revision or "",
-        hardware=device.name,
+        revision=commit_of(model.folder) or answers.revision or "",
+        hardware={**(hardware() if device.here else {}), "device": device.name},
+        template=template if template.is_file() else None,
         progress=lambda name: tell(f"hashing {name}"),
     )
+
+
+def present_lock(bundle: Bundle, folder: Path, *, progress: Callable[[str], None] | None = None) -> tuple[Lock, bool]:
+    """The lock that a bundle, whose paths start at `folder`, would get here and now, and whether its model is here."""
+    from tuiwiz.bundle.lock import lock_now
+    from tuiwiz.catalog.machine import hardware
+    from tuiwiz.catalog.sources import locate
+
+    try:
+        model = locate(bundle.model.source, bundle.model.revision, folder).folder
+    except TuiwizError:
+        # Told by whoever needs the model; the data can be compared all the same.
+        model = None
+    return lock_now(bundle, folder, model, hardware=hardware(), progress=progress), model is not None
+
+
+def drift_of(bundle: Bundle, folder: Path) -> list[Drift]:
+    """What has changed since a bundle was locked; nothing where it was not."""
+    from tuiwiz.bundle.drift import drift
+
+    if bundle.lock is None:
+        return []
+    now, here = present_lock(bundle, folder)
+    return drift(bundle.lock, now, model_is_here=here)
 
 
 def _at(folder: Path, name: str) -> Path:

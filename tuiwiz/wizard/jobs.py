@@ -1,14 +1,22 @@
-"""Work that the wizard wants done and cannot do itself: read a model, measure a file. A screen carries it out."""
+"""Work that the wizard wants done and cannot do itself: read a model, measure a file, simulate a
+step. A screen carries it out."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from tuiwiz.base.problems import Problem
+from tuiwiz.catalog.gpus import Device
+from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.data.check import Report
+from tuiwiz.memory.plan import Simulation
+from tuiwiz.memory.setting import Setting
+from tuiwiz.memory.simulation import job_arguments, read_results
 from tuiwiz.wizard.facts import DataFacts, facts_of
 
 
@@ -47,7 +55,27 @@ class CheckData(msgspec.Struct, frozen=True, tag=True):
         return words
 
 
-Job = ReadDevice | ReadModel | CheckData
+class SimulateMemory(msgspec.Struct, frozen=True, tag=True):
+    """`settings` of one model on one device, simulated by the executor's job of that name in a scratch folder.
+
+    `folder` holds the model's own configuration, None where only its shape is known.
+    """
+
+    shape: ModelShape
+    device: Device
+    settings: tuple[Setting, ...]
+    folder: str | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """What the executor's job takes."""
+        return job_arguments(self.settings, self.shape, Path(self.folder) if self.folder else None)
+
+    def read(self, answer: Mapping[str, Any]) -> tuple[Simulation, ...]:
+        """What its `result.json` says of each setting."""
+        return tuple(read_results(answer["results"], self.settings, self.shape, self.device))
+
+
+Job = ReadDevice | ReadModel | CheckData | SimulateMemory
 
 
 class DataReport(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from tuiwiz.wizard.work import PLANNER, Work
 if TYPE_CHECKING:
     from tuiwiz.memory.plan import Plan
     from tuiwiz.memory.search import Choice
+    from tuiwiz.memory.setting import Setting
     from tuiwiz.wizard.answers import Picked
     from tuiwiz.wizard.facts import DataFacts, Facts
 
@@ -28,6 +29,25 @@ def plan_of(bundle: Bundle, facts: Facts, rows: int | None) -> Plan | None:
     from tuiwiz.memory.plan import plan
 
     return plan(bundle, facts.shape, facts.device, lengths_of(facts.data), rows)
+
+
+def setting_of_choice(bundle: Bundle, facts: Facts, choice: Choice) -> Setting | None:
+    """A row of Fit as the planner computed it; None while the device is unknown."""
+    if facts.device is None:
+        return None
+    from tuiwiz.memory.setting import setting_of
+
+    lengths = lengths_of(facts.data)
+    longest = lengths["max"] if lengths else choice.max_length
+    return msgspec.structs.replace(
+        setting_of(bundle, facts.device),
+        method=choice.method,
+        rank=choice.rank or bundle.adapter.rank,
+        length=min(choice.max_length, longest),
+        micro=choice.micro_batch,
+        accumulation=choice.accumulation,
+        checkpointing=choice.gradient_checkpointing,
+    )
 
 
 def lengths_of(data: DataFacts | None) -> dict[str, int] | None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 
 from tuiwiz.base.errors import TuiwizError
-from tuiwiz.base.problems import Problem
+from tuiwiz.base.problems import Problem, Severity
 from tuiwiz.base.units import human_bytes
+from tuiwiz.bundle.drift import RELOCK
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.machine import this_device
 from tuiwiz.catalog.shapes import ModelShape
@@ -21,6 +22,7 @@ from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.derive import cadence, warmup_steps
 from tuiwiz.spec.needs import libraries, without_cuda
 from tuiwiz.spec.phases import Span, run_steps, spans
+from tuiwiz.wizard.facts import drift_of
 
 
 class Preflight(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +37,10 @@ def preflight(bundle: Bundle, folder: Path) -> Preflight:
     """Look at everything that `bundle`, whose paths start at `folder`, would meet on this machine."""
     problems: list[Problem] = []
     device = this_device()
+    for one in drift_of(bundle, folder):
+        severity: Severity = "error" if one.fatal else "warning"
+        hint = RELOCK if one.fatal else ""
+        problems.append(Problem(severity=severity, message=one.message, key=f"lock.{one.kind}", hint=hint))
     located = _model(bundle, folder, problems)
     prepared = _data(bundle, folder, located, problems)
     problems += _machine(bundle, device)

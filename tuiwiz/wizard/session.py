@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,14 @@ from tuiwiz.wizard import steps
 from tuiwiz.wizard.answers import Composed
 from tuiwiz.wizard.draft import Draft, History
 from tuiwiz.wizard.facts import Facts, ModelFacts
-from tuiwiz.wizard.jobs import CheckData, DataReport, Job, ReadDevice, ReadModel
+from tuiwiz.wizard.jobs import CheckData, DataReport, Job, ReadDevice, ReadModel, SimulateMemory
+from tuiwiz.wizard.planning import setting_of_choice
 from tuiwiz.wizard.steps import Step
 
 if TYPE_CHECKING:
     from tuiwiz.catalog.gpus import Device
+    from tuiwiz.memory.plan import Simulation
+    from tuiwiz.memory.search import Choice
 
 _OF_DATA = ("data.format", "data.mapping", "data.system", "data.train_on", "data.template")
 """Edits that change what a row becomes: the file is measured again."""
@@ -30,6 +34,7 @@ class Session:
         self.folder = folder
         self.history = History(draft)
         self._results: dict[Job, Any] = {}
+        self._asked: SimulateMemory | None = None
         self._composed: tuple[Any, Composed | None, tuple[Problem, ...]] | None = None
         # A draft of another day may lie behind what it can reach.
         self.go(self.draft.step)
@@ -114,7 +119,44 @@ class Session:
         jobs: list[Job | None] = [self.device_job(), self.model_job(), self.data_job()]
         if self.draft.answers.validation:
             jobs.append(self.data_job(self.draft.answers.validation))
+        jobs.append(self._asked)
         return [job for job in jobs if job is not None and job not in self._results]
+
+    # What a simulation says of the rows of Fit.
+
+    def verify(self, choices: Sequence[Choice]) -> bool:
+        """Want these rows simulated; False while model, device or plan are unknown."""
+        composed, facts = self.composed, self.facts
+        if composed is None or facts.shape is None or facts.device is None:
+            return False
+        settings = (setting_of_choice(composed.bundle, facts, choice) for choice in choices)
+        folder = self.model.folder if self.model is not None else None
+        self._asked = SimulateMemory(
+            facts.shape,
+            facts.device,
+            tuple(one for one in settings if one is not None),
+            str(folder) if folder is not None else None,
+        )
+        return bool(self._asked.settings)
+
+    @property
+    def verifying(self) -> bool:
+        return self._asked is not None and self._asked not in self._results
+
+    def simulated(self, choice: Choice) -> Simulation | None:
+        """What was simulated for a row as it is now; None where nothing was."""
+        composed, asked = self.composed, self._asked
+        found = self.result(asked)
+        if composed is None or asked is None or not isinstance(found, tuple):
+            return None
+        if (asked.shape, asked.device) != (self.facts.shape, self.facts.device):
+            return None
+        setting = setting_of_choice(composed.bundle, self.facts, choice)
+        return next((one for wanted, one in zip(asked.settings, found, strict=True) if wanted == setting), None)
+
+    @property
+    def simulation_error(self) -> TuiwizError | None:
+        return self.error(self._asked)
 
     def take(self, job: Job, result: Any) -> None:
         """A job's result: facts, or the TuiwizError that it met."""

@@ -27,6 +27,7 @@ from tuiwiz.ui import keys
 from tuiwiz.ui.curves import Smoothed
 from tuiwiz.ui.follow import PERIOD_S, Batch, Follower
 from tuiwiz.ui.screens.panes import PANES, Snapshot
+from tuiwiz.ui.screens.panes.base import obeyed_by_nobody
 from tuiwiz.ui.screens.panes.gpu import gpu
 from tuiwiz.ui.screens.panes.head import head, one_line
 from tuiwiz.ui.screens.panes.health import health
@@ -220,7 +221,7 @@ class RunScreen(RunActions):
         shown = (content.plain, content.spans)
         if self._shown.get(selector) != shown:
             self._shown[selector] = shown
-            self.query_one(selector, Static).update(content)
+            self.query_one(selector, Static).update(obeyed_by_nobody(content))
 
     def _draw_tabs(self, snapshot: Snapshot) -> None:
         glyphs = glyphs_of(self)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
-from tuiwiz.base.text import clean, clean_line
+from tuiwiz.base.text import CONTROL, clean, clean_line
 from tuiwiz.doctor.examine import wrong
 from tuiwiz.doctor.finding import Finding
 from tuiwiz.events.folder import RunFolder
@@ -58,6 +58,16 @@ def line_of(text: str, glyphs: Glyphs, limit: int = 0) -> str:
     """Text from outside on one line, cut to `limit` cells if not 0."""
     line = clean_line(text, limit)
     return to_ascii(line) if glyphs.ascii else line
+
+
+def obeyed_by_nobody(content: Content) -> Content:
+    """`content` with every character that a terminal would obey shown as one that it shows.
+
+    Texts from outside are cleaned where they are put together; this is the last door, for the one that was forgotten.
+    """
+    plain = content.plain
+    safe = "\n".join(CONTROL.sub("\ufffd", line) for line in plain.split("\n"))
+    return content if safe == plain else Content(safe, list(content.spans))
 
 
 def lines(*parts: Content | str) -> Content:

@@ -20,6 +20,8 @@ from tuiwiz.wizard.answers import Composed, Picked
 
 METHODS = {"qlora": "QLoRA", "lora": "LoRA", "full": "full"}
 MOST = 14
+SIMULATED = 3
+"""Rows that are simulated when asked for: each takes some seconds."""
 HEADINGS = f"   {'method':<7}{'length':>6}{'micro x accum':>14}  {'ckpt':<5}{'memory':>10}{'tokens/s':>10}{'time':>12}"
 
 
@@ -91,14 +93,18 @@ class FitView(StepView):
     def _row(self, choice: Choice, composed: Composed, *, chosen: bool, first: bool) -> Content:
         speed = f"{choice.tokens_per_second:,.0f}" if choice.tokens_per_second else "-"
         took = _duration(choice, composed)
+        simulated = self.session.simulated(choice)
+        found = simulated if simulated is not None and not simulated.problem else None
+        size, fits = (found.total_bytes, found.verdict == "fits") if found else (choice.total_bytes, choice.fits)
         layout = f"{choice.micro_batch} x {choice.accumulation}"
         figures = (
             f"{METHODS.get(choice.method, choice.method):<7}{choice.max_length:>6}"
             f"{layout:>14}  {'on' if choice.gradient_checkpointing else 'off':<5}"
-            f"{gib(choice.total_bytes):>10}{speed:>10}{took:>12}"
+            f"{gib(size):>10}{'s' if found else ' '}{speed:>9}{took:>12}"
         )
-        if not choice.fits:
-            return Content.assemble((figures, "$dim"), (" no", "$bad bold"))
+        if not fits:
+            word = " tight" if found is not None and found.verdict == "tight" else " no"
+            return Content.assemble((figures, "$dim"), (word, "$bad bold"))
         word = " chosen" if chosen else " fastest" if first else ""
         return Content.assemble(figures, (word, "$accent bold" if chosen else "$good"))
 
@@ -108,11 +114,37 @@ class FitView(StepView):
             lines.append(Content.assemble(("  ", ""), clean(plan.next_step)))
         if plan.seconds_per_step is None and plan.why:
             lines.append(Content.assemble((f"  {clean(plan.why)}", "$dim")))
+        said = self._simulation(composed)
+        if said:
+            lines.append(Content.assemble((f"  {clean(said)}", "$dim")))
         if composed.preset:
             lines.append(
                 Content.assemble(("  Preset: ", "$dim"), composed.preset, ("   each row brings its own", "$dim"))
             )
         return Content("\n").join(lines)
+
+    def _simulation(self, composed: Composed) -> str:
+        if self.session.verifying:
+            return "simulating a step of the first rows ..."
+        if self.session.simulation_error is not None:
+            return f"not simulated: {self.session.simulation_error.message}"
+        found = [one for _, choice in _listed(composed) if (one := self.session.simulated(choice)) is not None]
+        problem = next((one.problem for one in found if one.problem), "")
+        if problem:
+            return f"not simulated: {problem}"
+        return "s: by simulation of a step with the installed libraries" if found else ""
+
+    def verify(self) -> None:
+        """Want the first rows, and the one that is set, simulated."""
+        composed = self.session.composed
+        if composed is None:
+            return
+        rows = [choice for _, choice in _listed(composed)][:SIMULATED]
+        present = _present(composed)
+        if present is not None and present not in rows:
+            rows.append(present)
+        if self.session.verify(rows):
+            self.wizard.changed()
 
     def on_pick_list_chosen(self, event: PickList.Chosen) -> None:
         event.stop()

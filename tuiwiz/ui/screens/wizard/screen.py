@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,9 @@ from textual.widgets import ContentSwitcher, Input, Static
 
 from tuiwiz.base.errors import TuiwizError
 from tuiwiz.base.text import clean
+from tuiwiz.memory.plan import Simulation
+from tuiwiz.memory.simulation import JOB
+from tuiwiz.runs.launch import run_job
 from tuiwiz.ui import keys
 from tuiwiz.ui.app import go_back
 from tuiwiz.ui.screens.wizard.data import DataView
@@ -29,7 +33,7 @@ from tuiwiz.ui.widgets.line import Line, glyphs_of
 from tuiwiz.wizard import saved, steps
 from tuiwiz.wizard.draft import Draft
 from tuiwiz.wizard.facts import device_facts, model_facts
-from tuiwiz.wizard.jobs import CheckData, DataReport, Job, ReadDevice, ReadModel, read_report
+from tuiwiz.wizard.jobs import CheckData, DataReport, Job, ReadDevice, ReadModel, SimulateMemory, read_report
 from tuiwiz.wizard.session import Session
 from tuiwiz.wizard.steps import Step
 
@@ -48,6 +52,12 @@ def count(job: CheckData) -> DataReport:
     """Carry out the check of a whole file in a process of its own."""
     done = subprocess.run(job.command(), capture_output=True, stdin=subprocess.DEVNULL, check=False)
     return read_report(done.stdout)
+
+
+def simulate(job: SimulateMemory) -> tuple[Simulation, ...]:
+    """Carry out a simulation in a process of its own, which loads the libraries of a training run."""
+    with tempfile.TemporaryDirectory(prefix="tuiwiz-") as scratch:
+        return job.read(run_job(JOB, Path(scratch), job.arguments()))
 
 
 class WizardScreen(Writing):
@@ -145,6 +155,8 @@ class WizardScreen(Writing):
                     result = model_facts(job.source, job.revision, Path(job.folder))
                 case CheckData():
                     result = count(job)
+                case SimulateMemory():
+                    result = simulate(job)
         except TuiwizError as error:
             result = error
         if self.is_running:
@@ -239,6 +251,13 @@ class WizardScreen(Writing):
     def action_take_other(self) -> None:
         self.query_one(SettingsView).take_other()
 
+    def action_verify(self) -> None:
+        self.query_one(FitView).verify()
+
+    def action_other_gpu(self) -> None:
+        self.session.go("hardware")
+        self.show_step()
+
     def action_why(self) -> None:
         self.query_one(SettingsView).toggle_whole()
 
@@ -259,6 +278,8 @@ class WizardScreen(Writing):
                 return choosing and settings.is_own
             case "take_other":
                 return choosing and settings.other is not None
+            case "verify" | "other_gpu":
+                return self.step == "fit"
             case "write" | "train":
                 return self.step == "review"
         return True

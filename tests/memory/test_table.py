@@ -1,0 +1,150 @@
+"""The command that reads tables of published measurements, and how well it meets them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bench.memory_table import answer, summary
+from tests.bench.published import NotModelled, published
+from tests.memory.test_estimate import CPU, known_shape
+from tuiwiz.memory.estimate import estimate
+from tuiwiz.memory.setting import Setting
+
+ROOT = Path(__file__).parents[2]
+ROW = {
+    "id": "r1",
+    "source": "",
+    "model": "mistral-7b",
+    "hidden": "4096",
+    "layers": "32",
+    "heads": "32",
+    "kv_heads": "8",
+    "intermediate": "14336",
+    "vocab": "32000",
+    "tied_embeddings": "0",
+    "method": "lora",
+    "quant": "none",
+    "lora_rank": "16",
+    "lora_targets": "q,k,v,o",
+    "seq_len": "4096",
+    "micro_batch": "4",
+    "grad_ckpt": "1",
+    "attn": "fa2",
+    "fused_ce": "0",
+    "optimizer": "adamw_torch",
+    "compute_dtype": "bf16",
+    "master_dtype": "fp32 adapters",
+    "gpus": "1",
+    "sharding": "",
+    "measured_gib": "24.871",
+    "measure_kind": "allocated",
+    "notes": "A100 80GB; autocast off (pure bfloat16)",
+    "quality": "A",
+    "stack": "transformers 4.48.1,torch 2.4.1,peft 0.13.2,trl 0.13",
+    "head_dim": "128",
+}
+
+
+def line(**changes: str) -> dict[str, Any]:
+    return answer({**ROW, **changes}, simulate=False, cache={})
+
+
+def test_a_row_is_predicted_and_judged() -> None:
+    found = line()
+    assert found["modelled"] and found["verdict"] == "fits" and abs(found["error"]) < 0.02
+    assert set(found) == {
+        *("id", "target", "predicted_gib", "measured_gib", "error", "verdict", "modelled", "why"),
+    }
+    assert line(measure_kind="nvidia-smi")["predicted_gib"] > line(measure_kind="reserved")["predicted_gib"] > 24
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"gpus": "4", "sharding": "fsdp"}, "fsdp"),
+        ({"quant": "gptq"}, "gptq"),
+        ({"fused_ce": "1"}, "fused"),
+        ({"optimizer": "galore"}, "galore"),
+        ({"attn": "ring"}, "ring"),
+        ({"stack": "unsloth 2025.3"}, "unsloth"),
+        ({"model": "secret-moe-9b"}, "secret"),
+        ({"hidden": "", "model": "nobody-knows"}, "nobody-knows"),
+        ({"notes": "A100; framework_config=accelerated-peft-autogptq-foak"}, "foak"),
+        ({"method": "dpo"}, "dpo"),
+        ({"seq_len": ""}, "seq_len"),
+    ],
+)
+def test_what_is_not_described_is_said_so_and_not_guessed(changes: dict[str, str], word: str) -> None:
+    found = line(**changes)
+    assert not found["modelled"] and word in found["why"] and found["predicted_gib"] is None
+    with pytest.raises(NotModelled):
+        published({**ROW, **changes})
+
+
+def test_a_run_that_ran_out_of_memory_is_never_said_to_fit() -> None:
+    row = {**ROW, "measured_gib": "", "notes": "Tesla T4; OOM", "measure_kind": "nvidia-smi"}
+    found = answer(row, simulate=False, cache={})
+    assert found["verdict"] == "no" and found["measured_gib"] is None and found["error"] is None
+    assert summary([found], [row])["false_fits"] == 0
+    assert summary([{**found, "verdict": "fits"}], [row])["false_fits"] == 1
+
+
+def test_the_command_prints_one_document() -> None:
+    table = ROOT / "tests/memory/measured.csv"
+    done = subprocess.run(
+        [sys.executable, "tests/bench/memory_table.py", str(table), "--json"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    document = json.loads(done.stdout)
+    assert done.stdout.count("\n") == 1
+    lines = document["rows"]
+    assert sum(one["modelled"] for one in lines) >= 0.95 * len(lines)
+    found = document["summary"]
+    assert found["allocated"]["median"] <= 0.02 and found["allocated"]["p90"] <= 0.08
+    assert found["reserved"]["median"] <= 0.03 and found["reserved"]["p90"] <= 0.10
+    assert found["false_fits"] == 0
+
+
+# Peak resident set of three steps of SmolLM2-135M in bf16 on two cores, MiB: method, length, micro, checkpointing.
+RESIDENT = [
+    ("qlora", 64, 4, False, 1423),
+    ("qlora", 64, 16, False, 2238),
+    ("qlora", 346, 2, False, 2033),
+    ("qlora", 346, 4, False, 2768),
+    ("qlora", 512, 1, False, 1855),
+    ("qlora", 512, 4, False, 3576),
+    ("qlora", 512, 4, True, 1658),
+    ("qlora", 1024, 2, True, 1707),
+    ("lora", 128, 4, False, 1760),
+    ("lora", 512, 1, False, 1786),
+    ("lora", 512, 4, False, 3155),
+    ("lora", 512, 4, True, 1645),
+    ("full", 128, 4, False, 4105),
+    ("full", 512, 1, False, 4328),
+    ("full", 512, 4, False, 6313),
+    ("full", 512, 4, True, 4394),
+]
+
+
+@pytest.mark.parametrize(("method", "length", "micro", "checkpointing", "measured_mib"), RESIDENT)
+def test_runs_on_a_processor_within_ten_per_cent(
+    method: Any, length: int, micro: int, checkpointing: bool, measured_mib: int
+) -> None:
+    setting = Setting(
+        method=method,
+        length=length,
+        micro=micro,
+        accumulation=max(8, micro) // micro,
+        checkpointing=checkpointing,
+    )
+    found = estimate(known_shape("smollm2-135m-instruct"), setting, CPU)
+    assert found.total_bytes / (1 << 20) == pytest.approx(measured_mib, rel=0.10)

@@ -1,0 +1,144 @@
+"""A bundle with everything of the user's that it names, as one zip archive for another machine.
+
+Inside: `bundle.toml` with paths made relative, `data/`, `adapter/` and `template/` where it names such, `preset.toml`
+where a preset made it, and `pack.json` with size and SHA-256 of every file. The model stays outside: the lock
+identifies it.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+import tuiwiz
+from tuiwiz.base.errors import InvalidError
+from tuiwiz.base.files import fsync_folder, sha256_file
+from tuiwiz.bundle.change import change
+from tuiwiz.bundle.lock import data_names
+from tuiwiz.bundle.write import write_bundle
+from tuiwiz.spec.bundle import Bundle
+
+FORMAT = 1
+MANIFEST = "pack.json"
+
+
+class Packed(msgspec.Struct, frozen=True):
+    """One file of an archive."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `pack.json` says of an archive."""
+
+    format: int
+    tuiwiz: str
+    name: str
+    files: dict[str, Packed]
+
+
+def pack(
+    bundle: Bundle, base: Path, output: Path, *, preset: Path | None = None, tell: Callable[[str], None] | None = None
+) -> Manifest:
+    """Write `bundle`, whose relative paths start at `base`, and its files to the archive `output`.
+
+    Raises:
+        InvalidError: a file that the bundle names is not there.
+        OSError: the archive cannot be written; nothing is left behind.
+    """
+    files, edits = _gather(bundle, base)
+    if preset is not None:
+        files["preset.toml"] = preset
+    packed = change(bundle, edits, by="pack") if edits else bundle
+    # The files are the same, only elsewhere: the lock goes along under their new names.
+    lock = _renamed(bundle, edits)
+    text = write_bundle(msgspec.structs.replace(packed, lock=lock, origin=bundle.origin)).encode("utf-8")
+    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
+    listed: dict[str, Packed] = {}
+    try:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+            archive.writestr("bundle.toml", text)
+            for name, path in files.items():
+                if tell is not None:
+                    tell(name)
+                listed[name] = Packed(path.stat().st_size, sha256_file(path))
+                archive.write(path, name)
+            manifest = Manifest(format=FORMAT, tuiwiz=tuiwiz.__version__, name=bundle.name, files=listed)
+            archive.writestr(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, output)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_folder(output.parent)
+    return manifest
+
+
+def _gather(bundle: Bundle, base: Path) -> tuple[dict[str, Path], dict[str, object]]:
+    """Archive name -> file, and the edits that make the bundle name them so."""
+    files: dict[str, Path] = {}
+    edits: dict[str, object] = {}
+    new: dict[str, str] = {}
+    for name in data_names(bundle):
+        new[name] = _add(files, "data", base / name, name)
+    train = bundle.data.train
+    if isinstance(train, str):
+        edits["data.train"] = new[train]
+    else:
+        edits["data.train"] = [{"path": new[part.path], "weight": part.weight} for part in train]
+    if bundle.validation.path:
+        edits["validation.path"] = new[bundle.validation.path]
+    if (base / bundle.data.template).is_file():
+        edits["data.template"] = _add(files, "template", base / bundle.data.template, bundle.data.template)
+    source = bundle.adapter.from_
+    if source is not None:
+        for path in sorted((base / source).glob("adapter_*")):
+            if path.suffix in (".json", ".safetensors"):
+                files[f"adapter/{path.name}"] = path
+        edits["adapter.from"] = "adapter"
+    return files, edits
+
+
+def _add(files: dict[str, Path], section: str, path: Path, name: str) -> str:
+    """Put a file, or what is in a folder, into `files`; returns its new name for the bundle."""
+    if not path.exists():
+        raise InvalidError(f"{name} is not there", hint="an archive carries everything that its bundle names")
+    target = f"{section}/{path.name}"
+    number = 1
+    while target in files or any(other.startswith(f"{target}/") for other in files):
+        number += 1
+        target = f"{section}/{number}-{path.name}"
+    if path.is_file():
+        files[target] = path
+        return target
+    for file in sorted(path.rglob("*")):
+        if file.is_file() and not file.name.startswith("."):
+            files[f"{target}/{file.relative_to(path).as_posix()}"] = file
+    return target
+
+
+def _renamed(bundle: Bundle, edits: dict[str, object]) -> object:
+    lock = bundle.lock
+    if lock is None:
+        return None
+    before = data_names(bundle)
+    after = data_names(change(bundle, edits, by="pack"))
+    names = dict(zip(before, after, strict=True))
+
+    def renamed(name: str) -> str:
+        for old, new in names.items():
+            if name == old or name.startswith(f"{old.rstrip('/')}/"):
+                return new + name[len(old.rstrip("/")) :]
+        return name
+
+    return msgspec.structs.replace(
+        lock,
+        data={renamed(name): digest for name, digest in lock.data.items()},
+        rows={renamed(name): count for name, count in lock.rows.items()},
+    )
