@@ -98,7 +98,7 @@ def planner(bundle: Bundle, facts: Facts, rows: int | None) -> Any:
     """A planner of round numbers: a row needs `weights + 1 MiB a token`, half of it with checkpointing."""
     if facts.shape is None or facts.device is None:
         return None
-    weights = facts.shape.parameters * {"qlora": 0.6, "lora": 2, "full": 8}[bundle.adapter.method]
+    weights = facts.shape.parameters * {"qlora": 0.6, "lora": 2, "full": 8, "freeze": 4}[bundle.adapter.method]
     choices = []
     for length in sorted({bundle.data.max_length, bundle.data.max_length // 2}, reverse=True):
         for micro in (8, 4, 2, 1):

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tuiwiz.presets.find import all_presets, chain
-from tuiwiz.presets.preset import Preset, Why
+from tuiwiz.presets.preset import Preset, Result, Why
 from tuiwiz.presets.when import Context, When, holds, overlay, words
 
 LEARNING_RATE = "optimizer.learning_rate"
@@ -24,13 +24,17 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
-    """Values and reasons by dotted key; `trail` holds all layers that spoke of a key, the deciding one last."""
+    """Values and reasons by dotted key; `trail` holds all layers that spoke of a key, the deciding one last.
+
+    `measured` is the run that the values come from, None where they are published ones.
+    """
 
     name: str
     context: Context
     values: dict[str, Any]
     why: dict[str, Why]
     trail: dict[str, tuple[Step, ...]]
+    measured: Result | None = None
 
     @property
     def covers(self) -> bool:
@@ -67,7 +71,8 @@ def resolve(preset: Preset, context: Context, known: dict[str, Preset] | None = 
                 trail.setdefault(key, []).append(Step(one.name, layer.line, condition, value, reason))
     _for_device(values, why, trail, context)
     steps = {key: tuple(found) for key, found in trail.items()}
-    return Resolved(name=preset.name, context=context, values=values, why=why, trail=steps)
+    measured = preset.results[0] if preset.results and LEARNING_RATE in preset.base.values else None
+    return Resolved(name=preset.name, context=context, values=values, why=why, trail=steps, measured=measured)
 
 
 def _of_a_part(why: Why) -> Why:
