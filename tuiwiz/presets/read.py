@@ -237,8 +237,11 @@ class _Reader:
         wrong = len(found) > MOST_RESULTS or not all(
             plain_enough(value) for result in found for value in msgspec.to_builtins(result).values()
         )
+        wrong = wrong or not all(_DIGEST.fullmatch(one.run) and _DIGEST.fullmatch(one.data) for one in found)
         if wrong:
-            message = f"more than {MOST_RESULTS} results, numbers that are none, or texts that are no plain words"
+            message = (
+                f"more than {MOST_RESULTS} results, numbers or digests that are none, or texts that are no plain words"
+            )
             self.error(message, "results")
             return ()
         return found
