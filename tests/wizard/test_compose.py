@@ -208,7 +208,8 @@ def test_named_presets() -> None:
         made(preset="sft")
 
 
-def test_tasks_without_a_preset_get_plain_defaults_and_a_warning() -> None:
+def test_tasks_without_a_preset_get_plain_defaults_and_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuiwiz.wizard.compose.choose", lambda context: [])
     composed = made(task="pretrain", data="book.txt")
     assert composed.preset == ""
     assert value(composed, "data.train_on") == "all" and value(composed, "schedule.epochs") == 1
@@ -251,7 +252,7 @@ def test_the_planner_takes_the_fastest_that_fits_and_says_so() -> None:
 def test_every_method_is_listed_with_its_own_preset() -> None:
     composed = made()
     accumulated = {c.method: c.accumulation for c in composed.choices if c.micro_batch == 1}
-    assert accumulated == {"qlora": 16, "lora": 16, "full": 32}
+    assert accumulated == {"qlora": 16, "lora": 16, "full": 32, "freeze": 32}
     fits = [choice.fits for choice in composed.choices]
     assert fits == sorted(fits, reverse=True), "what fits comes first"
 

@@ -100,10 +100,13 @@ def _decide(answers: Answers, facts: Facts) -> _Decided:
         work.put(key, value, f"preset {preset.name}", why_words(preset.why[key]))
     _bare_task(work, preset)
     work.set_by_user(answers.sets)
+    derived.metric(work)
     derived.split(work, facts.data)
     rows = derived.training_rows(work, facts.data)
-    derived.length(work, facts.data)
-    derived.rank(work, facts.data, facts.shape.parameters_per_rank(experts=False) if facts.shape is not None else None)
+    measured = preset.measured is not None
+    derived.length(work, facts.data, measured=measured)
+    per_rank = facts.shape.parameters_per_rank(experts=False) if facts.shape is not None else None
+    derived.rank(work, facts.data, per_rank, measured=measured)
     steps = derived.steps(work, rows)
     derived.learning_rate(work, preset, steps)
     return _Decided(work, context, preset, ranked, rows, steps)
@@ -148,6 +151,8 @@ def _context(answers: Answers, facts: Facts) -> Context:
         rows=None if facts.data is None else facts.data.rows,
         memory_bytes=None if facts.device is None else facts.device.total_bytes,
         device=None if facts.device is None else facts.device.kind,
+        parameters=None if facts.shape is None else facts.shape.parameters,
+        longest=None if facts.data is None else facts.data.longest or None,
     )
 
 
