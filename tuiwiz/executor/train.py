@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import socket
 import time
 from pathlib import Path
@@ -84,10 +83,9 @@ def _train(
 ) -> int:
     resume, replay, rehearsing = bool(job.get("resume")), int(job.get("replay") or 0), bool(job.get("rehearse"))
     recorder.stage("loading", note="libraries")
-    import torch
-
     from tuiwiz.executor import checkpoint, ladder
     from tuiwiz.executor.build import build
+    from tuiwiz.executor.chance import be_deterministic, seed_everything
     from tuiwiz.executor.closing import finish, stop
     from tuiwiz.executor.course import make_course, phase_rows
     from tuiwiz.executor.device import choose_device, set_threads
@@ -121,7 +119,7 @@ def _train(
     allow = bool(job.get("allow_drift"))
     lock = check_lock(folder, recorder, bundle, base, weights, prepared, device, threads, allow=allow)
     seed_everything(bundle.seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    be_deterministic()
     built = build(bundle, base, weights, prepared, device, recorder)
     model, trained, optimizer, objective = built.model, built.trained, built.optimizer, built.objective
     rows, effective = len(prepared.train), bundle.batch.effective
@@ -280,16 +278,6 @@ def _train(
         return int(ExitCode.DONE)
     stop(trainer, reason, wall_s)
     return int(ExitCode.STOPPED)
-
-
-def seed_everything(seed: int) -> None:
-    """Start every random stream; each takes what its generator allows of the seed."""
-    import numpy
-    import torch
-
-    random.seed(seed)
-    numpy.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
 
 
 def _view_of(folder: RunFolder) -> RunView:
