@@ -38,10 +38,21 @@ DRIVER_SHARE = 0.017
 """What driver and error correction keep of a card: 24 GiB cards show 23.6."""
 
 
+ECC_SHARE = 1 / 16
+"""What error correction takes of a card without memory for it: a T4 of 16 GiB shows 15."""
+
+
 def card(
-    name: str, memory_gib: float, bandwidth_gb: float, tflops: float, source: str = "", *, bf16: bool = True
+    name: str,
+    memory_gib: float,
+    bandwidth_gb: float,
+    tflops: float,
+    source: str = "",
+    *,
+    bf16: bool = True,
+    ecc: bool = False,
 ) -> Device:
-    total = int(memory_gib * GIB)
+    total = int(memory_gib * GIB * (1 - ECC_SHARE if ecc else 1))
     return Device(
         name=name,
         kind="cuda",
@@ -63,7 +74,7 @@ _LIGHTNING = (
 )
 # Memory GiB, bandwidth GB/s, dense fp16/bf16 TFLOPS with fp32 accumulation, where they were read.
 CARDS: tuple[Device, ...] = (
-    card("T4", 16, 320, 65, _LIGHTNING, bf16=False),
+    card("T4", 16, 320, 65, _LIGHTNING, bf16=False, ecc=True),
     card("P100", 16, 732, 18.7, bf16=False),
     card("V100 16GB", 16, 900, 125, _LIGHTNING, bf16=False),
     card("V100 32GB", 32, 900, 125, _LIGHTNING, bf16=False),
@@ -95,15 +106,15 @@ CARDS: tuple[Device, ...] = (
     card("RTX 5090", 32, 1792, 209.5),
     card("RTX 6000 Ada", 48, 960, 182),
     card("RTX PRO 6000 Blackwell", 96, 1792, 252),
-    card("A10", 24, 600, 125, _NVIDIA),
-    card("A10G", 24, 600, 70, _NVIDIA),
+    card("A10", 24, 600, 125, _NVIDIA, ecc=True),
+    card("A10G", 24, 600, 70, _NVIDIA, ecc=True),
     card("A30", 24, 933, 165, _NVIDIA),
-    card("A40", 48, 696, 150, _NVIDIA),
+    card("A40", 48, 696, 150, _NVIDIA, ecc=True),
     card("A100 40GB", 40, 1555, 312, _NVIDIA),
     card("A100 80GB", 80, 2039, 312, _NVIDIA),
-    card("L4", 24, 300, 120, _NVIDIA),
-    card("L40", 48, 864, 181, _NVIDIA),
-    card("L40S", 48, 864, 362, _NVIDIA),
+    card("L4", 24, 300, 120, _NVIDIA, ecc=True),
+    card("L40", 48, 864, 181, _NVIDIA, ecc=True),
+    card("L40S", 48, 864, 362, _NVIDIA, ecc=True),
     card("H100 PCIe", 80, 2000, 756, _NVIDIA),
     card("H100 SXM", 80, 3350, 989, _NVIDIA),
     card("H100 NVL", 94, 3900, 835, _TITAN),
