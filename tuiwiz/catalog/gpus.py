@@ -175,6 +175,7 @@ def _sized(size: int) -> Device:
         name=f"{gib(size, 0)} card" if size % GIB == 0 else f"{gib(size)} card",
         total_bytes=size,
         usable_bytes=int(size * (1 - DRIVER_SHARE)),
+        source="",
     )
 
 
