@@ -252,7 +252,7 @@ def test_the_planner_takes_the_fastest_that_fits_and_says_so() -> None:
 def test_every_method_is_listed_with_its_own_preset() -> None:
     composed = made()
     accumulated = {c.method: c.accumulation for c in composed.choices if c.micro_batch == 1}
-    assert accumulated == {"qlora": 16, "lora": 16, "full": 32, "freeze": 32}
+    assert accumulated == {"qlora": 16, "lora": 16, "full": 32}
     fits = [choice.fits for choice in composed.choices]
     assert fits == sorted(fits, reverse=True), "what fits comes first"
 
