@@ -70,6 +70,18 @@ def test_one_changed_byte_of_data_is_named_and_so_is_a_file_that_has_gone_or_com
     assert [one.name for one in drift(before, locked(path, model))] == ["rows/b.jsonl"]
 
 
+def test_a_folder_of_very_many_files_is_locked_as_one(tmp_path: Path, model: Path) -> None:
+    folder = tmp_path / "many"
+    (folder / "rows").mkdir(parents=True)
+    for number in range(250):
+        (folder / "rows" / f"{number}.jsonl").write_text(f"{number}\n")
+    path = write_bundle(folder, model, data__train='"rows"')
+    before = locked(path, model)
+    assert list(before.data) == ["rows"] and drift(before, locked(path, model)) == []
+    (folder / "rows" / "7.jsonl").rename(folder / "rows" / "7000.jsonl")
+    assert [one.name for one in drift(before, locked(path, model))] == ["rows"]
+
+
 def test_versions_and_hardware_differ_without_being_refused(tmp_path: Path, model: Path) -> None:
     path = write_bundle(tmp_path / "work", model)
     before = locked(path, model, device="RTX 4090", driver="1", threads="2")

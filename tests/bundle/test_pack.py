@@ -85,6 +85,18 @@ def test_folders_templates_adapters_and_equal_names_come_along(tmp_path: Path) -
     }
 
 
+def test_data_of_a_phase_comes_along(tmp_path: Path) -> None:
+    path = write_bundle(tmp_path / "work")
+    (tmp_path / "other.jsonl").write_text("{}\n")
+    text = path.read_text().replace("schedule.steps = 6\n", "")
+    phases = '[[phases]]\nname = "a"\nsteps = 3\n[[phases]]\nname = "b"\nsteps = 3\ndata = "../other.jsonl"\n'
+    path.write_text(text + phases)
+    found, manifest = unpack(packed(path, tmp_path / "x.zip"), tmp_path / "there")
+    assert [phase.data for phase in found.phases] == [None, "data/other.jsonl"]
+    assert set(manifest.files) == {"data/rows.jsonl", "data/other.jsonl"}
+    assert set(lock_now(found, tmp_path / "there", None).data) == set(manifest.files)
+
+
 def test_what_is_not_there_cannot_be_packed_and_leaves_no_archive(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "data" / "rows.jsonl").unlink()
     with pytest.raises(InvalidError, match="not there"):

@@ -45,6 +45,16 @@ def test_a_locked_bundle_runs_until_a_byte_changes_and_then_names_the_file(tmp_p
     assert tuiwiz("run", bundle, env=fake_executor()).returncode == 0
 
 
+def test_what_is_not_there_or_cannot_be_written_is_told(tmp_path: Path, tiny_model: Path) -> None:
+    bundle = write_bundle(tmp_path / "work", tiny_model)
+    refused = tuiwiz("bundle", "lock", bundle, "-o", bundle / "inside.toml")
+    assert refused.returncode == 8 and "cannot be written" in refused.stderr
+    (tmp_path / "work" / "rows.jsonl").unlink()
+    before = bundle.read_text()
+    refused = tuiwiz("bundle", "lock", bundle)
+    assert refused.returncode == 3 and "rows.jsonl is not there" in refused.stderr and bundle.read_text() == before
+
+
 def test_packed_here_it_runs_there(tmp_path: Path, tiny_model: Path) -> None:
     bundle = write_bundle(tmp_path / "work", tiny_model)
     assert tuiwiz("bundle", "lock", bundle).returncode == 0

@@ -90,7 +90,6 @@ def test_it_does_not_overwrite_unasked(capsys: pytest.CaptureFixture[str]) -> No
     [
         (("--task", "instruckt"), 2, "instruct"),
         (("--method", "qlorra"), 2, "qlora"),
-        (("--method", "freeze"), 3, "not available"),
         (("--task", "dpo"), 3, "does not fit the task dpo"),
         (("--preset", "chatt"), 2, "chat"),
         (("--set", "optimizer.learning_rat=1"), 2, "optimizer.learning_rate"),

@@ -117,6 +117,13 @@ def test_balanced_numbered_labels_are_no_typos(tmp_path: Path, renderer: Rendere
     assert not said(report, "misspelt") and not said(report, "single row")
 
 
+def test_numbers_to_predict_are_no_classes(tmp_path: Path, renderer: Renderer) -> None:
+    path = lines(tmp_path / "a.jsonl", [{"text": f"text {i}", "label": i / 7} for i in range(200)])
+    assert said(check(path, Settings(task="classify"), renderer), "200 different labels in 200 rows")
+    report = check(path, Settings(task="classify", labels="regression"), renderer)
+    assert not said(report, "different labels") and not said(report, "single row")
+
+
 def test_validation_is_compared_with_training(tmp_path: Path, renderer: Renderer) -> None:
     texts = [
         f"this is sentence number {i} about {'cats' if i % 2 else 'dogs'} and nothing else {i * 7}" for i in range(30)
@@ -164,6 +171,14 @@ def test_template_mismatch_is_warned_about(tmp_path: Path, renderer: Renderer, t
     assert not said(check(path, Settings(), renderer), "brings its own chat template")
     other = Renderer(tiny_tokenizer, template="instruction")
     assert said(check(path, Settings(), other), "rows are written with instruction")
+    foreign = tmp_path / "foreign.jinja"
+    foreign.write_text(
+        "{% for m in messages %}<|turn|>{{ m.role }}:{{ m.content }}<|im_end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|turn|>assistant:{% endif %}"
+    )
+    report = check(path, Settings(), Renderer(tiny_tokenizer, template=str(foreign)))
+    assert said(report, "the template writes <|turn|>, which is no control token of this tokenizer")
+    assert not said(check(path, Settings(), Renderer(tiny_tokenizer, template="chatml")), "no control token of")
 
 
 def test_odd_turns(tmp_path: Path, renderer: Renderer) -> None:

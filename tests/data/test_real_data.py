@@ -178,3 +178,33 @@ def test_completion_masks_are_those_of_trl_on_500_rows(real_data: Path, tiny_tok
         assert row.ids == whole["input_ids"]
         start = len(prompt["input_ids"])
         assert row.trained == bytes(start) + b"\x01" * (len(row.ids) - start)
+
+
+@pytest.mark.parametrize(
+    "name", ["gsm8k/train.jsonl", "chat-openai/conversations.jsonl", "sharegpt-en/dummy_conversation.json"]
+)
+def test_assistant_masks_are_those_of_trl_on_500_rows(
+    real_data: Path, tiny_tokenizer: Path, tmp_path: Path, name: str
+) -> None:
+    """TRL's `assistant_only_loss`: tokens inside the generation blocks of its training templates."""
+    trl = pytest.importorskip("trl")
+    transformers = pytest.importorskip("transformers")
+    templates = Path(trl.__file__).parent / "chat_templates"
+    folder = smollm2() or tiny_tokenizer
+    reference = transformers.AutoTokenizer.from_pretrained(folder)
+    training = (templates / "qwen3_instruct_2507_training.jinja").read_text(encoding="utf-8")
+    plain = templates / "qwen3_instruct_2507.jinja"
+    renderer = Renderer(folder, template=str(plain))
+    found = sniff(real_data / name)
+    to_example = mapper(found.format, found.mapping)
+    rows = [row for row in islice(open_source(real_data / name).read(), 500) if isinstance(row, Row)]
+    examples = [to_example(row) for row in rows]
+    rendered = [renderer.render(example, "assistant") for example in examples]
+    encoded = renderer.encode(rendered)
+    assert renderer.verify(rendered, encoded) == [None] * len(rows)
+    for example, row in zip(examples, encoded, strict=True):
+        expected = reference.apply_chat_template(
+            example.messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True, chat_template=training
+        )
+        assert row.ids == expected["input_ids"]
+        assert list(row.trained) == expected["assistant_masks"]

@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Recipe:
-    """`model`: tiny (random), base (tiny after some pretraining), smol (SmolLM2-135M). `rows`: kind and count."""
+    """`model`: tiny (random), base (tiny after some pretraining), known (after training on the very rows),
+    demo (SmolLM2-135M, recorded by `tuiwiz demo`).
+    `rows`: kind and count."""
 
     name: str
     part: Literal["train", "test"]
@@ -41,10 +43,6 @@ def _full(rate: float = 2e-3, **more: Any) -> dict[str, Any]:
     return {**whole, "adapter.method": "full"}
 
 
-def _smol(rate: float = 1e-3, steps: int = 30, batch: int = 8, **more: Any) -> dict[str, Any]:
-    return _lora(rate, steps, batch, **{"model__dtype": "auto", "data__max_length": 128, **more})
-
-
 DIVERGED = ("D1", "D2", "D3", "D4", "D5")
 OVERFIT = ("D8", "D9", "D10")
 UNDERFIT = ("D11", "D12", "D13")
@@ -62,15 +60,6 @@ TRAIN: tuple[Recipe, ...] = (
     Recipe("healthy-short", "train", (), edits=_lora(8e-3, steps=40)),
     Recipe("healthy-resumed", "train", (), edits=_lora(), sabotage="resumed"),
     Recipe("healthy-text", "train", (), rows=("text", 200), edits=_lora(task__kind="pretrain", data__train_on="all")),
-    Recipe("healthy-smol", "train", (), model="smol", rows=("json", 260), edits=_smol(2e-3, 32)),
-    Recipe(
-        "healthy-smol-qlora",
-        "train",
-        (),
-        model="smol",
-        rows=("json", 200),
-        edits=_smol(steps=24, adapter__method="qlora"),
-    ),
     Recipe("rate-x30-lora", "train", DIVERGED, edits=_lora(0.15)),
     Recipe("rate-x100-lora", "train", DIVERGED, edits=_lora(0.5, steps=60)),
     Recipe("rate-x30-full", "train", DIVERGED, rows=("facts", 400), edits=_full(0.06, steps=100)),
@@ -78,10 +67,8 @@ TRAIN: tuple[Recipe, ...] = (
     Recipe("rate-x30-constant", "train", DIVERGED, edits=_lora(0.15, schedule__kind="constant")),
     Recipe("overflow", "train", ("D1",), edits=_lora(steps=60), sabotage="overflow"),
     Recipe("sgd-too-high", "train", DIVERGED, edits=_full(10.0, optimizer__name="sgd", optimizer__clip_norm=0.0)),
-    Recipe("rate-x30-smol", "train", DIVERGED, model="smol", rows=("json", 160), edits=_smol(6e-2, 20)),
     Recipe("tiny-data-x20", "train", OVERFIT, rows=("noise", 40), edits=_full(3e-3, steps=100)),
     Recipe("tiny-data-x20-more", "train", OVERFIT, rows=("noise", 60), edits=_full(2e-3, steps=130)),
-    Recipe("tiny-data-x20-smol", "train", OVERFIT, model="smol", rows=("noise", 24), edits=_smol(2e-3, 40, 4)),
     Recipe("rate-too-low", "train", UNDERFIT, edits=_lora(5e-6)),
     Recipe("rate-too-low-full", "train", UNDERFIT, edits=_full(1e-6)),
     Recipe(
@@ -95,15 +82,6 @@ TRAIN: tuple[Recipe, ...] = (
     Recipe("frozen-adapters", "train", ("D14",), edits=_lora(), sabotage="frozen"),
     Recipe("frozen-full", "train", ("D14",), edits=_full(), sabotage="frozen"),
     Recipe("masked-labels", "train", ("D17",), edits=_lora(), sabotage="masked"),
-    Recipe(
-        "wrong-tokens-smol",
-        "train",
-        ("D16",),
-        model="smol",
-        rows=("json", 160),
-        edits=_smol(1e-3, 16),
-        sabotage="permuted",
-    ),
     Recipe("known-answers", "train", ("D16", "D30"), model="known", rows=("facts", 240), edits=_lora(1e-3)),
     Recipe("starved", "train", ("D22",), edits=_lora(steps=60), sabotage="starved"),
     Recipe("slowing-down", "train", ("D25",), edits=_lora(steps=80), sabotage="slowing"),
@@ -159,23 +137,10 @@ TRAIN: tuple[Recipe, ...] = (
     ),
     Recipe("t-starved", "train", ("D22",), rows=("facts", 300), edits=_full(1e-3, steps=50), sabotage="starved"),
     Recipe("t-slowing", "train", ("D25",), rows=("facts", 300), edits=_full(1e-3, steps=70), sabotage="slowing"),
+    *(Recipe(f"demo-{number}", "train", (), model="demo") for number in range(1, 6)),
 )
 
 TEST: tuple[Recipe, ...] = (
-    Recipe("t-healthy-smol", "test", (), model="smol", rows=("json", 220), edits=_smol(2e-3, 26)),
-    Recipe(
-        "t-healthy-smol-qlora",
-        "test",
-        (),
-        model="smol",
-        rows=("json", 160),
-        edits=_smol(1e-3, 20, adapter__method="qlora"),
-    ),
-    Recipe("t-rate-smol", "test", DIVERGED, model="smol", rows=("json", 120), edits=_smol(5e-2, 16)),
-    Recipe("t-tiny-data-smol", "test", OVERFIT, model="smol", rows=("noise", 20), edits=_smol(3e-3, 36, 4)),
-    Recipe(
-        "t-wrong-tokens", "test", ("D16",), model="smol", rows=("json", 100), edits=_smol(5e-4, 12), sabotage="permuted"
-    ),
     Recipe("t-padding", "test", ("D23",), rows=("mixed", 300), edits=_lora(3e-3, steps=50, data__max_length=512)),
     Recipe("t-out-of-memory", "test", ("D19",), edits=_full(1e-3), sabotage="oom-1"),
     Recipe("t-out-of-memory-late", "test", ("D20",), edits=_full(1e-3), sabotage="oom-25"),

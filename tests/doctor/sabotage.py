@@ -11,9 +11,11 @@ from unittest.mock import patch
 
 import torch
 
-from tuiwiz.executor import batching, checkpoint, evaluate, loop, optim
+from tuiwiz.executor import batching, checkpoint, evaluate, optim
 from tuiwiz.executor.objectives.causal import CausalObjective
+from tuiwiz.executor.objectives.objective import Outcome
 from tuiwiz.spec import phases, rates
+from tuiwiz.spec.optimizer import Schedule
 
 
 @contextmanager
@@ -30,24 +32,16 @@ def _changes(kind: str) -> list[tuple[Any, str, Any]]:
         return [(CausalObjective, "__call__", _calls(_out_of_memory(int(kind[4:]))))]
     kinds: dict[str, list[tuple[Any, str, Any]]] = {
         "frozen": [(optim, "make_optimizer", _stale(optim.make_optimizer))],
-        "masked": [(loop, "collate", _masked(batching.collate))],
-        "permuted": [(module, "collate", _permuted(batching.collate)) for module in (loop, evaluate)],
-        "starved": [(loop, "collate", _slow(batching.collate, 0.03))],
+        "masked": [(CausalObjective, "collate", _masked(CausalObjective.collate))],
+        "permuted": [(CausalObjective, "collate", _permuted(CausalObjective.collate))],
+        "starved": [(CausalObjective, "collate", _slow(CausalObjective.collate, 0.03))],
         "slowing": [(CausalObjective, "__call__", _calls(_slower))],
         "evaluates": [(evaluate, "evaluation_steps", lambda total, every, train, held: list(range(total + 1)))],
         "leak": [(CausalObjective, "__call__", _calls(_leak()))],
         "scaled": [(CausalObjective, "__call__", _scaled(CausalObjective.__call__, 4))],
         "overflow": [(CausalObjective, "__call__", _overflowing(CausalObjective.__call__))],
         "unshuffled": [(batching.Order, "step", _in_order)],
-        "rate-early": [
-            (
-                phases,
-                "rate_factor",
-                lambda step, total, plan: (
-                    rates.rate_factor(step, total * 2 // 5, plan) if step < total * 2 // 5 else 0.0
-                ),
-            )
-        ],
+        "rate-early": [(phases, "rate_factor", _early)],
         "rate-late": [(phases, "rate_factor", lambda step, total, plan: rates.rate_factor(step, total * 4, plan))],
         "lost": [(checkpoint, "load", _forgetful(checkpoint.load))],
     }
@@ -67,6 +61,8 @@ def _stale(make: Callable[..., Any]) -> Callable[..., Any]:
 def _masked(collate: Callable[..., Any]) -> Callable[..., Any]:
     def one_target(*args: Any) -> Any:
         batch = collate(*args)
+        if not torch.is_grad_enabled():
+            return batch
         return dataclasses.replace(
             batch, predicting=batch.predicting[:1], targets=batch.targets[:1], row_of=batch.row_of[:1]
         )
@@ -86,7 +82,8 @@ def _permuted(collate: Callable[..., Any]) -> Callable[..., Any]:
 
 def _slow(collate: Callable[..., Any], seconds: float) -> Callable[..., Any]:
     def waiting(*args: Any) -> Any:
-        time.sleep(seconds)
+        if torch.is_grad_enabled():
+            time.sleep(seconds)
         return collate(*args)
 
     return waiting
@@ -127,7 +124,7 @@ def _scaled(inner: Callable[..., Any], factor: int) -> Callable[..., Any]:
     def called(self: Any, batch: Any) -> Any:
         found = inner(self, batch)
         if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
-            return dataclasses.replace(found, total=found.total * factor)
+            return _times(found, factor)
         return found
 
     return called
@@ -142,10 +139,20 @@ def _overflowing(inner: Callable[..., Any]) -> Callable[..., Any]:
         if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
             count[0] += 1
             if count[0] > 12 and count[0] % 5 == 0:
-                return dataclasses.replace(found, total=found.total * float("inf"))
+                return _times(found, float("inf"))
         return found
 
     return called
+
+
+def _times(found: Outcome, factor: float) -> Outcome:
+    return dataclasses.replace(found, parts={name: part * factor for name, part in found.parts.items()})
+
+
+def _early(step: int, total: int, plan: Schedule) -> float:
+    """The schedule of a run that was taken for shorter than it is."""
+    short = total * 2 // 5
+    return rates.rate_factor(step, short, plan) if step < short else 0.0
 
 
 def _in_order(self: Any, index: int) -> list[int]:

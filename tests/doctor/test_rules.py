@@ -20,10 +20,19 @@ from tuiwiz.events.fold import fold
 from tuiwiz.events.view import RunView
 
 
-def run_of(losses: list[float], evals: dict[int, float] | None = None, **more: Any) -> RunView:
+def run_of(
+    losses: list[float],
+    evals: dict[int, float] | None = None,
+    *,
+    task: str = "",
+    judged: dict[str, float] | None = None,
+    **more: Any,
+) -> RunView:
     """A folded run with these losses; `more` are further series (a list or one value)."""
     events: list[types.Event] = [
-        types.RunStarted(seq=0, t=0.0, attempt=1, from_step=0, steps=len(losses), effective=8, steps_per_epoch=1000)
+        types.RunStarted(
+            seq=0, t=0.0, attempt=1, from_step=0, steps=len(losses), effective=8, steps_per_epoch=1000, task=task
+        )
     ]
     for step, loss in enumerate([math.nan, *losses]):
         if step:
@@ -32,7 +41,9 @@ def run_of(losses: list[float], evals: dict[int, float] | None = None, **more: A
             events.append(types.Metric(seq=step, t=float(step), step=step, metrics=metrics))
         if step in (evals or {}):
             held = (evals or {})[step]
-            events.append(types.Eval(seq=0, t=float(step), step=step, metrics={"loss": held}, rows=200))
+            events.append(
+                types.Eval(seq=0, t=float(step), step=step, metrics={"loss": held, **(judged or {})}, rows=200)
+            )
     return fold(RunView(), events)
 
 
@@ -120,3 +131,37 @@ def test_a_long_run_costs_as_much_as_a_thinned_one() -> None:
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50))
 def test_median_lies_within_its_values(values: list[float]) -> None:
     assert min(values) <= stats.median(values) <= max(values)
+
+
+def test_a_preference_run_that_learns_nothing_is_flat_and_one_that_flies_off_collapses() -> None:
+    flat = run_of([0.69] * 60, task="dpo", accuracy=0.5, margin=0.001)
+    assert verdict(flat, "preference_flat").verdict == "yes"
+    wild = run_of([0.01] * 60, task="dpo", accuracy=1.0, margin=14.0)
+    found = verdict(wild, "preference_collapse")
+    assert found.verdict == "yes" and found.change == {"optimizer.learning_rate": 2e-4}
+    fine = run_of([0.6 - 0.003 * step for step in range(60)], task="dpo", accuracy=0.75, margin=0.4)
+    assert {verdict(fine, name).verdict for name in ("preference_flat", "preference_collapse")} == {"no"}
+    assert verdict(run_of(falling(), task="chat", accuracy=0.5, margin=0.0), "preference_flat").verdict == "no"
+
+
+def test_a_classifier_that_says_the_same_is_told_from_one_that_does_not() -> None:
+    evals = {0: 0.7, 40: 0.69, 70: 0.69, 100: 0.69}
+    stuck = run_of([0.69] * 100, evals, task="classify", judged={"matthews": 0.0, "accuracy": 0.6})
+    assert verdict(stuck, "constant_classifier").verdict == "yes"
+    good = run_of(falling(), evals, task="classify", judged={"matthews": 0.7, "accuracy": 0.9})
+    assert verdict(good, "constant_classifier").verdict == "no"
+
+
+def test_a_classifier_has_one_target_a_row_and_a_small_loss_without_fault() -> None:
+    tokens = [200.0 * step for step in range(1, 41)]
+    labels = [float(step) for step in range(1, 41)]
+    view = run_of([0.03] * 40, {0: 0.04}, task="classify", tokens=tokens, supervised_tokens=labels)
+    assert verdict(view, "few_targets").verdict == "no" and verdict(view, "first_loss").verdict == "no"
+
+
+def test_reward_models_and_kto() -> None:
+    evals = {0: 0.69, 30: 0.6, 60: 0.6, 100: 0.6}
+    view = run_of(falling(), evals, task="reward", accuracy=0.99, judged={"accuracy": 0.7})
+    assert verdict(view, "reward_overfit").verdict == "yes"
+    assert verdict(run_of(falling(), task="kto", drift=0.0), "kto_estimate").verdict == "yes"
+    assert verdict(run_of(falling(), task="kto", drift=0.2), "kto_estimate").verdict == "no"

@@ -6,24 +6,32 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from tests.support.processes import environment, eventually
+from tuiwiz.events import control
+from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.process import (
     Exit,
     Process,
     boot_id,
     is_alive,
+    is_suspended,
     read_exit,
     read_process,
     start_time,
     this_process,
+    wake,
     write_exit,
     write_process,
 )
+from tuiwiz.events.state import state
+from tuiwiz.events.view import RunView
 
 SLEEPER = [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()"]
 
@@ -123,3 +131,27 @@ def test_a_child_ends_with_its_parent_however_that_ends(number: signal.Signals) 
 def test_a_parent_that_was_gone_before_the_child_asked_counts_too() -> None:
     child = subprocess.Popen([sys.executable, "-c", CHILD, str(os.getppid())], env=environment())
     assert child.wait(60) == -signal.SIGTERM
+
+
+def test_a_suspended_executor_is_told_and_woken_by_the_request_to_go_on(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        started = start_time(child.pid)
+        assert started is not None
+        process = Process(pid=child.pid, started=started, host=this_process().host, boot_id=boot_id())
+        run.pid.write_bytes(msgspec.json.encode(process))
+        assert not is_suspended(process)
+        child.send_signal(signal.SIGSTOP)
+        eventually(lambda: is_suspended(process))
+        assert state(RunView(), run, time.time()) == "paused"
+        control.request(run, "checkpoint")
+        assert is_suspended(process), "only what needs it to go on wakes it"
+        control.request(run, "resume")
+        eventually(lambda: not is_suspended(process))
+        assert state(RunView(), run, time.time()) == "starting"
+    finally:
+        child.kill()
+        child.wait(30)
+    assert not is_suspended(process)
+    wake(process)

@@ -87,11 +87,14 @@ def _tracking_trackio(desk: Desk) -> None:
 def _tracking_mlflow(desk: Desk) -> None:
     library = MlflowCalls("mlflow")
     desk.patch.setitem(sys.modules, "mlflow", library)
+    desk.patch.setitem(sys.modules, "mlflow.entities", library.entities)
     desk.run(tracking__mlflow=True)
     assert library.steps and library.ended and library.options["optimizer.learning_rate"] == "0.001"
 
 
 class MlflowCalls(Calls):
+    entities: Any = modules.SimpleNamespace(Param=lambda *parts: parts, Metric=lambda *parts: parts)
+
     def MlflowClient(self, tracking_uri: str) -> MlflowCalls:
         assert tracking_uri.startswith("sqlite:///")
         return self
@@ -105,11 +108,10 @@ class MlflowCalls(Calls):
     def create_run(self, experiment: str, run_name: str) -> Any:
         return modules.SimpleNamespace(info=modules.SimpleNamespace(run_id="7"))
 
-    def log_param(self, run: str, key: str, value: str) -> None:
-        self.options[key] = value
-
-    def log_metric(self, run: str, name: str, value: float, step: int) -> None:
-        self.log({name: value}, step)
+    def log_batch(self, run: str, metrics: Any = (), params: Any = ()) -> None:
+        self.options |= dict(params)
+        for name, value, _, step in metrics:
+            self.log({name: value}, step)
 
     def set_tag(self, run: str, name: str, value: str) -> None:
         self.summary[name] = value

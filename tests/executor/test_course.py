@@ -13,9 +13,9 @@ from tests.support.processes import events
 from tuiwiz.events import types
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.executor import checkpoint, loop
+from tuiwiz.executor.chance import seed_everything
 from tuiwiz.executor.evaluate import evaluation_steps
 from tuiwiz.executor.loop import Trainer, train
-from tuiwiz.executor.train import seed_everything
 
 
 def with_held_out_losses(run: Trainer, losses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,7 +186,7 @@ def test_an_adapter_is_taken_up(tmp_path: Path, tiny_model: Path) -> None:
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize(("wanted", "found"), [("auto", "sdpa"), ("sdpa", "sdpa"), ("eager", "eager")])
+@pytest.mark.parametrize(("wanted", "found"), [("auto", "tuiwiz_blocks"), ("sdpa", "sdpa"), ("eager", "eager")])
 def test_attention(tmp_path: Path, tiny_model: Path, wanted: str, found: str) -> None:
     run = make_run(tmp_path, tiny_model, model__attention=f'"{wanted}"')
     objective: Any = run.objective

@@ -13,10 +13,12 @@ import pytest
 import torch
 
 from tests.support.tiny import make_encoder
-from tests.support.training import ask_to_resume, curve, events_of, make_run, of_kind, run_here
+from tests.support.training import ask_to_resume, curve, events_of, make_run, of_kind, own_signals, run_here
+from tuiwiz.base.errors import StoppedError
 from tuiwiz.base.files import sha256_file
-from tuiwiz.events import types
+from tuiwiz.events import control, types
 from tuiwiz.events.folder import RunFolder
+from tuiwiz.executor import train
 
 FRUITS = ("apples", "pears", "lemons")
 BASE: dict[str, Any] = {
@@ -74,6 +76,16 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "reward, 4 bits": ("reward", "margin", {"adapter__method": "qlora"}),
     "classify": ("classify", "accuracy", {}),
     "classify, all weights": ("classify", "macro_f1", {"adapter__method": "full", "adapter__rank": None}),
+    "classify, last layers and head": (
+        "classify",
+        "accuracy",
+        {"adapter__method": "freeze", "adapter__rank": None, "adapter__trainable": "layers[-50%:]"},
+    ),
+    "classify, 8 bits": (
+        "classify",
+        "accuracy",
+        {"adapter__method": "qlora", "quantization__bits": 8, "quantization__double": None},
+    ),
     "classify, 4 bits": ("classify", "accuracy", {"adapter__method": "qlora"}),
     "several labels": ("classify", "macro_f1", {"task__labels": "multi"}),
     "numbers": ("classify", "pearson", {"task__labels": "regression"}),
@@ -171,7 +183,7 @@ def test_a_saved_classifier_says_what_was_measured(
 
 
 def test_the_reference_is_measured_once_and_is_the_model_before_training(tmp_path: Path, tiny_model: Path) -> None:
-    from safetensors.torch import load_file
+    from safetensors.torch import load_file, save_file
 
     run = task_run(tmp_path, tiny_model, "dpo", schedule__steps=3)
     events = run_here(run)
@@ -181,12 +193,33 @@ def test_the_reference_is_measured_once_and_is_the_model_before_training(tmp_pat
     assert found["validation"].shape == (16, 2) and bool(found["validation"].isfinite().all())
     # Three steps of eight rows: nothing is measured for the rest.
     assert int(found["train"].isfinite().all(1).sum()) == 24
+    # What a later attempt misses is measured again, and nothing else.
+    missing = {name: values.clone() for name, values in found.items()}
+    missing["validation"][3:5] = float("nan")
+    missing["validation"][0] = 7.0
+    save_file(missing, run.path / "reference.safetensors")
+    shutil.rmtree(run.checkpoints)
+    ask_to_resume(run, tmp_path)
+    run_here(run)
+    again = load_file(run.path / "reference.safetensors")["validation"]
+    assert again[0].tolist() == [7.0, 7.0] and torch.allclose(again[1:], found["validation"][1:], atol=1e-4)
     # An adapter that is continued is its own reference.
-    again = task_run(tmp_path, tiny_model, "dpo", "again", schedule__steps=3, adapter__from=str(run.adapter))
-    start = of_kind(run_here(again), types.Eval)[0].metrics
+    other = task_run(tmp_path, tiny_model, "dpo", "other", schedule__steps=3, adapter__from=str(run.adapter))
+    start = of_kind(run_here(other), types.Eval)[0].metrics
     assert start["margin"] == pytest.approx(0, abs=1e-5)
-    moved = load_file(again.path / "reference.safetensors")["validation"]
+    moved = load_file(other.path / "reference.safetensors")["validation"]
     assert float((moved - found["validation"]).abs().max()) > 1e-3
+
+
+def test_a_stop_is_answered_while_rows_are_measured(tmp_path: Path, tiny_model: Path) -> None:
+    run = task_run(tmp_path, tiny_model, "dpo")
+    run.control.mkdir(exist_ok=True)
+    control.request(run, "stop")
+    with own_signals(), pytest.raises(StoppedError):
+        train.run(run.path)
+    events = events_of(run)
+    assert of_kind(events, types.Control)[0].request == "stop" and not of_kind(events, types.Metric)
+    assert not (run.path / "reference.safetensors").exists()
 
 
 def test_labels_that_training_does_not_have_are_left_out_and_told(tmp_path: Path, tiny_model: Path) -> None:
@@ -199,3 +232,43 @@ def test_labels_that_training_does_not_have_are_left_out_and_told(tmp_path: Path
     events = run_here(run)
     assert of_kind(events, types.Eval)[0].rows == 7
     assert any("plums" in event.message for event in of_kind(events, types.Log))
+
+
+@pytest.mark.parametrize("task", ["classify", "reward", "dpo"])
+def test_every_task_runs_the_fast_lora_layers_and_they_are_pefts(
+    tmp_path: Path, tiny_model: Path, tiny_encoder: Path, task: str
+) -> None:
+    from peft.tuners.lora.layer import LoraLayer
+
+    from tests.executor import support
+    from tuiwiz.executor.batching import lay_out
+    from tuiwiz.executor.lora import _Forward
+
+    rows = [labelled(i) if task == "classify" else pair(i) for i in range(16)]
+    (tmp_path / "judged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    model = tiny_encoder if task == "classify" else tiny_model
+    changes: dict[str, Any] = {"task__kind": f'"{task}"', "data__train": '"judged.jsonl"', "adapter__dropout": "0.0"}
+    run = support.make_run(tmp_path, model, **changes)
+    run.train_rows.reference = [(0.0, 0.0)] * len(run.train_rows) if task == "dpo" else []
+    layers = [module for module in run.model.modules() if isinstance(module, LoraLayer)]
+    assert layers and all(isinstance(vars(layer).get("forward"), _Forward) for layer in layers)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for name, value in run.weights.items():
+            if ".lora_B." in name:
+                value.copy_(0.05 * torch.randn_like(value))
+
+    def gradients() -> torch.Tensor:
+        (sequences,) = lay_out(run.train_rows, range(8), 8, packing=False)
+        run.model.zero_grad()
+        torch.manual_seed(4)
+        torch.autograd.backward(
+            run.objective(run.objective.collate(run.train_rows, sequences, support.CPU.where)).total
+        )
+        return torch.cat([value.grad.flatten() for value in run.weights.values() if value.grad is not None])
+
+    fast = gradients()
+    for layer in layers:
+        del layer.forward
+    slow = gradients()
+    assert float(slow.norm()) > 0 and float((fast - slow).norm()) <= 1e-5 * float(slow.norm())

@@ -123,3 +123,32 @@ def test_experts_are_neither_quantised_nor_adapted() -> None:
     found = estimate(shape, Setting(method="qlora"), GPU)
     assert found.items["weights"] > 2 * shape.expert_parameters > 50e9
     assert found.items["adapter"] < 4 * 16 * shape.parameters_per_rank() / 50
+
+
+def test_what_is_spread_over_cards() -> None:
+    shape = known_shape("llama-3.1-8b-instruct")
+    base = Setting(method="full", length=512, checkpointing=True)
+
+    def items(sharding: Any, cards: int = 4) -> dict[str, int]:
+        return estimate(shape, replace(base, sharding=sharding, cards=cards), GPU).items
+
+    alone, ddp, zero2, fsdp = items("single", 1), items("ddp"), items("zero2"), items("fsdp")
+    assert ddp["weights"] == alone["weights"] == zero2["weights"]
+    assert ddp["communication"] == 4 * shape.parameters and alone["communication"] == 0
+    assert zero2["optimizer"] * 4 == pytest.approx(alone["optimizer"], abs=4)
+    assert fsdp["weights"] * 4 == pytest.approx(alone["weights"], abs=4) and fsdp["communication"] > 0
+    totals = [sum(one.values()) for one in (ddp, alone, zero2, fsdp)]
+    assert totals == sorted(totals, reverse=True)
+
+
+def test_eight_bits_are_twice_four() -> None:
+    shape = known_shape("qwen3-8b")
+    four, eight = (estimate(shape, Setting(method="qlora", bits=bits), GPU) for bits in (4, 8))
+    assert eight.items["weights"] - four.items["weights"] == shape.linear_parameters / 2
+    assert eight.items["quantization_constants"] < four.items["quantization_constants"]
+
+
+def test_a_pair_is_two_rows() -> None:
+    shape = known_shape("qwen3-8b")
+    pairs, rows = Setting(method="lora", micro=2, lines=2), Setting(method="lora", micro=4)
+    assert estimate(shape, pairs, GPU).items == estimate(shape, rows, GPU).items

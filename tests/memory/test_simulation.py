@@ -138,3 +138,11 @@ def test_the_closed_form_on_a_hundred_and_eighty_combinations() -> None:
     assert len(sizes) >= 160
     assert statistics.median(sizes) <= 0.01, worst
     assert sizes[int(0.9 * len(sizes))] <= 0.04, (worst, errors[worst])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lion", "lamb", "adafactor", "muon", "schedule_free_adamw"])
+def test_states_and_steps_of_every_optimizer(optimizer: str) -> None:
+    """The libraries' own optimizers take their step on tensors without content."""
+    values: dict[str, Any] = {"length": 64, "optimizer": optimizer}
+    assert error("smollm2-135m-instruct", method="full", **values) == pytest.approx(0, abs=0.02)
+    assert error("smollm2-135m-instruct", method="lora", **values) == pytest.approx(0, abs=0.02)

@@ -33,14 +33,14 @@ SHAPES: dict[str, Any] = {
     "M": shape("qwen3-8b", 8.19e9, 4096, 36, 32, 8, 12288),
     "XXL": shape("llama-3.1-70b", 70.6e9, 8192, 80, 64, 8, 28672),
 }
-GPU: Any = SimpleNamespace(name="NVIDIA GeForce RTX 4090", kind="cuda", total_bytes=24 << 30)
+GPU: Any = SimpleNamespace(name="NVIDIA GeForce RTX 4090", kind="cuda", total_bytes=24 << 30, here=False)
 
 
 def device(gib: float) -> Any:
-    return SimpleNamespace(name=f"{gib} GiB", kind="cuda", total_bytes=int(gib * (1 << 30)))
+    return SimpleNamespace(name=f"{gib} GiB", kind="cuda", total_bytes=int(gib * (1 << 30)), here=False)
 
 
-CPU: Any = SimpleNamespace(name="CPU", kind="cpu", total_bytes=16 << 30)
+CPU: Any = SimpleNamespace(name="CPU", kind="cpu", total_bytes=16 << 30, here=False)
 
 
 def data(

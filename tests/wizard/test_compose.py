@@ -297,3 +297,18 @@ def test_any_answers_give_a_bundle_that_reads_back(
     assert composed.warmup is not None and composed.steps is not None and composed.warmup <= composed.steps
     again, problems = parse_bundle(write_bundle(composed.bundle, why=composed.why))
     assert again == composed.bundle and problems.ok
+
+
+def test_a_task_without_a_preset_starts_from_common_values_of_its_own() -> None:
+    for task, rate, rows in (("dpo", 1e-5, 64), ("kto", 5e-6, 32), ("classify", 2e-4, 32), ("reward", 1e-4, 64)):
+        found = made(task=task, method="lora")
+        assert found.preset == "" and found.bundle.task.kind == task
+        assert found.bundle.optimizer.learning_rate == rate and found.bundle.batch.effective == rows
+        assert (
+            "grade C" in found.why["optimizer.learning_rate"] and found.origin["optimizer.learning_rate"] == "planner"
+        )
+        full = made(task=task, method="full")
+        assert full.bundle.optimizer.learning_rate <= rate / 5
+    mine = made(task="dpo", method="lora", sets={"optimizer.learning_rate": 3e-5})
+    assert mine.bundle.optimizer.learning_rate == 3e-5
+    assert made(task="classify").bundle.data.overlong == "truncate"

@@ -34,3 +34,9 @@ def clean_line(text: str, limit: int = 0) -> str:
     if limit and len(line) > limit:
         return line[: max(0, limit - 1)] + "…"
     return line
+
+
+def terminal_notice(text: str, *, tmux: bool = False) -> str:
+    """The bell, and `text` as a notice of the desktop (OSC 9) where the terminal knows that; `tmux` passes it on."""
+    words = f"]9;{clean_line(text, 120)}\x07"
+    return f"\x07\x1bPtmux;\x1b\x1b{words}\x1b\\" if tmux else f"\x07\x1b{words}"

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tuiwiz.base.problems import Problem, nearest
-from tuiwiz.spec.bundle import FORMAT, SECTIONS, Bundle, Lock
+from tuiwiz.spec.bundle import FORMAT, SECTIONS, Adjustment, Bundle, Lock
 from tuiwiz.spec.fields import FIELDS, choices
 from tuiwiz.spec.keys import TOP_LEVEL, all_keys, default_of, section_keys, type_of
 from tuiwiz.spec.optimizer import Phase
@@ -56,6 +56,9 @@ def to_bundle(tree: Mapping[str, Any]) -> tuple[Bundle | None, list[Problem]]:
             good[key] = _origin(value, problems)
         elif key == "lock":
             problems += _typed_problems("lock", value, Lock)
+            good[key] = value
+        elif key == "adjustments":
+            problems += _typed_problems("adjustments", value, tuple[Adjustment, ...])
             good[key] = value
         else:
             problems.append(_unknown(key))

@@ -14,6 +14,8 @@ from tuiwiz.base.hashes import cached_sha256
 from tuiwiz.spec.bundle import Bundle, Lock
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "tokenizers", "safetensors")
+MOST_NAMED = 200
+"""Files of one data folder that are locked by name: a bundle must stay a page that people read."""
 WEIGHTS = ("*.safetensors", "*.gguf", "pytorch_model*.bin")
 SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
@@ -53,12 +55,7 @@ def make_lock(
         revision=revision,
         tokenizer=model.get("tokenizer.json", ""),
         template=_digest(template, None) if template is not None else _template(model_folder),
-        data={
-            inner: digest
-            for name, path in data.items()
-            for inner, file in _files(name, path)
-            if (digest := _digest(file, progress))
-        },
+        data={inner: digest for name, path in data.items() for inner, digest in _hashed(name, path, progress)},
         rows=dict(rows),
         hardware=dict(hardware or {}),
     )
@@ -92,7 +89,8 @@ def data_names(bundle: Bundle) -> list[str]:
     """Every data set that a bundle names, as it stands there, each once."""
     train = bundle.data.train
     names = [train] if isinstance(train, str) else [part.path for part in train]
-    return list(dict.fromkeys(name for name in (*names, bundle.validation.path) if name))
+    phases = [phase.data for phase in bundle.phases]
+    return list(dict.fromkeys(name for name in (*names, bundle.validation.path, *phases) if name))
 
 
 def absolute(lock: Lock, base: Path) -> Lock:
@@ -107,6 +105,15 @@ def commit_of(folder: Path | None) -> str:
     if folder is None or folder.parent.name != "snapshots" or not folder.parent.parent.name.startswith("models--"):
         return ""
     return folder.name
+
+
+def _hashed(name: str, path: Path, progress: Callable[[str], None] | None) -> list[tuple[str, str]]:
+    """The names and hashes that the lock keeps of a data set: of each file, or of all as one where they are many."""
+    found = [(inner, digest) for inner, file in _files(name, path) if (digest := _digest(file, progress))]
+    if len(found) <= MOST_NAMED:
+        return found
+    together = "".join(f"{digest} {inner.removeprefix(name)}\n" for inner, digest in found)
+    return [(name, hashlib.sha256(together.encode("utf-8", "surrogatepass")).hexdigest())]
 
 
 def _files(name: str, path: Path) -> list[tuple[str, Path]]:

@@ -21,6 +21,7 @@ from tuiwiz.bundle.change import change
 from tuiwiz.bundle.lock import data_names
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.keys import plain
 
 FORMAT = 1
 MANIFEST = "pack.json"
@@ -94,6 +95,9 @@ def _gather(bundle: Bundle, base: Path) -> tuple[dict[str, Path], dict[str, obje
         edits["data.train"] = [{"path": new[part.path], "weight": part.weight} for part in train]
     if bundle.validation.path:
         edits["validation.path"] = new[bundle.validation.path]
+    if any(phase.data for phase in bundle.phases):
+        tables = [{name: value for name, value in plain(phase).items() if value is not None} for phase in bundle.phases]
+        edits["phases"] = [{**one, **({"data": new[one["data"]]} if one.get("data") else {})} for one in tables]
     if (base / bundle.data.template).is_file():
         edits["data.template"] = _add(files, "template", base / bundle.data.template, bundle.data.template)
     source = bundle.adapter.from_

@@ -81,6 +81,8 @@ def write_bundle(bundle: Bundle, *, why: Mapping[str, str] | None = None, headin
     for phase in plain(bundle.phases):
         lines += ["", "[[phases]]"]
         lines += [_value(name, value) for name, value in phase.items() if value is not None]
+    for one in plain(bundle.adjustments):
+        lines += ["", "[[adjustments]]", *(_value(name, value) for name, value in one.items())]
     if bundle.origin:
         lines += ["", "# Who decided each value.", "[origin]"]
         lines += [f'"{key}" = {_literal(clean_line(bundle.origin[key]))}' for key in sorted(bundle.origin)]

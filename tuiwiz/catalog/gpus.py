@@ -36,8 +36,14 @@ DRIVER_SHARE = 0.017
 """What driver and error correction keep of a card: 24 GiB cards show 23.6."""
 
 
-def card(name: str, memory_gib: float, bandwidth_gb: float, tflops: float, *, bf16: bool = True) -> Device:
-    total = int(memory_gib * GIB)
+ECC_SHARE = 1 / 16
+"""What error correction takes of a card without memory for it: a T4 of 16 GiB shows 15."""
+
+
+def card(
+    name: str, memory_gib: float, bandwidth_gb: float, tflops: float, *, bf16: bool = True, ecc: bool = False
+) -> Device:
+    total = int(memory_gib * GIB * (1 - ECC_SHARE if ecc else 1))
     return Device(
         name=name,
         kind="cuda",
@@ -51,7 +57,7 @@ def card(name: str, memory_gib: float, bandwidth_gb: float, tflops: float, *, bf
 
 # Memory GiB, bandwidth GB/s, dense fp16/bf16 TFLOPS with fp32 accumulation, from the makers' data sheets.
 CARDS: tuple[Device, ...] = (
-    card("T4", 16, 320, 65, bf16=False),
+    card("T4", 16, 320, 65, bf16=False, ecc=True),
     card("P100", 16, 732, 18.7, bf16=False),
     card("V100 16GB", 16, 900, 125, bf16=False),
     card("V100 32GB", 32, 900, 125, bf16=False),
@@ -83,15 +89,15 @@ CARDS: tuple[Device, ...] = (
     card("RTX 5090", 32, 1792, 209.5),
     card("RTX 6000 Ada", 48, 960, 182),
     card("RTX PRO 6000 Blackwell", 96, 1792, 252),
-    card("A10", 24, 600, 125),
-    card("A10G", 24, 600, 70),
+    card("A10", 24, 600, 125, ecc=True),
+    card("A10G", 24, 600, 70, ecc=True),
     card("A30", 24, 933, 165),
-    card("A40", 48, 696, 149.7),
+    card("A40", 48, 696, 149.7, ecc=True),
     card("A100 40GB", 40, 1555, 312),
     card("A100 80GB", 80, 2039, 312),
-    card("L4", 24, 300, 60.5),
-    card("L40", 48, 864, 181),
-    card("L40S", 48, 864, 181),
+    card("L4", 24, 300, 60.5, ecc=True),
+    card("L40", 48, 864, 181, ecc=True),
+    card("L40S", 48, 864, 181, ecc=True),
     card("H100 PCIe", 80, 2000, 756),
     card("H100 SXM", 80, 3350, 989),
     card("H100 NVL", 94, 3900, 835),

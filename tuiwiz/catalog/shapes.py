@@ -59,6 +59,11 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.architecture in FAMILIES
 
     @property
+    def grouped(self) -> bool:
+        """Whether several query heads share a key and value head."""
+        return self.kv_heads < self.heads
+
+    @property
     def query(self) -> int:
         """Width of the queries of all heads."""
         return self.heads * self.head_dim

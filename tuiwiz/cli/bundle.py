@@ -43,19 +43,28 @@ def register(app: typer.Typer) -> None:
 
 
 def _lock(path: Path, output: Path | None, *, as_json: bool) -> None:
+    from tuiwiz.base.errors import InvalidError, MachineLacksError
     from tuiwiz.base.files import write_atomic
     from tuiwiz.bundle.drift import drift
+    from tuiwiz.bundle.lock import data_names
     from tuiwiz.bundle.read import read_bundle
     from tuiwiz.bundle.relock import with_lock
     from tuiwiz.cli.output import emit_json, note, say
     from tuiwiz.wizard.facts import present_lock
 
     bundle = read_bundle(path)
+    absent = [name for name in data_names(bundle) if not (path.resolve().parent / name).exists()]
+    if absent:
+        raise InvalidError(f"{absent[0]} is not there", hint="a lock speaks of the files that a bundle names")
     tell = None if as_json else (lambda name: note(f"  hashing {name}"))
     now, here = present_lock(bundle, path.resolve().parent, progress=tell)
     changed = drift(bundle.lock, now, model_is_here=here) if bundle.lock is not None else []
     target = output or path
-    write_atomic(target, with_lock(path.read_text(encoding="utf-8-sig"), bundle, now))
+    try:
+        write_atomic(target, with_lock(path.read_text(encoding="utf-8-sig"), bundle, now))
+    except OSError as error:
+        message = f"{target} cannot be written: {error.strerror or error}"
+        raise MachineLacksError(message, hint="name a file that you may write with -o") from error
     if as_json:
         emit_json({"ok": True, "path": str(target), "lock": now, "changed": changed, "model_is_here": here})
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,13 +82,32 @@ def check(
     settings, template = _settings(file, task, sets)
     folder, name = _tokenizer(model)
     renderer = Renderer(folder, template=template)
-    report = run_check(file, settings, renderer, validation=validation, tokenizer=name, fixed=output)
+    counter = _counter(as_json)
+    report = run_check(file, settings, renderer, validation=validation, tokenizer=name, fixed=output, progress=counter)
+    if counter is not None:
+        counter("", 0, 0)
     if as_json:
         emit_json(report)
     else:
         _print_report(file, report)
     if not report.ok:
         raise typer.Exit(ExitCode.INVALID)
+
+
+def _counter(quiet: bool) -> Callable[[str, int, int], None] | None:
+    """Shows on a terminal how many rows have been read, once there are many."""
+    import sys
+
+    if quiet or not sys.stderr.isatty():
+        return None
+
+    def show_rows(stage: str, done: int, total: int) -> None:
+        # An empty stage is the end: the line goes.
+        if done >= 10_000 or not stage:
+            sys.stderr.write(f"\r{done:,} rows read\x1b[K\r" if stage else "\r\x1b[K")
+            sys.stderr.flush()
+
+    return show_rows
 
 
 def show(

@@ -99,7 +99,7 @@ def _with_simulation(
     from tuiwiz.memory.simulation import JOB, job_arguments, read_results
     from tuiwiz.runs.launch import run_job
 
-    settings = [setting_of(bundle, device, longest)]
+    settings = [setting_of(bundle, device, longest, grouped=shape.grouped)]
     with tempfile.TemporaryDirectory(prefix="tuiwiz-") as scratch:
         answer = run_job(JOB, Path(scratch), job_arguments(settings, shape, model))
     simulated = read_results(answer["results"], settings, shape, device)[0]

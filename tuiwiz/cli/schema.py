@@ -21,7 +21,10 @@ def register(app: typer.Typer) -> None:
                 emit_json(facts)
                 return
             for name, value in facts.items():
-                if value not in (None, "", []):
+                if name == "when":
+                    for line in value:
+                        say(f"{name:<10} {line}")
+                elif value not in (None, "", []):
                     say(f"{name:<10} {', '.join(map(str, value)) if isinstance(value, list) else value}")
             return
         if as_json:

@@ -68,6 +68,7 @@ class Examination:
         special: re.Pattern[str] | None = None,
         near: NearDuplicates | None = None,
         first_row: int = 0,
+        classes: bool = True,
     ) -> None:
         self.source = source
         self.format = format
@@ -83,6 +84,7 @@ class Examination:
         self.near = near
         self.near_groups: list[list[int]] = []
         self.first_row = first_row
+        self._classes = classes and format in {"classification", "multi-label"}
         self.languages = Languages()
         self._map = mapper(format, mapping, system=system)
         self._special = special
@@ -240,7 +242,7 @@ class Examination:
                     line=finding.line or None,
                 )
             )
-        found += self.labels.problems(path) if self.format in {"classification", "multi-label"} else []
+        found += self.labels.problems(path) if self._classes else []
         spoken = self.languages.describe()
         if spoken and not refused:
             message = f"languages, roughly: {spoken}"

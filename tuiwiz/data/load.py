@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ LEAST_SUPERVISED = 0.02
 UNSPLIT = ("preference", "kto", "reward", "classification", "multi-label")
 """Formats whose rows mean something only as a whole."""
 TRAINED_FORMATS = ("openai", "sharegpt", "alpaca", "prompt-completion", "preference", "kto", "reward")
+_CONTROL_WORDS = re.compile(r"<\|[a-z_]+\|>|<(?:start|end)_of_turn>|\[/?INST\]")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +98,7 @@ class Loader:
             special=special,
             near=near if self.source.container != "text" else None,
             first_row=first_row,
+            classes=settings.labels != "regression",
         )
         self._check_task()
 
@@ -247,6 +250,11 @@ class Loader:
         if own and renderer.template.text != own:
             message = f"the model brings its own chat template, but rows are written with {renderer.template.name}"
             hint = 'data.template = "model" is what it was trained with'
+            found.append(Problem(severity="warning", message=message, hint=hint, path=path))
+        unknown = sorted(set(_CONTROL_WORDS.findall(renderer.template.text)) - renderer.tokens.special.keys())
+        if unknown and renderer.template.text != own:
+            message = f"the template writes {unknown[0]}, which is no control token of this tokenizer: mere text then"
+            hint = 'data.template = "instruction" needs none, or name the template that the model knows'
             found.append(Problem(severity="warning", message=message, hint=hint, path=path))
         if "tools" in self.sniffed.mapping and not renderer.template.knows_tools:
             message = "the chat template does not show tool definitions to the model: the column is not used"

@@ -92,7 +92,7 @@ def _stratified(
     by_class: dict[Hashable, list[Sequence[int]]] = defaultdict(list)
     for unit in units:
         by_class[classes[unit[0]]].append(unit)
-    most = {one: min(len(by_class[one]), rows[one] - 1) for one in rows}
+    most = {one: min(sum(map(len, by_class[one])), rows[one] - 1) for one in rows}
     exact = {one: size * count / len(allowed) for one, count in rows.items()}
     quota = {one: min(math.floor(share), most[one]) for one, share in exact.items()}
     order = sorted(rows, key=lambda one: (quota[one] - exact[one], rows[one], str(one)))
@@ -102,4 +102,4 @@ def _stratified(
             break
         for one in open_classes[: size - sum(quota.values())]:
             quota[one] += 1
-    return {index for one, count in quota.items() for unit in by_class[one][:count] for index in unit}
+    return {index for one, count in quota.items() for index in _fill(by_class[one], count)}

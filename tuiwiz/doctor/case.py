@@ -107,6 +107,18 @@ class Case:
         return self.view.started.method if self.view.started is not None else ""
 
     @property
+    def task(self) -> str:
+        """The kind of the task; empty where unknown."""
+        if self.bundle is not None:
+            return self.bundle.task.kind
+        return self.view.started.task if self.view.started is not None else ""
+
+    @property
+    def learns_text(self) -> bool:
+        """Whether the loss is that of tokens, as far as known."""
+        return self.task in ("", "chat", "instruct", "pretrain")
+
+    @property
     def instructed(self) -> bool:
         """Whether the model was taught to answer before, going by its name."""
         name = (self.view.started.model if self.view.started is not None else "").lower()

@@ -65,6 +65,14 @@ def _base(folder: RunFolder) -> Path:
 def _moved(bundle: Bundle, base: Path, to: Path) -> dict[str, Any]:
     """Edits that keep relative paths pointing at the same files."""
     edits: dict[str, Any] = {}
+    if isinstance(bundle.data.train, tuple) and base != to:
+        edits["data.train"] = [
+            {
+                "path": one.path if os.path.isabs(one.path) else os.path.relpath(base / one.path, to),
+                "weight": one.weight,
+            }
+            for one in bundle.data.train
+        ]
     for key, value in (
         ("data.train", bundle.data.train),
         ("validation.path", bundle.validation.path),

@@ -40,8 +40,8 @@ class Progress(msgspec.Struct, kw_only=True):
     """The loop's own counters. Scores are values of `evaluation.metric`; `best_loss` is the loss at the best step and
     `best_rows` are the held-out rows' summed losses there.
 
-    `phase_start` is the step at which the present phase began, `own_data_steps` those spent on phases' own data,
-    `cut_steps` what plateaus took off the run; `rate_scale` is what the plateau schedule made of the rate.
+    `phase_start` is the step at which the present phase began, `own_data_steps` those spent on phases' own data;
+    `rate_scale` is what the plateau schedule made of the rate. `total` is the run's length where that was changed.
     """
 
     step: int = 0
@@ -62,7 +62,6 @@ class Progress(msgspec.Struct, kw_only=True):
     phase: int = 0
     phase_start: int = 0
     own_data_steps: int = 0
-    cut_steps: int = 0
     phase_best: float | None = None
     phase_stale: int = 0
     rate_scale: float = 1.0

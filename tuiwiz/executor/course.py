@@ -7,7 +7,7 @@ dropped: it would be stale, and memory held for nothing, when they are trained a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import msgspec
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.data.prepare import prepare
 from tuiwiz.data.types import Rows
+from tuiwiz.events import types
 from tuiwiz.executor.batching import Order
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.parts import as_words, select
@@ -66,13 +67,6 @@ def make_course(
     return tuple(stages)
 
 
-def stretched(course: tuple[Stage, ...], total: int) -> tuple[Stage, ...]:
-    """The course with its last stage reaching to `total` steps."""
-    *first, last = course
-    span = msgspec.structs.replace(last.span, steps=total - last.span.start)
-    return (*first, replace(last, span=span))
-
-
 def phase_rows(bundle: Bundle, base: Path, weights: Path) -> list[Rows | None]:
     """Each phase's own rows, read as the run's are; None for a phase over the run's."""
     found: list[Rows | None] = []
@@ -86,11 +80,7 @@ def phase_rows(bundle: Bundle, base: Path, weights: Path) -> list[Rows | None]:
 
 
 def begin(run: Trainer) -> None:
-    """Take up the course where `run.progress` stands: cut off what earlier plateaus left out, freeze what is frozen."""
-    run.total -= run.progress.cut_steps
-    run.evaluation_steps = frozenset(step for step in run.evaluation_steps if step < run.total) | (
-        {run.total} if run.evaluation_steps else set()
-    )
+    """Take up the course where `run.progress` stands: train what is trained there, and freeze the rest."""
     _apply(run)
     while _is_over(run):
         advance(run)
@@ -103,7 +93,15 @@ def stage_of(run: Trainer) -> Stage:
 def rate_of(run: Trainer) -> float:
     """The learning rate of the step that comes next, before the groups' shares."""
     progress = run.progress
-    return stage_of(run).span.rate(progress.step - progress.phase_start) * progress.rate_scale
+    return stage_of(run).span.rate(progress.step - progress.phase_start, _length(run)) * progress.rate_scale
+
+
+def _length(run: Trainer) -> int:
+    """Steps of the present phase; the last one takes what a request made the run longer."""
+    progress = run.progress
+    if progress.phase + 1 < len(run.course):
+        return stage_of(run).span.steps
+    return run.total - progress.phase_start
 
 
 def epoch_after_step(run: Trainer) -> float:
@@ -124,12 +122,13 @@ def after_step(run: Trainer, *, plateau: bool = False) -> bool:
     """Go to the next phase where this one is over, also when evaluations say so; returns whether it did."""
     progress, span = run.progress, stage_of(run).span
     done = progress.step - progress.phase_start
-    if plateau and done < span.steps:
-        cut = span.steps - done
-        progress.cut_steps += cut
-        run.total -= cut
+    if plateau and done < _length(run):
+        cut = _length(run) - done
+        before, run.total = run.total, run.total - cut
+        progress.total = run.total
         run.evaluation_steps = frozenset(step for step in run.evaluation_steps if step < run.total) | {run.total}
-        run.recorder.log(f'phase "{span.name}" stopped improving: it ends {cut} steps early')
+        reason = f'phase "{span.name}" stopped improving and ends {cut} steps early'
+        run.recorder.write(types.Adjusted, step=progress.step, key="steps", from_=before, to=run.total, reason=reason)
         if progress.phase + 1 < len(run.course):
             advance(run)
         return True

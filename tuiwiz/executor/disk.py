@@ -13,7 +13,13 @@ from tuiwiz.base.units import human_bytes
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.spec.bundle import Bundle
 
-STATE_BYTES: dict[str, float] = {"sgd": 0.0, "adamw_8bit": 2.1, "paged_adamw_8bit": 2.1}
+STATE_BYTES: dict[str, float] = {
+    "sgd": 0.0,
+    "adamw_8bit": 2.1,
+    "paged_adamw_8bit": 2.1,
+    "lion": 4.0,
+    "adafactor": 4.0,
+}
 """Bytes of optimizer state a parameter; two fp32 moments where not listed."""
 TWO_MOMENTS = 8.0
 SLACK_BYTES = 1 << 20

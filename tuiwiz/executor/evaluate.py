@@ -56,13 +56,16 @@ def evaluate(
     progress: Callable[[int, int], None],
     keep: Callable[[dict[str, str]], None] = lambda tables: None,
     row_losses: list[float] | None = None,
+    tokens: int = TOKENS,
 ) -> dict[str, float]:
     """The loss over `rows` as if they were one step, and the objective's metrics; `keep` is given its tables and
     `row_losses` each row's summed loss, in one order every time, where the objective knows it."""
     lengths = rows.lengths_of(range(len(rows)))
 
     def batches() -> Iterator[MicroBatch]:
-        return (objective.collate(rows, [[index] for index in batch], device.where) for batch in by_length(lengths))
+        return (
+            objective.collate(rows, [[index] for index in batch], device.where) for batch in by_length(lengths, tokens)
+        )
 
     totals: dict[str, torch.Tensor] = {}
     counts: list[dict[str, int]] = []
@@ -70,7 +73,7 @@ def evaluate(
     done = 0
     with torch.inference_mode(), dropout_off(model), autocast():
         objective.begin(batches())
-        for micro, indexes in zip(batches(), by_length(lengths), strict=True):
+        for micro, indexes in zip(batches(), by_length(lengths, tokens), strict=True):
             outcome = objective(micro)
             for name, part in outcome.parts.items():
                 totals[name] = totals.get(name, torch.zeros((), dtype=torch.float64)) + part.double().cpu()
@@ -85,12 +88,12 @@ def evaluate(
         return {"loss": float(mean(totals, added(counts))), **objective.summary(everything)}
 
 
-def by_length(lengths: list[int]) -> Iterator[list[int]]:
-    """Row indexes, longest first, so that padded tokens stay under `TOKENS`."""
+def by_length(lengths: list[int], tokens: int = TOKENS) -> Iterator[list[int]]:
+    """Row indexes, longest first, so that padded tokens stay under `tokens`."""
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     batch: list[int] = []
     for index in order:
-        if batch and lengths[batch[0]] * (len(batch) + 1) > TOKENS:
+        if batch and lengths[batch[0]] * (len(batch) + 1) > tokens:
             yield batch
             batch = []
         batch.append(index)

@@ -19,13 +19,13 @@ from torch import nn
 from tuiwiz.base.files import write_atomic
 from tuiwiz.data.types import Rows
 from tuiwiz.events import types
-from tuiwiz.executor import checkpoint, course
+from tuiwiz.executor import checkpoint, course, ladder
 from tuiwiz.executor.adapters import PissaStart
 from tuiwiz.executor.batching import lay_out
 from tuiwiz.executor.checkpoint import Progress
 from tuiwiz.executor.course import Stage, make_course
 from tuiwiz.executor.device import Device
-from tuiwiz.executor.evaluate import evaluate
+from tuiwiz.executor.evaluate import TOKENS, evaluate
 from tuiwiz.executor.interrupt import Interrupts
 from tuiwiz.executor.limits import TimeLimit
 from tuiwiz.executor.objectives.objective import Objective, added, joined, mean
@@ -34,7 +34,7 @@ from tuiwiz.executor.record import Recorder
 from tuiwiz.executor.soundness import refuse_dead_weights, skip
 from tuiwiz.executor.steer import steer
 from tuiwiz.executor.verdict import judge
-from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.bundle import Adjustment, Bundle
 
 
 @dataclass(slots=True)
@@ -64,6 +64,14 @@ class Trainer:
     after_step: Callable[[int], None]
     """Called once a finished step, for what is measured only then."""
     progress: Progress = field(default_factory=Progress)
+    adjustments: tuple[Adjustment, ...] = ()
+    """What the ladder changed in this attempt and in earlier ones; the first `adjusted` of them hold."""
+    adjusted: int = 0
+    recomputes: bool = False
+    """Whether activations are computed again in the backward pass."""
+    evaluation_tokens: int = TOKENS
+    updating: bool = False
+    """Whether the optimizer is about to change weights."""
     milestones: int = 0
     """Checkpoints whose step this divides are kept for good; 0: none."""
     course: tuple[Stage, ...] = ()
@@ -87,14 +95,17 @@ def train(run: Trainer) -> str:
     """
     progress = run.progress
     course.begin(run)
+    ladder.apply_due(run)
     if progress.step == 0:
         _evaluate(run)
     run.interrupts.at_borders = True
     run.recorder.stage("training", progress.step, run.total)
     while progress.step < run.total:
         started = time.perf_counter()
-        metrics = optimizer_step(run, course.rows_of_step(run))
+        indexes = course.rows_of_step(run)
+        metrics = ladder.step_or_lower(run, lambda rows=indexes: optimizer_step(run, rows))  # type: ignore[misc]
         progress.step += 1
+        ladder.apply_due(run)
         run.recorder.step = progress.step
         progress.elapsed_s += time.perf_counter() - started
         run.recorder.write(types.Metric, step=progress.step, metrics=metrics)
@@ -158,7 +169,9 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     if math.isfinite(value) and math.isfinite(norm):
         if progress.step == 0:
             refuse_dead_weights(run)
+        run.updating = True
         run.scaler.step(run.optimizer) if run.scaler is not None else run.optimizer.step()
+        run.updating = False
         progress.skipped_in_a_row = 0
         progress.last_loss = value
     else:
@@ -193,7 +206,9 @@ def save_checkpoint(run: Trainer, *, best: bool = False) -> None:
     progress, folder = run.progress, run.recorder.folder
     if not folder.checkpoint(progress.step).exists():
         run.recorder.stage("saving")
-        path, size = checkpoint.save(folder.checkpoints, run.weights, run.optimizer, run.scaler, progress)
+        path, size = ladder.save_or_release(
+            run, lambda: checkpoint.save(folder.checkpoints, run.weights, run.optimizer, run.scaler, progress)
+        )
         run.recorder.flush()
         relative = path.relative_to(folder.path).as_posix()
         run.recorder.write(types.Checkpoint, step=progress.step, path=relative, bytes=size, best=best)
@@ -230,8 +245,9 @@ def _evaluate(run: Trainer) -> bool:
     run.recorder.stage("evaluating", 0, len(run.held_out))
     row_losses: list[float] = []
     tables: dict[str, str] = {}
-    with for_evaluation(run.optimizer):
-        metrics = evaluate(
+
+    def measure() -> dict[str, float]:
+        found = evaluate(
             run.model,
             run.objective,
             run.held_out,
@@ -240,8 +256,12 @@ def _evaluate(run: Trainer) -> bool:
             lambda done, total: run.recorder.stage("evaluating", done, total),
             tables.update,
             row_losses,
+            tokens=run.evaluation_tokens,
         )
-        metrics |= run.generated()
+        return found | run.generated()
+
+    with for_evaluation(run.optimizer):
+        metrics = ladder.evaluate_or_lower(run, measure)
         run.recorder.write(types.Eval, step=progress.step, metrics=metrics, rows=len(run.held_out))
         run.sample(progress.step)
     if run.limit is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tuiwiz.base.errors import TuiwizError
+from tuiwiz.bundle.change import change
 from tuiwiz.data.types import Rows
 from tuiwiz.events import types
 from tuiwiz.spec.bundle import Bundle
@@ -24,8 +25,12 @@ MOVING = ("activations", "logits", "temporary")
 
 
 def report_memory(run: Trainer, model: Path) -> None:
-    """Write the `memory` event: the plan's items beside what the device measured; both sum to their totals."""
-    plan = plan_of(run.bundle, run.train_rows, model)
+    """Write the `memory` event: the plan's items beside what the device measured; both sum to their totals.
+
+    The plan is that of the settings as the ladder left them.
+    """
+    now = {"batch.micro": run.micro, "batch.accumulation": None, "memory.gradient_checkpointing": run.recomputes}
+    plan = plan_of(change(run.bundle, now, by="executor"), run.train_rows, model)
     predicted = {name: size for name, size in plan.items.items() if size} if plan is not None else {}
     run.recorder.write(
         types.Memory,

@@ -112,12 +112,13 @@ def _quantized(bundle: Bundle, device: Device) -> Any:
     from tuiwiz.executor.heads import HEADS
 
     quantization = bundle.quantization
+    skipped = list(HEADS) if bundle.task.kind in HEAD_TASKS else None
     if quantization.bits == 8:
-        return BitsAndBytesConfig(load_in_8bit=True)
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type=quantization.type,
         bnb_4bit_use_double_quant=quantization.double,
         bnb_4bit_compute_dtype=device.compute,
-        llm_int8_skip_modules=list(HEADS) if bundle.task.kind in HEAD_TASKS else None,
+        llm_int8_skip_modules=skipped,
     )

@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,21 +20,34 @@ from tuiwiz.catalog.machine import hardware
 from tuiwiz.data.types import Prepared
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.executor.device import Device
-from tuiwiz.spec.bundle import Bundle, Lock
+from tuiwiz.spec.bundle import Adjustment, Bundle, Lock
 from tuiwiz.spec.data import WeightedPath
 from tuiwiz.spec.derive import accumulation
+from tuiwiz.spec.keys import plain
 
 LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "safetensors", "numpy")
 
 
 def resolve(
-    bundle: Bundle, base: Path, model: Path, device: Device, *, micro: int, total: int, evaluations: bool, lock: Lock
+    bundle: Bundle,
+    base: Path,
+    model: Path,
+    device: Device,
+    *,
+    micro: int,
+    total: int,
+    evaluations: bool,
+    lock: Lock,
+    adjustments: tuple[Adjustment, ...] = (),
 ) -> str:
-    """The bundle as TOML with nothing left to decide and absolute paths."""
+    """The bundle as TOML with nothing left to decide and absolute paths.
+
+    On a processor `model.attention = "auto"` stays: it means kernels that have no other name.
+    """
     edits: dict[str, object] = {
         "model.source": str(model),
         "model.dtype": device.compute_name,
-        "model.attention": "sdpa" if bundle.model.attention == "auto" else bundle.model.attention,
+        "model.attention": "sdpa" if bundle.model.attention == "auto" and device.is_cuda else bundle.model.attention,
         "data.train": _absolute(bundle.data.train, base),
         "batch.micro": micro,
     }
@@ -42,12 +55,19 @@ def resolve(
         edits["batch.accumulation"] = accumulation(bundle.batch.effective, micro)
     if bundle.validation.path is not None:
         edits["validation.path"] = str((base / bundle.validation.path).resolve())
+    if bundle.adapter.from_ is not None:
+        edits["adapter.from"] = str((base / bundle.adapter.from_).resolve())
+    if any(phase.data is not None for phase in bundle.phases):
+        edits["phases"] = [
+            {**phase, "data": str((base / phase["data"]).resolve())} if phase["data"] is not None else phase
+            for phase in plain(bundle.phases)
+        ]
     if bundle.adapter.method == "qlora":
         edits["quantization.compute_dtype"] = device.compute_name
     heading = f"What really ran: {total} optimizer steps on {device.name}" + (
         "" if evaluations else ", never evaluated"
     )
-    changed = msgspec.structs.replace(change(bundle, edits, by="executor"), lock=lock)
+    changed = msgspec.structs.replace(change(bundle, edits, by="executor"), lock=lock, adjustments=adjustments)
     return write_bundle(changed, heading=heading)
 
 
@@ -74,6 +94,16 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
         for name, value in before.items()
         if name in now and now[name] != value
     ]
+
+
+def resumed_words(step: int, restored: Sequence[str], differs: Sequence[str]) -> str:
+    """What a resumed run brought back, and whether the rest can be the same to the last bit."""
+    if not restored:
+        return "no usable checkpoint: starting at step 0"
+    words = f"resumed from step {step}: {', '.join(restored)} restored"
+    if not differs:
+        return f"{words}; machine and versions are the same, so the rest is too, bit for bit"
+    return f"{words}; the rest will not be the same bit for bit, because of {'; '.join(differs)}"
 
 
 def _absolute(train: str | tuple[WeightedPath, ...], base: Path) -> object:

@@ -52,22 +52,25 @@ def fill_reference(
     """
     sets = {"train": prepared.train, "validation": prepared.validation}
     found = _read(folder / FILE, sets)
-    if found is None:
-        device = next(model.parameters()).device
-        total, done = sum(len(indexes) for indexes in visited.values()), 0
-        found = {}
-        for name, rows in sets.items():
-            places = visited[name]
-            for group in by_length(rows.lengths_of(places)):
-                indexes = [places[index] for index in group]
-                with torch.inference_mode(), dropout_off(model), autocast():
-                    batch = objective.collate(rows, [[index] for index in indexes], device)
-                    measured = objective.measure(batch).float().cpu()
-                if name not in found:
-                    found[name] = torch.full((len(rows), measured.shape[1]), math.nan)
-                found[name][indexes] = measured
-                done += len(indexes)
-                progress(done, total)
+    missing = {
+        name: [row for row in rows if name not in found or not bool(found[name][row].isfinite().all())]
+        for name, rows in visited.items()
+    }
+    total, done = sum(len(rows) for rows in missing.values()), 0
+    device = next(model.parameters()).device
+    for name, places in missing.items():
+        rows = sets[name]
+        for group in by_length(rows.lengths_of(places)):
+            indexes = [places[index] for index in group]
+            with torch.inference_mode(), dropout_off(model), autocast():
+                batch = objective.collate(rows, [[index] for index in indexes], device)
+                measured = objective.measure(batch).float().cpu()
+            if name not in found:
+                found[name] = torch.full((len(rows), measured.shape[1]), math.nan)
+            found[name][indexes] = measured
+            done += len(indexes)
+            progress(done, total)
+    if total:
         temporary = folder / f".{FILE}.tmp"
         save_file(found, temporary)
         temporary.replace(folder / FILE)
@@ -76,11 +79,11 @@ def fill_reference(
         rows.reference = [tuple(values) for values in found[name].tolist()] if len(rows) else []
 
 
-def _read(path: Path, sets: dict[str, Rows]) -> dict[str, Tensor] | None:
-    """The numbers of an earlier attempt; None where there are none for just these rows."""
+def _read(path: Path, sets: dict[str, Rows]) -> dict[str, Tensor]:
+    """The numbers of an earlier attempt; nothing where there are none for just these rows."""
     try:
         found = load_file(path)
     except (OSError, SafetensorError):
-        return None
+        return {}
     wanted = {name: len(rows) for name, rows in sets.items() if len(rows)}
-    return found if {name: len(values) for name, values in found.items()} == wanted else None
+    return found if {name: len(values) for name, values in found.items()} == wanted else {}

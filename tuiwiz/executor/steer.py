@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tuiwiz.events import types
-from tuiwiz.executor.course import stretched
 from tuiwiz.spec.task import REFERENCE_TASKS
 
 if TYPE_CHECKING:
@@ -22,9 +21,7 @@ def steer(run: Trainer) -> None:
         )
     if asked.extend:
         before, run.total = run.total, run.total + asked.extend
-        # Steps that plateaus cut off are taken away again when the run is resumed.
-        asked.extend, progress.total = 0, run.total + progress.cut_steps
-        run.course = stretched(run.course, progress.total)
+        asked.extend, progress.total = 0, run.total
         # The last step is always evaluated; the old last one no longer has to be.
         run.evaluation_steps = frozenset(step for step in run.evaluation_steps if step != before) | {run.total}
         _tell(run, "steps", before, run.total, "asked by request; the schedule spans the new length")

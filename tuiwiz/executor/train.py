@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import random
+import os
 import socket
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +81,13 @@ def _train(
     prepared: Prepared,
     job: dict[str, Any],
 ) -> int:
-    resume, replay = bool(job.get("resume")), int(job.get("replay") or 0)
+    resume, replay, rehearsing = bool(job.get("resume")), int(job.get("replay") or 0), bool(job.get("rehearse"))
     recorder.stage("loading", note="libraries")
-    import torch
-
-    from tuiwiz.executor import checkpoint
+    from tuiwiz.executor import checkpoint, ladder
     from tuiwiz.executor.build import build
+    from tuiwiz.executor.chance import be_deterministic, seed_everything
     from tuiwiz.executor.closing import finish, stop
-    from tuiwiz.executor.course import make_course, phase_rows, stretched
+    from tuiwiz.executor.course import make_course, phase_rows
     from tuiwiz.executor.device import choose_device, set_threads
     from tuiwiz.executor.disk import check_room
     from tuiwiz.executor.evaluate import evaluation_steps
@@ -99,8 +97,9 @@ def _train(
     from tuiwiz.executor.loop import Trainer, train
     from tuiwiz.executor.memory import planned_micro, report_memory
     from tuiwiz.executor.packing import prove_packing
-    from tuiwiz.executor.provenance import differences, made_with, resolve, write_environment
+    from tuiwiz.executor.provenance import differences, made_with, resolve, resumed_words, write_environment
     from tuiwiz.executor.reference import fill_reference, visited_rows
+    from tuiwiz.executor.rehearse import rest, worst_of
     from tuiwiz.executor.sampling import Sampler
     from tuiwiz.executor.speedups import (
         first_loss,
@@ -120,14 +119,18 @@ def _train(
     allow = bool(job.get("allow_drift"))
     lock = check_lock(folder, recorder, bundle, base, weights, prepared, device, threads, allow=allow)
     seed_everything(bundle.seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    be_deterministic()
     built = build(bundle, base, weights, prepared, device, recorder)
     model, trained, optimizer, objective = built.model, built.trained, built.optimizer, built.objective
     rows, effective = len(prepared.train), bundle.batch.effective
     planned = total = run_steps(bundle, rows)
+    if rehearsing:
+        prepared = worst_of(prepared, effective)
     if bundle.task.kind in REFERENCE_TASKS:
 
         def tell(done: int, all_rows: int) -> None:
+            # On many rows this takes as long as an epoch: requests are answered as between steps.
+            interrupts.poll(recorder, lambda: None)
             interrupts.check()
             recorder.stage("measuring", done, all_rows, note="the model before training, on every row")
 
@@ -168,8 +171,18 @@ def _train(
     if not replay:
         kept = bundle.checkpoint.keep + (total // milestones if milestones else 0)
         check_room(folder, trained, bundle, kept=kept)
-    evaluations = len(prepared.validation) > 0
-    resolved = resolve(bundle, base, weights, device, micro=micro, total=total, evaluations=evaluations, lock=lock)
+    adjustments = before.adjustments if before is not None else bundle.adjustments
+    resolved = resolve(
+        bundle,
+        base,
+        weights,
+        device,
+        micro=micro,
+        total=total,
+        evaluations=len(prepared.validation) > 0,
+        lock=lock,
+        adjustments=adjustments,
+    )
     earlier = _view_of(folder)
     recorder.step = progress.step
     recorder.write(
@@ -179,7 +192,7 @@ def _train(
         steps=total,
         name=bundle.name,
         digest=digest(bundle),
-        pid=_pid(),
+        pid=os.getpid(),
         host=socket.gethostname(),
         version=tuiwiz.__version__,
         method=bundle.adapter.method,
@@ -211,7 +224,7 @@ def _train(
         scaler=built.scaler,
         autocast=built.autocast,
         train_rows=prepared.train,
-        held_out=prepared.validation if not replay else Rows(),
+        held_out=prepared.validation if rehearsing or not replay else Rows(),
         total=total,
         micro=micro,
         evaluation_steps=frozenset(steps),
@@ -223,12 +236,12 @@ def _train(
         generated=dict,
         after_step=lambda step: None,
         progress=progress,
-        course=stretched(
-            make_course(bundle, planned, list(trained), prepared.train, phase_rows(bundle, base, weights)), total
-        ),
+        course=make_course(bundle, planned, list(trained), prepared.train, phase_rows(bundle, base, weights)),
         limit=TimeLimit(bundle.schedule, progress.wall_s),
         pissa=built.pissa,
         keeping=keeping_activations(bundle),
+        adjustments=adjustments,
+        recomputes=bundle.memory.gradient_checkpointing,
     )
     for name in replace_kernels(model, bundle, lambda: first_loss(trainer)):
         recorder.log(f"{name} in place: they agree with the model's own on the first batch")
@@ -240,16 +253,26 @@ def _train(
     trainer.sample = sampler.at
     trainer.generated = Generated(trainer, weights).metrics
 
+    reported = 0
+
     def after_step(step: int) -> None:
-        if step == 2 and not replay:
+        nonlocal reported
+        if (step == 2 or trainer.adjusted > reported) and (rehearsing or not replay):
             report_memory(trainer, weights)
+        reported = trainer.adjusted
         if step == replay:
             interrupts.stop_reason = REPLAYED
 
     trainer.after_step = after_step
+    if job.get("killed_for_memory"):
+        ladder.apply_due(trainer)
+        ladder.take_one(trainer, "an earlier attempt was ended by the kernel for memory")
     started = time.monotonic()
     reason = train(trainer)
     wall_s = time.monotonic() - started
+    if rehearsing:
+        rest(trainer, sampler, weights)
+        return int(ExitCode.STOPPED)
     if reason in ("finished", "early", "time"):
         finish(trainer, weights, sampler, reason, wall_s)
         return int(ExitCode.DONE)
@@ -257,34 +280,8 @@ def _train(
     return int(ExitCode.STOPPED)
 
 
-def resumed_words(step: int, restored: Sequence[str], differs: Sequence[str]) -> str:
-    """What a resumed run brought back, and whether the rest can be the same to the last bit."""
-    if not restored:
-        return "no usable checkpoint: starting at step 0"
-    words = f"resumed from step {step}: {', '.join(restored)} restored"
-    if not differs:
-        return f"{words}; machine and versions are the same, so the rest is too, bit for bit"
-    return f"{words}; the rest will not be the same bit for bit, because of {'; '.join(differs)}"
-
-
-def seed_everything(seed: int) -> None:
-    """Start every random stream; each takes what its generator allows of the seed."""
-    import numpy
-    import torch
-
-    random.seed(seed)
-    numpy.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-
-
 def _view_of(folder: RunFolder) -> RunView:
     view, reader = RunView(), EventReader(folder.events)
     while events := reader.read(10_000):
         fold(view, events)
     return view
-
-
-def _pid() -> int:
-    import os
-
-    return os.getpid()

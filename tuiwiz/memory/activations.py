@@ -36,22 +36,28 @@ def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
     wide = (full and stack.masters_bytes == 4) or (stack.wide_norms and not full)
     stream = 4 if wide else compute
     linear_out = 4 if stack.wide_norms and setting.method == "qlora" else compute
-    attention = _norms(shape, full, stream, compute) / 2 + _attention(shape, setting, linear_out)
-    mlp = _norms(shape, full, stream, compute) / 2 + linear_out * (3 if shape.family.gated else 2) * _width(shape)
+    norms = _norms(shape, full, stream, setting) / 2
+    # The gate, what it multiplies, and their activated form unless that is computed again.
+    pieces = 2 if setting.slim or not shape.family.gated else 3
+    attention = norms + _attention(shape, setting, linear_out)
+    mlp = norms + linear_out * pieces * _width(shape)
     if full:
         attention += _inputs_kept(shape, setting, autocast, attention_half=True)
         mlp += _inputs_kept(shape, setting, autocast, attention_half=False)
     else:
         attention += _adapter(shape, setting, stack, attention_half=True)
         mlp += _adapter(shape, setting, stack, attention_half=False)
-    scores = setting.micro * shape.heads * setting.length**2 if setting.attention in ("eager", "math") else 0
+    scores = (
+        setting.micro * setting.lines * shape.heads * setting.length**2 if setting.attention in ("eager", "math") else 0
+    )
     kept_scores = scores * (4 if linear_out == 4 else 4 + linear_out)
     backward_scores = scores * (16 if linear_out == 4 else 14)
     layer = tokens * (attention + mlp) + kept_scores
     largest = max(one.inputs * one.outputs for one in shape.projections)
     dequantised = largest * (compute + 4 / 64) if setting.method == "qlora" else 0.0
+    fused = stack.fused_adapters and setting.bits == 4
     width = linear_out * _width(shape)
-    if stack.fused_adapters and not full:
+    if fused and not full:
         # The gradient of the layer's output, then those of the MLP's product and of what it is the product of.
         mlp_work = tokens * stream * shape.hidden + max(2 * tokens * width, tokens * width + dequantised)
     else:
@@ -75,8 +81,9 @@ def _final(shape: ModelShape, setting: Setting, stack: Stack, stream: int, *, fu
     it is trained."""
     if stack.loss != "chunked":
         return setting.tokens * shape.hidden * (2 * stream + 4)
-    kept = 4 + stream + (stream if full else 0)
-    untrained = 0 if full or setting.checkpointing else 4
+    wide = stream if setting.slim else 4
+    kept = wide + (stream if full and not setting.slim else 0)
+    untrained = 0 if full or setting.checkpointing else wide
     tables = 2 * shape.head_dim * (4 if full else setting.compute_bytes) * setting.length
     return setting.tokens * shape.hidden * (kept - untrained) + tables
 
@@ -88,12 +95,17 @@ def _width(shape: ModelShape) -> int:
     return shape.active_experts * shape.expert_intermediate + shape.shared_intermediate
 
 
-def _norms(shape: ModelShape, full: bool, stream: int, compute: int) -> float:
-    """Bytes a token of all norms of a layer: the fp32 input and, where its weight is trained, the normalised one."""
-    norm = 4 * shape.hidden + 4 + (stream * shape.hidden if full else 0)
+def _norms(shape: ModelShape, full: bool, stream: int, setting: Setting) -> float:
+    """Bytes a token of all norms of a layer: the fp32 input and, where its weight is trained, the normalised one.
+
+    Slim ones keep their input as it is and nothing else; the types of norms of heads disagree under autocast.
+    """
+    compute = setting.compute_bytes
+    norm = 4 + shape.hidden * (stream if setting.slim else 4 + (stream if full else 0))
     heads = 0.0
     if shape.family.qk_norm != "none":
-        heads = (shape.query + shape.key_value) * (4 + (compute if full else 0))
+        slim = setting.slim and not full
+        heads = (shape.query + shape.key_value) * (compute if slim else 4 + (compute if full else 0))
     return shape.family.norms * norm + heads
 
 
@@ -136,15 +148,17 @@ def _inputs_kept(shape: ModelShape, setting: Setting, autocast: bool, *, attenti
 
 def _adapter(shape: ModelShape, setting: Setting, stack: Stack, *, attention_half: bool) -> float:
     """Bytes a token of what adapters keep: a copy of their input in their own type, and their inner state."""
-    cast = stack.fused_adapters or stack.autocast(setting)
+    # PEFT's own layers run over 8-bit weights.
+    fused = stack.fused_adapters and setting.bits == 4
+    cast = fused or stack.autocast(setting)
     size = setting.compute_bytes if cast else stack.adapter_bytes
     ours = [one for one in shape.targeted(setting.targets) if _half(one) == attention_half and one.copies == 1]
     inner = sum(setting.rank * size for _ in ours)
     dropped = sum(one.inputs * (1 + size) for one in ours) if setting.dropout else 0
-    if stack.fused_adapters and setting.dropout:
+    if fused and setting.dropout:
         return inner + sum(one.inputs * 2 * size for one in ours)
     # fp32 adapters take a copy of their input each, also where autocast makes it small again.
-    copied = stack.adapter_bytes != setting.compute_bytes and not stack.fused_adapters
+    copied = stack.adapter_bytes != setting.compute_bytes and not fused
     if copied or setting.dropout:
         return inner + dropped + sum(size * one.inputs for one in ours)
     shared = {one.inputs for one in ours if not one.name.endswith(("o_proj", "down_proj"))}

@@ -10,7 +10,8 @@ import msgspec
 from tuiwiz.base.units import gib
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
-from tuiwiz.memory.estimate import estimate, static
+from tuiwiz.memory.estimate import estimate
+from tuiwiz.memory.held import held
 from tuiwiz.memory.search import Choice, choices, ordered
 from tuiwiz.memory.setting import Setting, setting_of
 from tuiwiz.memory.speed import BAND, speed
@@ -69,7 +70,7 @@ def plan(
 ) -> Plan:
     """Plan a bundle. `lengths`: `p50`, `p95` and `max` tokens of a row; `rows`: those that are trained on."""
     longest = lengths["max"] if lengths and lengths.get("max") else None
-    setting = setting_of(bundle, device, longest)
+    setting = setting_of(bundle, device, longest, grouped=shape.grouped)
     found = estimate(shape, setting, device)
     judged = verdict(found.total_bytes, device.usable_bytes)
     options = _choices(bundle, shape, device, setting, longest)
@@ -123,9 +124,9 @@ def _step_seconds(
 
 def _disk(bundle: Bundle, shape: ModelShape, setting: Setting) -> int:
     """Checkpoints that are kept, the best one, the one being written, and the result."""
-    held = static(shape, setting, OURS)
-    kept = held.trained * 4 + 2 * 4 * held.trained
-    result = held.trained * (setting.compute_bytes if setting.method == "full" else 4)
+    static = held(shape, setting, OURS)
+    kept = static.trained * 4 + 2 * 4 * static.trained
+    result = static.trained * (setting.compute_bytes if setting.method == "full" else 4)
     return round((bundle.checkpoint.keep + 2) * kept + result)
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from tuiwiz.base.units import MIB
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.activations import saved
-from tuiwiz.memory.estimate import LOSS, held_bytes, moments, static
+from tuiwiz.memory.estimate import LOSS, STEP, moments
+from tuiwiz.memory.held import held
 from tuiwiz.memory.setting import Setting
 from tuiwiz.memory.stack import Stack
 
@@ -23,14 +24,18 @@ PAGES = 24 * MIB
 
 def reserved_bytes(shape: ModelShape, setting: Setting, stack: Stack) -> float:
     """Bytes in segments at the peak."""
-    held, kept = static(shape, setting, stack), saved(shape, setting, stack)
-    sums = {name: held_bytes(held) + sum(items.values()) for name, items in moments(shape, setting, stack).items()}
+    static, kept = held(shape, setting, stack), saved(shape, setting, stack)
+    sums = {name: static.total + sum(items.values()) for name, items in moments(shape, setting, stack).items()}
     peak = max(sums.values())
     if stack.expandable or not setting.checkpointing:
         return peak + PAGES
-    scores = 4 * setting.micro * shape.heads * setting.length**2 if setting.attention in ("eager", "math") else 0
+    scores = (
+        4 * setting.micro * setting.lines * shape.heads * setting.length**2
+        if setting.attention in ("eager", "math")
+        else 0
+    )
     logits = 4 * setting.tokens * shape.vocab
     share = NOT_SERVED if not scores else NOT_SERVED_LARGE if scores > logits else NOT_SERVED_SCORES
     layer = share * (kept.layer + kept.working)
-    before = max(size for name, size in sums.items() if name == LOSS or "step" in name)
+    before = max(size for name, size in sums.items() if name in (LOSS, STEP))
     return max(peak, before + layer) + PAGES

@@ -10,13 +10,17 @@ from tuiwiz.catalog.gpus import Device
 from tuiwiz.spec.bundle import Bundle
 
 Compute = Literal["bf16", "fp16", "fp32"]
+PAIRS = ("dpo", "orpo", "simpo", "reward")
+"""Tasks whose rows are pairs; reference log-probabilities are computed beforehand, so that there is no second model."""
 COMPUTE_BYTES: dict[str, int] = {"bf16": 2, "fp16": 2, "fp32": 4}
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """One way to run. `length` is the longest row in tokens, padding included; `micro` rows share a forward pass.
 
-    `supervised`: the largest share of a row's tokens that go through the head.
+    `supervised`: the largest share of a row's tokens that go through the head. `slim`: norms and gated feed-forward
+    parts that keep less, as the executor has them on processors. `lines`: rows of the forward pass for each row of the
+    set, 2 where pairs are compared. `samples`: prompts that are answered at once in an evaluation.
     """
 
     method: Literal["qlora", "lora", "full"] = "qlora"
@@ -34,27 +38,35 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     momentum: bool = False
     attention: Literal["sdpa", "flash", "math", "eager"] = "sdpa"
     supervised: float = 1.0
+    slim: bool = False
+    bits: Literal[4, 8] = 4
+    lines: int = 1
+    samples: int = 0
+    sharding: Literal["single", "ddp", "fsdp", "zero2", "zero3"] = "single"
+    cards: int = 1
 
     @property
     def tokens(self) -> int:
         """Tokens of one forward pass."""
-        return self.micro * self.length
+        return self.micro * self.lines * self.length
 
     @property
     def compute_bytes(self) -> int:
         return COMPUTE_BYTES[self.compute]
 
 
-def setting_of(bundle: Bundle, device: Device, longest: int | None = None) -> Setting:
+def setting_of(bundle: Bundle, device: Device, longest: int | None = None, *, grouped: bool = True) -> Setting:
     """The setting that a bundle asks for on a device; rows are no longer than `longest` tokens, if that is known."""
     method = bundle.adapter.method if bundle.adapter.method in ("qlora", "lora") else "full"
     length = int(bundle.data.max_length)
-    micro = bundle.batch.micro or min(bundle.batch.effective, 8)
+    batch = bundle.batch
+    own = -(-batch.effective // batch.accumulation) if batch.accumulation else min(batch.effective, 8)
+    micro = batch.micro or own
     return Setting(
         method="qlora" if method == "qlora" else "lora" if method == "lora" else "full",
         length=min(length, longest) if longest else length,
         micro=micro,
-        accumulation=-(-bundle.batch.effective // micro),
+        accumulation=-(-batch.effective // micro),
         rank=bundle.adapter.rank,
         targets=bundle.adapter.targets,
         dropout=bundle.adapter.dropout,
@@ -65,8 +77,23 @@ def setting_of(bundle: Bundle, device: Device, longest: int | None = None) -> Se
         # On a processor there is nowhere to page to: the states stay.
         optimizer=bundle.optimizer.name.removeprefix("paged_" if device.kind == "cpu" else ""),
         momentum=bool(bundle.optimizer.momentum),
-        attention="eager" if bundle.model.attention == "eager" else "flash" if device.kind == "cuda" else "sdpa",
+        slim=device.kind == "cpu",
+        bits=bundle.quantization.bits,
+        lines=2 if bundle.task.kind in PAIRS else 1,
+        samples=bundle.evaluation.samples,
+        sharding=bundle.launch.strategy,
+        cards=max(1, bundle.batch.processes),
+        attention=_attention(bundle, device, grouped=grouped),
     )
+
+
+def _attention(bundle: Bundle, device: Device, *, grouped: bool) -> Literal["sdpa", "flash", "math", "eager"]:
+    """The kernel that runs. Cards before Ampere, and fp32, have none for `grouped` heads: torch builds the scores."""
+    if bundle.model.attention == "eager":
+        return "eager"
+    if device.kind == "cpu" or (device.bf16 and _compute(bundle, device) != "fp32"):
+        return "flash"
+    return "math" if grouped else "sdpa"
 
 
 def _compute(bundle: Bundle, device: Device) -> Compute:

@@ -15,16 +15,17 @@ from tuiwiz.memory.setting import Setting
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
     """`loss`: `chunked` runs the head on supervised positions only, a chunk at a time; `padded` and `shifted` build all
-    logits, the latter with a copy of them. `adapter_bytes` is the size of an adapter's element, `wide_norms` keeps
-    norms, embeddings and head of a quantised model in fp32, `keeps_logits` holds the logits through the backward pass
-    and `wide_logits` casts them to fp32 first. `mixed` trains adapters under autocast. `fused_adapters` compute in the
-    type of their input and keep no copy of it, whatever type they are stored in. `masters_bytes` is the size of an
-    element that `full` trains; `foreach` an optimizer step with a copy of the states. `accumulates`: gradients of the
-    first micro-batch are there while the second is computed. `expandable`: the allocator grows its segments.
+    logits, the latter with a copy of them; `fused` runs a kernel over parts of the vocabulary. `adapter_bytes` is the
+    size of an adapter's element, `wide_norms` keeps norms, embeddings and head of a quantised model in fp32,
+    `keeps_logits` holds the logits through the backward pass and `wide_logits` casts them to fp32 first. `mixed` trains
+    adapters under autocast. `fused_adapters` compute in the type of their input and keep no copy of it, whatever type
+    they are stored in. `masters_bytes` is the size of an element that `full` trains; `foreach` an optimizer step with a
+    copy of the states. `accumulates`: gradients of the first micro-batch are there while the second is computed.
+    `expandable`: the allocator grows its segments.
     """
 
     name: str
-    loss: Literal["chunked", "padded", "shifted"] = "chunked"
+    loss: Literal["chunked", "padded", "shifted", "fused"] = "chunked"
     adapter_bytes: int = 4
     fused_adapters: bool = False
     masters_bytes: int = 4
@@ -54,5 +55,7 @@ PEFT_KBIT_LOOP = Stack(
 )
 TRAINER = Stack(name="plain Trainer", loss="padded", mixed=True, wide_logits=True)
 """transformers' Trainer with bf16 = true: autocast, outputs cast to fp32 by accelerate, fused AdamW since torch 2.8."""
+TRL = Stack(name="TRL 1.16", loss="fused", adapter_bytes=2, mixed=True)
+"""TRL with its fused head: adapters in 16 bits, no preparation for k-bit training. No measurement confirms it yet."""
 TRL_013 = Stack(name="TRL 0.13", loss="shifted", masters_bytes=2, foreach=True)
 """TRL of early 2025 with transformers 4.48, pure bf16 weights."""

@@ -5,6 +5,7 @@ The address may hold a secret: it is never written anywhere, and a bundle cannot
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import threading
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tuiwiz.base import places
-from tuiwiz.base.text import clean_line
+from tuiwiz.base.text import clean_line, terminal_notice
 from tuiwiz.events import types
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.reader import EventReader
@@ -117,7 +118,7 @@ class Watcher:
 def ring(run: str, what: str) -> None:
     """Bell and desktop notice (OSC 9) in the terminal behind standard error; nothing where there is none."""
     if sys.stderr.isatty():
-        sys.stderr.write(f"\x07\x1b]9;tuiwiz: {clean_line(run, 80)} {clean_line(what, 40)}\x07")
+        sys.stderr.write(terminal_notice(f"tuiwiz: {clean_line(run, 80)} {what}", tmux=bool(os.environ.get("TMUX"))))
         sys.stderr.flush()
 
 

@@ -12,18 +12,23 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from tuiwiz.base.errors import TuiwizError
 from tuiwiz.base.text import clean_line
 from tuiwiz.base.units import human_bytes
 from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.job import read_job, write_job
 from tuiwiz.events.process import Exit, die_with_parent, write_exit
 from tuiwiz.runs.launch import executor_command, log_tail
 from tuiwiz.runs.notify import Watcher
 
 LOG_LINES = 50
+STARTS = 5
+"""Times that a run which the kernel ends for memory is started; each start is one rung lower on the ladder."""
 
 
 def main(argv: list[str]) -> int:
@@ -35,9 +40,8 @@ def main(argv: list[str]) -> int:
 
     def forward(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        if child is None:
-            asked += 1
-        else:
+        asked += 1
+        if child is not None:
             child.send_signal(signal.SIGUSR1 if number == signal.SIGUSR1 else signal.SIGTERM)
 
     signal.signal(signal.SIGUSR1, forward)
@@ -45,19 +49,23 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGINT, forward)
     if rest[:1] == ["--parent"]:
         die_with_parent(int(rest[1]))
-    kills_before = oom_kills()
     watcher = Watcher(folder)
     watcher.start()
-    child = subprocess.Popen(
-        executor_command(job, folder.path),
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "TUIWIZ_PARENT": str(os.getpid())},
-    )
-    # What came before there was a child; from here on each signal is passed on as it comes, and none twice.
-    for _ in range(asked):
-        child.send_signal(signal.SIGTERM)
-    code = child.wait()
-    ended = describe(code, folder, evidence=oom_evidence(child.pid, kills_before))
+    for start in range(1, STARTS + 1):
+        kills_before = oom_kills()
+        child = subprocess.Popen(
+            executor_command(job, folder.path),
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "TUIWIZ_PARENT": str(os.getpid())},
+        )
+        # What came before there was a child; from here on each signal is passed on as it comes, and none twice.
+        for _ in range(asked if start == 1 else 0):
+            child.send_signal(signal.SIGTERM)
+        code = child.wait()
+        ended = describe(code, folder, evidence=oom_evidence(child.pid, kills_before))
+        if not ended.out_of_memory or asked or start == STARTS or not one_rung_lower(folder):
+            break
+        print(f"tuiwiz: {ended.message}; start {start + 1}, one rung lower", flush=True)
     try:
         write_exit(folder.exit, ended)
     except OSError as error:
@@ -66,6 +74,22 @@ def main(argv: list[str]) -> int:
             print(f"tuiwiz: exit.json cannot be written: {error}", file=sys.stderr, flush=True)
     watcher.end(ended.message)
     return code if code >= 0 else 128 - code
+
+
+def one_rung_lower(folder: RunFolder) -> bool:
+    """Prepare another start from the last checkpoint; False where the bundle wants to fail, or the job is no run.
+
+    The rungs so far lie in `resolved.toml`; the executor takes the next before its first step.
+    """
+    try:
+        settings = tomllib.loads(folder.bundle.read_text(encoding="utf-8")).get("memory", {})
+        job = read_job(folder.path)
+        if job.pop("job", "") != "train" or settings.get("oom") == "fail":
+            return False
+        write_job(folder.path, "train", {**job, "resume": True, "killed_for_memory": True})
+    except (OSError, ValueError, TuiwizError):
+        return False
+    return True
 
 
 def describe(code: int, folder: RunFolder, *, evidence: str) -> Exit:

@@ -140,7 +140,7 @@ def _pinned(bundle: Bundle, before: Bundle | None) -> Bundle:
     if before is None:
         return bundle
     edits: dict[str, object] = {"batch.micro": before.batch.micro, "model.dtype": before.model.dtype}
-    return change(bundle, edits, by="replay")
+    return msgspec.structs.replace(change(bundle, edits, by="replay"), adjustments=before.adjustments)
 
 
 def _differences(before: Bundle | None, now: Bundle | None) -> list[Drift]:

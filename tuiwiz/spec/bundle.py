@@ -30,6 +30,16 @@ class Lock(Section, frozen=True, kw_only=True):
     hardware: dict[str, str] = {}
 
 
+class Adjustment(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}, forbid_unknown_fields=True):
+    """What the ladder changed at `step` of a run for want of memory; written to `resolved.toml` alone."""
+
+    step: int
+    key: str
+    from_: int | bool
+    to: int | bool
+    reason: str = ""
+
+
 class Bundle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One run. Paths are relative to the folder of the bundle's file.
 
@@ -59,6 +69,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     objective: Objective = Objective()
     origin: dict[str, str] = {}
     lock: Lock | None = None
+    adjustments: tuple[Adjustment, ...] = ()
 
 
 SECTIONS: tuple[str, ...] = (

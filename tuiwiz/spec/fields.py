@@ -319,7 +319,13 @@ FIELDS: dict[str, Field] = {
     ),
     "batch.accumulation": Field("accumulation", "forward passes of one optimizer step", least=1),
     "batch.processes": Field("processes", "training processes, one a device", least=1),
-    "phases": Field("phases", "stages of one run with rates, schedules and trainable sets of their own"),
+    "phases": Field(
+        "phases",
+        "stages of one run: name; share or steps; learning_rate, schedule, warmup over its own length; trainable "
+        "(all, adapters, head, embeddings, norms, layers[-25%:], patterns); data; until (plateau:N evaluations). "
+        "Optimizer state is kept for what stays trainable and dropped for what is frozen",
+        too_low="a phase shorter than its warm-up never reaches its rate",
+    ),
     "regularization.label_smoothing": Field(
         "label smoothing", "share of the target spread over all tokens", least=0, below=1
     ),

@@ -26,9 +26,9 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     data: str | None = None
     patience: int | None = None
 
-    def rate(self, local: int) -> float:
-        """The learning rate of the span's update with 0-based number `local`."""
-        return self.learning_rate * rate_factor(local, self.steps, self.schedule)
+    def rate(self, local: int, steps: int | None = None) -> float:
+        """The learning rate of the span's update with 0-based number `local`, were the span `steps` long."""
+        return self.learning_rate * rate_factor(local, self.steps if steps is None else steps, self.schedule)
 
 
 def run_steps(bundle: Bundle, rows: int) -> int:

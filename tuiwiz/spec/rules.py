@@ -18,7 +18,6 @@ from tuiwiz.spec.training_rules import TRAINING_RULES
 AVAILABLE: dict[str, tuple[Any, ...]] = {
     "batch.processes": (1,),
     "memory.offload": ("none", "activations"),
-    "memory.oom": ("fail",),
     "launch.strategy": ("single",),
     "launch.nodes": (1,),
 }

@@ -43,7 +43,7 @@ class Memory(Section, frozen=True, kw_only=True):
     liger: bool = False
     compile: bool = False
     tf32: bool = False
-    oom: Literal["ladder", "fail"] = "fail"
+    oom: Literal["ladder", "fail"] = "ladder"
 
 
 class Launch(Section, frozen=True, kw_only=True):

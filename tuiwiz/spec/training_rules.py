@@ -251,12 +251,6 @@ def watching(bundle: Bundle) -> Iterator[Problem]:
             key="evaluation.noise_aware",
             hint='use evaluation.min_delta, or evaluation.metric = "loss"',
         )
-    if evaluation.noise_aware and bundle.task.kind not in WORD_TASKS:
-        yield Problem(
-            message=f"evaluation.noise_aware compares rows by the loss of their words; {bundle.task.kind} has none",
-            key="evaluation.noise_aware",
-            hint="use evaluation.min_delta",
-        )
 
 
 def _pointless(key: str, optimizer: str, hint: str) -> Problem:

@@ -168,7 +168,7 @@ WIZARD: tuple[Key, ...] = (
     Key("wizard.take", "a", "take_other", "alternative", "Settings: take the other value that is shown."),
     Key("wizard.why", "w", "why", "why", "Settings: the whole reason and all alternatives, and back."),
     Key("wizard.verify", "v", "verify", "verify", "Fit: check the first rows by simulating a step; some seconds."),
-    Key("wizard.gpu", "g", "other_gpu", "another GPU", "Fit: choose another device and come back."),
+    Key("wizard.gpu", "g", "other_gpu", "another GPU", "Fit: choose another device and come back.", priority=True),
     Key("wizard.undo", "ctrl+z", "undo", "undo", "Take back the last change of an answer."),
     Key("wizard.redo", "ctrl+y", "redo", "redo", "Do again what was taken back.", footer=False),
     Key("wizard.complete", "tab", "complete", "complete", "Take the path that is offered, else go on.", footer=False),

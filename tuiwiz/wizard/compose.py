@@ -18,6 +18,7 @@ from tuiwiz.presets.explain import range_words, why_words
 from tuiwiz.presets.find import all_presets, find
 from tuiwiz.presets.resolve import LEARNING_RATE, Resolved, condition_of, resolve
 from tuiwiz.presets.when import Context, holds, words
+from tuiwiz.spec.adapter import PLANNED
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.fields import FIELDS, choices
 from tuiwiz.spec.keys import default_of, plain, unflatten
@@ -25,6 +26,7 @@ from tuiwiz.spec.rules import available
 from tuiwiz.wizard import derived
 from tuiwiz.wizard.alternatives import Alternative, alternatives
 from tuiwiz.wizard.answers import Answers, Composed, Picked, absorb
+from tuiwiz.wizard.plain_tasks import start_from
 from tuiwiz.wizard.planning import Planned, apply, plan_of, take
 from tuiwiz.wizard.work import DEFAULT, PLANNER, USER, Work, shown
 
@@ -113,16 +115,16 @@ def _decide(answers: Answers, facts: Facts) -> _Decided:
 def _planned(decided: _Decided, answers: Answers, facts: Facts) -> Planned:
     """Plan the chosen method and fill in its fastest setting that fits; list those of all methods."""
     work = decided.work
-    if decided.context.method not in available("adapter.method"):
+    if decided.context.method not in PLANNED:
         return Planned()
     take(work, answers.picked)
     plan = plan_of(_bundle(work, facts, Problems()), facts, decided.rows)
     if plan is None:
         return Planned()
     found = [choice for choice in plan.choices if choice.method == decided.context.method]
-    for method in available("adapter.method"):
+    for method in PLANNED:
         if method != decided.context.method:
-            found += _choices_of(msgspec.structs.replace(answers, method=str(method), picked=None), facts)
+            found += _choices_of(msgspec.structs.replace(answers, method=method, picked=None), facts)
     apply(work, plan, answers.picked, found)
     found.sort(key=lambda choice: (not choice.fits, -(choice.tokens_per_second or 0)))
     return Planned(plan_of(_bundle(work, facts, Problems()), facts, decided.rows), tuple(found))
@@ -214,6 +216,8 @@ def _bare_task(work: Work, preset: Resolved) -> None:
     """What a run needs even where no preset speaks."""
     if "schedule.epochs" not in preset.values and "schedule.steps" not in preset.values:
         work.put("schedule.epochs", 1.0, PLANNER, "one pass, as no preset says otherwise")
+    if not preset.covers:
+        start_from(work, str(work.values["adapter.method"]))
     if work.values["task.kind"] == "pretrain":
         work.put("data.train_on", "all", PLANNER, "pretraining learns every token")
     if work.values["task.kind"] == "classify":

@@ -33,14 +33,14 @@ def plan_of(bundle: Bundle, facts: Facts, rows: int | None) -> Plan | None:
 
 def setting_of_choice(bundle: Bundle, facts: Facts, choice: Choice) -> Setting | None:
     """A row of Fit as the planner computed it; None while the device is unknown."""
-    if facts.device is None:
+    if facts.device is None or facts.shape is None:
         return None
     from tuiwiz.memory.setting import setting_of
 
     lengths = lengths_of(facts.data)
     longest = lengths["max"] if lengths else choice.max_length
     return msgspec.structs.replace(
-        setting_of(bundle, facts.device),
+        setting_of(bundle, facts.device, grouped=facts.shape.grouped),
         method=choice.method,
         rank=choice.rank or bundle.adapter.rank,
         length=min(choice.max_length, longest),

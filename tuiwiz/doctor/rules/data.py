@@ -20,6 +20,8 @@ LEVEL = 0.15
 
 def first_loss(case: Case) -> Outcome:
     """The loss before any update: too high for the model, or too low to be honest."""
+    if not case.learns_text:
+        return no(task=case.task)
     if case.count < 3 and not case.evals:
         return unknown("3 steps")
     held = case.evals[0][1] if case.evals and case.evals[0][0] == 0 else None
@@ -39,6 +41,8 @@ def first_loss(case: Case) -> Outcome:
 
 def few_targets(case: Case) -> Outcome:
     """Almost no token is trained on."""
+    if not case.learns_text:
+        return no(task=case.task)
     tokens, trained = case.view.metrics.get("tokens", 0.0), case.view.metrics.get("supervised_tokens")
     if not tokens or trained is None or case.view.step < 3:
         return unknown("3 steps")

@@ -128,8 +128,7 @@ def not_learning(case: Case) -> Outcome:
             return no(drop=drop, held_out_drop=held)
     else:
         base = not case.instructed and case.view.step >= 0.9 * case.total
-        text = case.view.started is not None and case.view.started.task == "pretrain"
-        limit = LEAST_DROP_TEXT if text else LEAST_DROP_BASE if base else LEAST_DROP
+        limit = LEAST_DROP_TEXT if case.task == "pretrain" else LEAST_DROP_BASE if base else LEAST_DROP
         if drop >= limit or not drop > -LEAST_DROP:
             return no(drop=drop)
     if stats.median(case.finite_loss[-5:]) < 0.05:

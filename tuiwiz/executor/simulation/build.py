@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from tuiwiz.executor.adapters import add_adapters
+from tuiwiz.executor.fused import slim
 from tuiwiz.executor.model import enable_checkpointing
 from tuiwiz.executor.simulation.kernels import EXPANDED, FUSED
 from tuiwiz.executor.simulation.quantised import quantise_linears
@@ -56,6 +57,8 @@ def build(config: Any, setting: Setting, stack: Stack, bundle: Bundle) -> Any:
     if setting.method == "qlora":
         quantise_linears(model, compute=compute, double=setting.double_quantised, keep=frozenset({_head(model)}))
     ours = stack.fused_adapters
+    if setting.slim:
+        slim(model)
     if not full:
         model = add_adapters(model, bundle, Path()) if ours else _with_peft(model, setting, stack, bundle)
     if setting.checkpointing:

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tuiwiz.base.errors import InvalidError
 from tuiwiz.executor.batching import MicroBatch
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.model import trainable
 from tuiwiz.executor.objectives.causal import CausalObjective
+from tuiwiz.executor.objectives.objective import mean
 from tuiwiz.executor.optim import make_optimizer
 from tuiwiz.executor.simulation.autocast import MetaAutocast
 from tuiwiz.executor.simulation.build import META, TYPES
@@ -64,7 +66,7 @@ def run_steps(model: Any, setting: Setting, stack: Stack, bundle: Bundle, trace:
 def _our_loss(model: Any, setting: Setting, compute: torch.dtype) -> Callable[[], tuple[Tensor, Any]]:
     """The executor's objective on rows that all have the full length."""
     objective = CausalObjective(model, fused=setting.fused_loss)
-    shape = (setting.micro, setting.length)
+    shape = (setting.micro * setting.lines, setting.length)
     count = max(1, round(setting.tokens * setting.supervised))
     places = [torch.zeros(count, dtype=torch.long, device=META) for _ in range(3)]
     batch = MicroBatch(
@@ -73,20 +75,26 @@ def _our_loss(model: Any, setting: Setting, compute: torch.dtype) -> Callable[[]
         predicting=places[0],
         targets=places[1],
         row_of=places[2],
-        rows=setting.micro,
+        rows=shape[0],
         tokens=setting.tokens,
-        lengths=torch.full((setting.micro,), setting.length, device=META),
+        lengths=torch.zeros(shape[0], dtype=torch.long, device=META),
     )
 
     def loss() -> tuple[Tensor, Any]:
-        return objective(batch).total / batch.supervised, None
+        return mean(objective(batch).parts, objective.counts(batch)), None
 
     return loss
 
 
 def _library_loss(model: Any, setting: Setting, stack: Stack) -> Callable[[], tuple[Tensor, Any]]:
-    """The model's own loss, as plain loops and trainers ask for it."""
-    ids = torch.zeros((setting.micro, setting.length), dtype=torch.long, device=META)
+    """The model's own loss, as plain loops and trainers ask for it.
+
+    Raises:
+        InvalidError: the stack's loss is a kernel of its own, whose memory is in the closed form alone.
+    """
+    if stack.loss == "fused":
+        raise InvalidError(f"the loss of {stack.name} cannot be simulated: its kernel runs on a card only")
+    ids = torch.zeros((setting.micro * setting.lines, setting.length), dtype=torch.long, device=META)
     if stack.loss == "shifted":
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
         base.loss_function = _shifted

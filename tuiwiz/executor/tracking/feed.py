@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 QUEUED = 4096
 """Steps that wait at most; beyond, the newest are left out."""
-LAST_WORDS_S = 10.0
+LAST_WORDS_S = 20.0
 """How long the end of a run waits for trackers that are not done."""
 
 Numbers = Mapping[str, float]

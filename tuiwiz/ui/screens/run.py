@@ -17,10 +17,12 @@ from textual.content import Content, Span
 from textual.message import Message
 from textual.widgets import Static
 
+from tuiwiz.base.text import terminal_notice
 from tuiwiz.doctor.live import Judge
 from tuiwiz.events.axis import Axis
 from tuiwiz.events.fold import fold
 from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.types import Alert
 from tuiwiz.events.view import RunView
 from tuiwiz.ui import facts as fact_room
 from tuiwiz.ui import keys
@@ -145,10 +147,14 @@ class RunScreen(RunActions):
             self.view = RunView()
         if batch.events:
             self.view = fold(self.view, batch.events)
+            if self.caught_up.is_set() and any(isinstance(e, Alert) and e.severity != "info" for e in batch.events):
+                self.ring("alert")
             self._follower.view = self.view
         self.missing = batch.missing
         urgent = batch.state != self.state or not (self.caught_up.is_set() or batch.events)
         if batch.state != self.state:
+            if batch.state in ENDED and self.caught_up.is_set():
+                self.ring(batch.state)
             self.state = batch.state
             self.refresh_bindings()
         self._changed = self._changed or changed
@@ -161,6 +167,13 @@ class RunScreen(RunActions):
             self._follower.ask()
         else:
             self.caught_up.set()
+
+    def ring(self, what: str) -> None:
+        """Bell and desktop notice: whoever left the terminal open may be looking elsewhere."""
+        name = self.view.name or self.folder.path.name
+        driver = self.app._driver
+        if driver is not None:
+            driver.write(terminal_notice(f"tuiwiz: {name} {what}", tmux=bool(os.environ.get("TMUX"))))
 
     # Showing
 

@@ -1,0 +1,187 @@
+"""Out of memory: one rung down, and what failed once more from its start with its random streams.
+
+The rungs of a step are half the micro-batch, down to one row, and then recomputed activations; an evaluation halves the
+tokens of one pass; a save gives cached memory back once. None of them changes the arithmetic but for the order of sums:
+the effective batch and the learning rate stay. Each rung is an `adjusted` event and an entry of `[[adjustments]]` in
+`resolved.toml`, so that a resumed or replayed run takes it at the same step.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import torch
+
+from tuiwiz.base.errors import DoesNotFitError
+from tuiwiz.base.files import write_atomic
+from tuiwiz.base.text import clean_line
+from tuiwiz.bundle.read import read_bundle
+from tuiwiz.bundle.write import write_bundle
+from tuiwiz.events import types
+from tuiwiz.executor.model import enable_checkpointing
+from tuiwiz.spec.bundle import Adjustment
+
+if TYPE_CHECKING:
+    from tuiwiz.executor.loop import Trainer
+
+_T = TypeVar("_T")
+
+MICRO, RECOMPUTE, PASS = "batch.micro", "memory.gradient_checkpointing", "evaluation tokens of a pass"
+LEAST_PASS = 64
+"""Tokens below which an evaluation pass is not halved."""
+WHOLE_UPDATES = ("adamw", "sgd")
+"""Optimizers that take all the memory of an update before they change the first weight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """The random streams at one moment."""
+
+    python: Any
+    numpy: Any
+    cpu: torch.Tensor
+    cards: list[torch.Tensor]
+
+    @classmethod
+    def now(cls) -> Streams:
+        import numpy
+
+        cards = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        return cls(random.getstate(), numpy.random.get_state(), torch.get_rng_state(), cards)
+
+    def restore(self) -> None:
+        import numpy
+
+        random.setstate(self.python)
+        numpy.random.set_state(self.numpy)
+        torch.set_rng_state(self.cpu)
+        if self.cards:
+            torch.cuda.set_rng_state_all(self.cards)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the system had no memory to give."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in str(error) or "not enough memory" in str(error) or "std::bad_alloc" in str(error)
+    )
+
+
+def step_or_lower(run: Trainer, work: Callable[[], _T]) -> _T:
+    """`work`, an optimizer step, as often as rungs are left.
+
+    Raises:
+        DoesNotFitError: it does not fit on the lowest rung.
+    """
+    return _work(run, work, lambda words: _lower_step(run, words))
+
+
+def evaluate_or_lower(run: Trainer, work: Callable[[], _T]) -> _T:
+    """`work`, an evaluation, with ever fewer tokens in one pass."""
+    return _work(run, work, lambda words: _lower_evaluation(run, words))
+
+
+def save_or_release(run: Trainer, work: Callable[[], _T]) -> _T:
+    """`work`, a save, once more after cached memory was given back."""
+    left = [True]
+
+    def release(words: str) -> bool:
+        run.recorder.log(f"out of memory while saving ({words}): once more", "warning")
+        return bool(left and left.pop())
+
+    return _work(run, work, release)
+
+
+def apply_due(run: Trainer) -> None:
+    """Take the adjustments that an earlier attempt made up to the present step."""
+    for one in run.adjustments[run.adjusted :]:
+        if one.step > run.progress.step:
+            return
+        _apply(run, one)
+        run.adjusted += 1
+
+
+def take_one(run: Trainer, words: str) -> None:
+    """One rung lower before anything failed here: an earlier attempt was ended for memory."""
+    if run.bundle.memory.oom == "ladder" and not _lower_step(run, words):
+        raise DoesNotFitError(f"{words}, on the lowest rung of the ladder", hint=_HINT)
+
+
+_HINT = "a smaller model, data.max_length or adapter.rank; `tuiwiz plan` shows what fits"
+
+
+def _work(run: Trainer, work: Callable[[], _T], lower: Callable[[str], bool]) -> _T:
+    if run.bundle.memory.oom != "ladder":
+        return work()
+    streams = Streams.now()
+    while True:
+        try:
+            return work()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or _half_updated(run):
+                raise
+            # Only the words: the error holds the frames, and they hold the tensors that did not fit.
+            words = clean_line(str(error).partition("\n")[0], 160) or type(error).__name__
+        _forget(run)
+        if not lower(words):
+            raise DoesNotFitError(f"out of memory on the lowest rung of the ladder: {words}", hint=_HINT)
+        streams.restore()
+
+
+def _half_updated(run: Trainer) -> bool:
+    """Whether the update may have moved some weights and not others: that step cannot be taken again."""
+    return run.updating and run.bundle.optimizer.name not in WHOLE_UPDATES
+
+
+def _forget(run: Trainer) -> None:
+    """Let go of everything that the failed attempt left behind."""
+    run.updating = False
+    run.optimizer.zero_grad(set_to_none=True)
+    if run.scaler is not None:
+        run.scaler._per_optimizer_states.clear()
+    gc.collect()
+    run.device.release()
+
+
+def _lower_step(run: Trainer, words: str) -> bool:
+    if run.micro > 1:
+        return _adjust(run, MICRO, run.micro, (run.micro + 1) // 2, words)
+    if not run.recomputes:
+        return _adjust(run, RECOMPUTE, False, True, words)
+    return False
+
+
+def _lower_evaluation(run: Trainer, words: str) -> bool:
+    half = run.evaluation_tokens // 2
+    return half >= LEAST_PASS and _adjust(run, PASS, run.evaluation_tokens, half, words)
+
+
+def _adjust(run: Trainer, key: str, before: int, after: int, words: str) -> bool:
+    step, reason = run.progress.step, f"out of memory: {words}"
+    one = Adjustment(step=step, key=key, from_=before, to=after, reason=reason)
+    _apply(run, one)
+    run.adjustments = (*run.adjustments[: run.adjusted], one, *run.adjustments[run.adjusted :])
+    run.adjusted += 1
+    run.recorder.write(types.Adjusted, step=step, key=key, from_=before, to=after, reason=reason)
+    resolved = run.recorder.folder.resolved
+    if resolved.exists():
+        lines = resolved.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        kept = msgspec.structs.replace(read_bundle(resolved), adjustments=run.adjustments)
+        write_atomic(resolved, write_bundle(kept, heading=lines))
+    return True
+
+
+def _apply(run: Trainer, one: Adjustment) -> None:
+    if one.key == MICRO:
+        run.micro = int(one.to)
+    elif one.key == RECOMPUTE:
+        enable_checkpointing(run.model)
+        run.recomputes = True
+    elif one.key == PASS:
+        run.evaluation_tokens = int(one.to)
