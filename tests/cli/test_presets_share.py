@@ -26,7 +26,16 @@ def test_run_to_preset_to_another_home_gives_the_same_bundle(
 ) -> None:
     forget()
     write_rows(tmp_path / "rows.jsonl", 24)
-    asked = ["--task", "instruct", "--model", tiny_model, "--data", tmp_path / "rows.jsonl", "--method", "lora"]
+    asked: list[str | Path] = [
+        "--task",
+        "instruct",
+        "--model",
+        tiny_model,
+        "--data",
+        tmp_path / "rows.jsonl",
+        "--method",
+        "lora",
+    ]
     sets = ["--set", "schedule.epochs=1.0", "--set", "adapter.alpha=8.0", "--set", "data.max_length=160"]
     sets += ["--set", "batch.effective=8", "--set", "adapter.rank=4", "--set", "evaluation.samples=0"]
     document(capsys, "new", *asked, *sets, "-o", tmp_path / "one.toml", "--name", "small")

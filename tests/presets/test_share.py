@@ -257,6 +257,6 @@ def test_a_redirect_to_another_protocol_and_endless_answers_are_refused(monkeypa
         def open(self, address: str, timeout: float) -> Endless:
             return Endless()
 
-    monkeypatch.setattr(fetching.urllib.request, "build_opener", lambda *handlers: Opener())
+    monkeypatch.setattr("urllib.request.build_opener", lambda *handlers: Opener())
     with pytest.raises(InvalidError, match="too large"):
         fetch("https://example.org/p.toml")
