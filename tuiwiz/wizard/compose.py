@@ -26,7 +26,6 @@ from tuiwiz.spec.rules import available
 from tuiwiz.wizard import derived
 from tuiwiz.wizard.alternatives import Alternative, alternatives
 from tuiwiz.wizard.answers import Answers, Composed, Picked, absorb
-from tuiwiz.wizard.plain_tasks import start_from
 from tuiwiz.wizard.planning import Planned, apply, plan_of, take
 from tuiwiz.wizard.work import DEFAULT, PLANNER, USER, Work, shown
 
@@ -216,8 +215,6 @@ def _bare_task(work: Work, preset: Resolved) -> None:
     """What a run needs even where no preset speaks."""
     if "schedule.epochs" not in preset.values and "schedule.steps" not in preset.values:
         work.put("schedule.epochs", 1.0, PLANNER, "one pass, as no preset says otherwise")
-    if not preset.covers:
-        start_from(work, str(work.values["adapter.method"]))
     if work.values["task.kind"] == "pretrain":
         work.put("data.train_on", "all", PLANNER, "pretraining learns every token")
     if work.values["task.kind"] == "classify":
