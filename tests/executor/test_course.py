@@ -21,7 +21,7 @@ from tuiwiz.executor.loop import Trainer, train
 def with_held_out_losses(run: Trainer, losses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     """The run's evaluations find these losses, one after the other."""
     left = iter(losses)
-    monkeypatch.setattr(loop, "evaluate", lambda *arguments: {"loss": next(left), "exact_match": 0.0})
+    monkeypatch.setattr(loop, "evaluate", lambda *arguments, **more: {"loss": next(left), "exact_match": 0.0})
 
 
 def saved(run: Trainer) -> list[int]:

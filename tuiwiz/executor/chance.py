@@ -9,9 +9,9 @@ import torch
 
 
 def be_deterministic() -> None:
-    """Ask for kernels that give the same every time, but not for new memory to be filled: nothing reads it unwritten."""
+    """Ask for kernels that give the same every time, but not for memory that is filled before it is written."""
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def seed_everything(seed: int) -> None:
