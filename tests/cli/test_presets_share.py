@@ -21,6 +21,7 @@ def document(capsys: pytest.CaptureFixture[str], *argv: str | Path, code: int = 
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
+@pytest.mark.long
 def test_run_to_preset_to_another_home_gives_the_same_bundle(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -297,3 +297,13 @@ def test_any_answers_give_a_bundle_that_reads_back(
     assert composed.warmup is not None and composed.steps is not None and composed.warmup <= composed.steps
     again, problems = parse_bundle(write_bundle(composed.bundle, why=composed.why))
     assert again == composed.bundle and problems.ok
+
+
+def test_the_other_tasks_have_presets_of_their_own_and_a_text_to_classify_may_be_cut() -> None:
+    for task, rate, rows in (("dpo", 8e-6, 64), ("kto", 5e-6, 32), ("classify", 1e-4, 32), ("reward", 1e-4, 64)):
+        found = made(task=task, method="lora")
+        assert found.preset == task and found.bundle.batch.effective == rows
+        assert found.preset_values["optimizer.learning_rate"] == rate
+    mine = made(task="dpo", method="lora", sets={"optimizer.learning_rate": 3e-5})
+    assert mine.bundle.optimizer.learning_rate == 3e-5
+    assert made(task="classify").bundle.data.overlong == "truncate"

@@ -14,7 +14,6 @@ from tuiwiz.presets.nearest import words as nearest_words
 from tuiwiz.presets.preset import Preset
 from tuiwiz.presets.resolve import Resolved, condition_of, resolve
 from tuiwiz.presets.when import Context, When, holds, words
-from tuiwiz.spec.adapter import PLANNED
 from tuiwiz.spec.rules import available
 
 GRADE_WORDS = {
@@ -87,7 +86,7 @@ def _covered(preset: Preset, when: When, presets: dict[str, Preset]) -> Iterator
     memory = int(when.memory[0].low) if when.memory else None
     for task in when.task or [str(kind) for kind in available("task.kind")]:
         for band in when.band or BAND_NAMES:
-            for method in when.method or PLANNED:
+            for method in when.method or [str(one) for one in available("adapter.method")]:
                 context = Context(task=task, band=band, method=method, rows=rows, memory_bytes=memory)
                 resolved = resolve(preset, context, presets)
                 if resolved.covers:
