@@ -251,3 +251,25 @@ def test_at_least_95_of_100_public_examples_for_supported_tasks_import() -> None
     assert len(supported) > 500
     assert sum(row["result"] == "imported" for row in supported) / len(supported) >= 0.95
     assert all(len(row["sha256"]) == 64 and row["note"] for row in rows)
+
+
+def test_launchers_say_how_many_processes_share_a_step() -> None:
+    script = "torchrun --nproc_per_node 4 src/train_bash.py --stage sft --model_name_or_path m --do_train --lora_rank 4"
+    found = import_text(script, "x.sh")
+    assert found.tool == "LLaMA-Factory" and found.bundle.batch.effective == 32
+    handled = commands("accelerate launch --num_processes 8 trl/scripts/sft.py --model_name_or_path m")[0]
+    assert handled.processes == 8
+
+
+@pytest.mark.parametrize(("text", "name"), [(LLAMA_FACTORY + "image_max_pixels: 9\n", "x.yaml"),
+                                            (AXOLOTL + "processor_type: AutoProcessor\n", "x.yml")])  # fmt: skip
+def test_models_that_see_are_refused(text: str, name: str) -> None:
+    with pytest.raises(InvalidError, match="sees or hears"):
+        import_text(text, name)
+
+
+def test_of_two_keys_for_one_value_the_loser_is_named() -> None:
+    found = import_text(LLAMA_FACTORY + "use_rslora: true\nloraplus_lr_ratio: 16.0\n", "x.yaml")
+    assert found.bundle.adapter.variant == "loraplus"
+    lost = next(line for line in found.lines if line.source == "use_rslora")
+    assert lost.fate == "not carried" and "loraplus_lr_ratio" in lost.how

@@ -61,6 +61,20 @@ def preference(draft: Draft, task: str, beta: str, loss: str) -> None:
         draft.carry(beta, "objective.lambda" if task == "orpo" else "objective.beta")
 
 
+SEES = ("image_", "video_", "audio_", "freeze_vision", "freeze_multi_modal", "max_pixels", "processor_type")
+
+
+def only_text(draft: Draft) -> None:
+    """Refuse what is made for models that see or hear.
+
+    Raises:
+        InvalidError: one of its keys is for pictures, films or sounds.
+    """
+    found = next((name for name in draft.left if name.lower().startswith(SEES) and draft.has(name)), "")
+    if found:
+        raise InvalidError(f"{draft.tool}: {found} is for a model that sees or hears", hint="tuiwiz trains on text")
+
+
 def refuse(draft: Draft, what: str, known: str) -> InvalidError:
     """The error for a task that cannot be imported."""
     return InvalidError(f"{draft.tool}: {what} has no counterpart here", hint=f"tasks that can be imported: {known}")

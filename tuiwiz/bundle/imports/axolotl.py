@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuiwiz.bundle.imports import trainer
-from tuiwiz.bundle.imports.adapters import adapters, method, preference, refuse, variant
+from tuiwiz.bundle.imports.adapters import adapters, method, only_text, preference, refuse, variant
 from tuiwiz.bundle.imports.draft import Draft, Imported
 
 NAME = "axolotl"
@@ -55,7 +55,6 @@ REASONS = {
     "is_*_derived_model": "the model folder says it",
     "debug": trainer.OTHER_WAY,
     "strict": trainer.OTHER_WAY,
-    "early_stopping_patience": "set evaluation.patience",
 }
 
 
@@ -66,6 +65,7 @@ def read(given: Mapping[str, Any]) -> Imported:
         InvalidError: a task or method without counterpart.
     """
     draft = Draft(NAME, {name: value for name, value in given.items() if value is not None}, RENAMED)
+    only_text(draft)
     task = _task(draft)
     draft.set("model.source", str(draft.take("base_model", "")), "base_model")
     sets = draft.take("pretraining_dataset", draft.take("datasets", draft.take("test_datasets", [])))
@@ -118,8 +118,6 @@ def _task(draft: Draft) -> str:
     rl = draft.take("rl")
     if rl is not None and str(rl) not in RL:
         raise refuse(draft, f"rl {rl!r}", ", ".join(RL))
-    if draft.has("processor_type") and not draft.has("rl"):
-        draft.drop("processor_type", draft.take("processor_type"), "tuiwiz trains on text")
     if rl is not None:
         task = RL[str(rl)]
         if str(rl) == "ipo":

@@ -81,6 +81,12 @@ class Draft:
 
     def set(self, key: str, value: Any, source: str, how: str = "") -> None:
         """Decide a bundle key; with `how` it was converted."""
+        self.lines = [
+            msgspec.structs.replace(line, fate="not carried", key="", how=f"{source} decides {key}")
+            if line.key == key
+            else line
+            for line in self.lines
+        ]
         self.values[key] = value
         fate: Fate = "converted" if how else "carried"
         self.lines.append(Line(source=source, fate=fate, key=key, value=value, how=how))

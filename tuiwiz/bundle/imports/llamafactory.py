@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuiwiz.bundle.imports import trainer
-from tuiwiz.bundle.imports.adapters import adapters, method, preference, refuse, variant
+from tuiwiz.bundle.imports.adapters import adapters, method, only_text, preference, refuse, variant
 from tuiwiz.bundle.imports.draft import Draft, Imported
 
 NAME = "LLaMA-Factory"
@@ -30,13 +30,14 @@ REASONS = {
 }
 
 
-def read(given: Mapping[str, Any]) -> Imported:
+def read(given: Mapping[str, Any], processes: int = 1) -> Imported:
     """The bundle of a configuration.
 
     Raises:
         InvalidError: a stage or method without counterpart.
     """
     draft = Draft(NAME, given)
+    only_text(draft)
     stage = str(draft.take("stage", "sft"))
     if stage not in STAGES:
         raise refuse(draft, f"stage {stage!r}", ", ".join(STAGES))
@@ -70,7 +71,7 @@ def read(given: Mapping[str, Any]) -> Imported:
                   "freeze_trainable_layers", how)  # fmt: skip
     if draft.has("adapter_name_or_path"):
         draft.carry("adapter_name_or_path", "adapter.from", str)
-    trainer.common(draft, DEFAULTS)
+    trainer.common(draft, DEFAULTS, processes)
     draft.set("data.max_length", int(draft.number("cutoff_len") or 2048), "cutoff_len")
     packing = draft.take("packing")
     if packing is not None or task == "pretrain":

@@ -50,6 +50,8 @@ def import_text(text: str, name: str, *, command: str = "") -> Imported:
     found = shell.commands(text)
     if found:
         first = found[0]
+        if first.tool == "llamafactory":
+            return llamafactory.read(first.options, first.processes)
         reader = swift.read if first.tool == "swift" else trl.read
         return reader(first.options, first.word, first.processes)
     if suffix in (".sh", ".bash"):

@@ -13,6 +13,7 @@ _VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)(?::?[-=]([^}]*))?\}?")
 _SUM = re.compile(r"\$\((?:expr\s+|\()\s*(\d+)\s*([*/+-])\s*(\d+)\s*\)?\)|`expr (\d+) ([*/+-]) (\d+)`")
 _STARTS = {"swift": ("sft", "pt", "rlhf"), "trl": ("sft", "dpo", "kto", "orpo", "cpo", "reward", "grpo")}
 _COMMENT = re.compile(r"(^|\s)#[^\n]*")
+_FACTORY = re.compile(r"(?:^|/)(?:llamafactory-cli|train_bash\.py|train\.py|run_exp\.py)$")
 _SCRIPTS = re.compile(r"(?:^|/)(sft|dpo|kto|orpo|cpo|reward_modeling|reward|cpo_simpo)\.py$")
 
 
@@ -69,20 +70,30 @@ def _resolve(line: str, variables: dict[str, str]) -> str:
 
 def _command(words: list[str], variables: dict[str, str]) -> Command | None:
     for at, word in enumerate(words):
+        if _FACTORY.search(word) and "--stage" in words[at:]:
+            found = options(words[at + 1 :])
+            return Command(
+                tool="llamafactory", word="train", options=found, processes=_processes(variables, words[:at])
+            )
+        if word.rpartition("/")[2] == "llm_sft.py":
+            found = options(words[at + 1 :])
+            return Command(tool="swift", word="sft", options=found, processes=_processes(variables, words[:at]))
         tool = word.rpartition("/")[2]
         if tool in _STARTS and at + 1 < len(words) and words[at + 1] in _STARTS[tool]:
-            return Command(
-                tool=tool, word=words[at + 1], options=options(words[at + 2 :]), processes=_processes(variables)
-            )
+            found = options(words[at + 2 :])
+            return Command(tool=tool, word=words[at + 1], options=found, processes=_processes(variables, words[:at]))
         script = _SCRIPTS.search(word)
         if script and at and ("python" in words[at - 1] or "launch" in words):
             name = {"reward_modeling": "reward", "cpo_simpo": "cpo"}.get(script[1], script[1])
-            return Command(tool="trl", word=name, options=options(words[at + 1 :]), processes=_processes(variables))
+            found = options(words[at + 1 :])
+            return Command(tool="trl", word=name, options=found, processes=_processes(variables, words[:at]))
     return None
 
 
-def _processes(variables: dict[str, str]) -> int:
-    given = variables.get("NPROC_PER_NODE", "")
+def _processes(variables: dict[str, str], before: list[str]) -> int:
+    """How many processes the script asks for: of the launcher before the command, else by its variable."""
+    asked = options(before)
+    given = str(asked.get("num_processes") or asked.get("nproc_per_node") or variables.get("NPROC_PER_NODE", ""))
     return int(given) if given.isdigit() and 0 < int(given) <= 4096 else 1
 
 

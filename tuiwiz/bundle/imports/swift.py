@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuiwiz.bundle.imports import trainer
-from tuiwiz.bundle.imports.adapters import adapters, method, preference, refuse, variant
+from tuiwiz.bundle.imports.adapters import adapters, method, only_text, preference, refuse, variant
 from tuiwiz.bundle.imports.draft import Draft, Imported
 
 NAME = "ms-swift"
@@ -42,6 +42,7 @@ def read(given: Mapping[str, Any], command: str, processes: int = 1) -> Imported
         InvalidError: a task or method without counterpart.
     """
     draft = Draft(NAME, given, RENAMED)
+    only_text(draft)
     task = _task(draft, command)
     draft.set("model.source", str(draft.take("model", "")), "model")
     draft.take("model_type")

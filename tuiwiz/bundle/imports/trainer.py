@@ -89,6 +89,15 @@ REASONS = {
     "overwrite_cache": "rows are prepared anew for each run",
     "gradient_checkpointing_kwargs": MACHINE,
     "use_cache": MACHINE,
+    "use_flash_attn": MACHINE,
+    "bnb_4bit_comp*": MACHINE,
+    "train_dataset_sample": "cut the file itself, or set schedule.steps",
+    "eval_max_new_tokens": "see evaluation.samples",
+    "create_new_adapter": "adapter.from continues the adapter itself",
+    "neat_packing": "rows of one packed sequence never see each other here",
+    "use_galore": "see optimizer.name for what there is",
+    "use_badam": "see optimizer.name for what there is",
+    "pissa_*": "adapters have one variant",
     "tf32": MACHINE,
     "pure_bf16": MACHINE,
     "ddp_timeout": "a run on one device needs no sharding",
@@ -131,6 +140,9 @@ def common(draft: Draft, defaults: Defaults, processes: int = 1) -> None:
     draft.carry("seed", "seed", int)
     draft.carry("neftune_noise_alpha", "regularization.neftune")
     draft.carry("label_smoothing_factor", "regularization.label_smoothing")
+    for name in ("early_stopping_patience", "early_stopping_steps", "early_stop_interval"):
+        if draft.peek(name) not in (None, 0, "0"):
+            draft.carry(name, "evaluation.patience", int)
     precision(draft)
     evaluation(draft)
 
