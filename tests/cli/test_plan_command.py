@@ -95,7 +95,7 @@ def test_models_by_size(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list", "--size", "1B", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found and all(0.7e9 < row["parameters"] < 1.4e9 for row in found)
-    assert {"name", "hub", "licence", "gated", "here", "band"} <= set(found[0])
+    assert {"name", "hub", "licence", "gated", "here", "band", "source", "stated", "stated_source"} <= set(found[0])
     assert main(["models", "list"]) == 0
     assert "qwen3-8b" in capsys.readouterr().out
     assert main(["models", "list", "--size", "big"]) == 2
