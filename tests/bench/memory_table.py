@@ -53,7 +53,11 @@ def simulated(one: Published, cache: dict[Any, tuple[float, float]]) -> tuple[fl
 
     key = (one.shape, one.setting, one.stack)
     if key not in cache:
-        found = simulate(config_of(one.shape), one.setting, one.stack)
+        try:
+            found = simulate(config_of(one.shape), one.setting, one.stack)
+        # Classes of any architecture run here on tensors without content, which some of them do not bear.
+        except Exception as error:
+            raise NotModelled(f"cannot be simulated: {(str(error) or type(error).__name__).splitlines()[0]}") from error
         cache[key] = (found.allocated_bytes + CUBLAS_BYTES) / GIB, (found.reserved_bytes + CUBLAS_BYTES) / GIB
     return cache[key]
 

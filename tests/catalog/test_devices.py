@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,6 +58,12 @@ def test_cards_are_plausible() -> None:
     assert len(CARDS) >= 40 and len({card.name for card in CARDS}) == len(CARDS)
     for card in CARDS:
         assert 10 <= card.flops / card.bandwidth <= 500, card.name
+
+
+def test_data_centre_cards_name_where_their_figures_were_read() -> None:
+    read = {card.name for card in CARDS if card.source}
+    assert {"T4", "A10", "A100 40GB", "A100 80GB", "L4", "L40S", "H100 PCIe", "H100 SXM", "H200"} <= read
+    assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}:\S+", card.source) for card in CARDS if card.source)
 
 
 class NVMLError(Exception):

@@ -10,19 +10,13 @@ import pytest
 
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.catalog.config import read_shape, shape_of
-from tuiwiz.catalog.models import Known, all_models, find, of_size
+from tuiwiz.catalog.models import all_models, find, of_size
 from tuiwiz.presets.bands import BAND_NAMES, band_of
 
 
-@pytest.mark.parametrize("known", all_models(), ids=lambda known: known.name)
-def test_each_count_is_the_publishers(known: Known) -> None:
-    assert known.shape.parameters == pytest.approx(known.stated, rel=1e-4)
-    assert known.shape.exact
-    assert known.name == known.name.lower() == known.hub.partition("/")[2].lower()
-
-
 def test_the_table_covers_every_band() -> None:
-    assert len(all_models()) >= 30
+    assert len(all_models()) >= 60
+    assert all(known.name == known.hub.partition("/")[2].lower() for known in all_models())
     assert {band_of(known.shape.parameters) for known in all_models()} == set(BAND_NAMES)
     assert len({known.name for known in all_models()}) == len(all_models())
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.wizard import bare_model, sums
 from tuiwiz.cli.main import main
 
 KEYS = {
@@ -94,7 +95,38 @@ def test_models_by_size(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list", "--size", "1B", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found and all(0.7e9 < row["parameters"] < 1.4e9 for row in found)
-    assert {"name", "hub", "licence", "gated", "here", "band"} <= set(found[0])
+    assert {"name", "hub", "licence", "gated", "here", "band", "source", "stated", "stated_source"} <= set(found[0])
     assert main(["models", "list"]) == 0
     assert "qwen3-8b" in capsys.readouterr().out
     assert main(["models", "list", "--size", "big"]) == 2
+
+
+def test_lengths_are_read_from_the_rows_where_they_are(
+    tmp_path: Path, tiny_tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare_model(tmp_path / "tiny", tiny_tokenizer)
+    sums(tmp_path / "train.jsonl", rows=40)
+    path = tmp_path / "b.toml"
+    path.write_text(BUNDLE.replace("qwen3-8b", "tiny").partition("[lock")[0], encoding="utf-8")
+    assert main(["plan", str(path), "--gpu", "T4", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["seconds_per_step"] > 0 and found["steps"] == 3
+    short = found["items"]["activations"]
+    (tmp_path / "train.jsonl").unlink()
+    assert main(["plan", str(path), "--gpu", "T4", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["seconds_per_step"] is None and found["items"]["activations"] > short
+
+
+def test_a_plan_is_checked_by_simulation(
+    tmp_path: Path, tiny_tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare_model(tmp_path / "tiny", tiny_tokenizer)
+    path = tmp_path / "b.toml"
+    path.write_text(BUNDLE.replace("qwen3-8b", "tiny"), encoding="utf-8")
+    assert main(["plan", str(path), "--gpu", "24", "--simulate", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    simulated = found["simulated"]
+    assert simulated["problem"] == "" and simulated["verdict"] == "fits"
+    allocated = found["total_bytes"] - found["items"]["context"] - found["items"]["reserve"]
+    assert simulated["allocated_bytes"] == pytest.approx(allocated, rel=0.15)

@@ -33,7 +33,7 @@ def document(capsys: pytest.CaptureFixture[str], *argv: str, code: int = 0) -> A
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     found = document(capsys, "list")
     keys = [(one["name"], one["task"], one["band"], one["method"]) for one in found]
-    assert len(keys) == len(set(keys)) == 54
+    assert len(keys) == len(set(keys)) == 264
     assert all(one["grade"] in "ABC" and Path(one["path"]).is_file() for one in found)
     assert "instruct-small" in printed(capsys, "list")
     assert {one["task"] for one in document(capsys, "list", "--task", "chat")} == {"chat"}

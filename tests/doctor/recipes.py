@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Recipe:
-    """`model`: tiny (random), base (tiny after some pretraining), smol (SmolLM2-135M). `rows`: kind and count."""
+    """`model`: tiny (random), base (tiny after some pretraining), known (after training on the very rows),
+    demo (SmolLM2-135M, recorded by `tuiwiz demo`).
+    `rows`: kind and count."""
 
     name: str
     part: Literal["train", "test"]
@@ -39,10 +41,6 @@ def _full(rate: float = 2e-3, **more: Any) -> dict[str, Any]:
     whole = _lora(rate, **more)
     del whole["adapter.rank"]
     return {**whole, "adapter.method": "full"}
-
-
-def _smol(rate: float = 1e-3, steps: int = 30, batch: int = 8, **more: Any) -> dict[str, Any]:
-    return _lora(rate, steps, batch, **{"model__dtype": "auto", "data__max_length": 128, **more})
 
 
 DIVERGED = ("D1", "D2", "D3", "D4", "D5")
@@ -139,6 +137,7 @@ TRAIN: tuple[Recipe, ...] = (
     ),
     Recipe("t-starved", "train", ("D22",), rows=("facts", 300), edits=_full(1e-3, steps=50), sabotage="starved"),
     Recipe("t-slowing", "train", ("D25",), rows=("facts", 300), edits=_full(1e-3, steps=70), sabotage="slowing"),
+    *(Recipe(f"demo-{number}", "train", (), model="demo") for number in range(1, 6)),
 )
 
 TEST: tuple[Recipe, ...] = (
@@ -189,24 +188,5 @@ TEST: tuple[Recipe, ...] = (
         "u-starved", "test", ("D22",), rows=("facts", 280), edits=_lora(4e-3, steps=40, batch=4), sabotage="starved"
     ),
     Recipe("u-slowing", "test", ("D25",), rows=("facts", 280), edits=_lora(4e-3, steps=60), sabotage="slowing"),
-    Recipe("smol-healthy", "test", (), model="smol", rows=("json", 160), edits=_smol(2e-3, 20)),
-    Recipe(
-        "smol-healthy-qlora",
-        "test",
-        (),
-        model="smol",
-        rows=("json", 120),
-        edits=_smol(1e-3, 14, adapter__method="qlora"),
-    ),
-    Recipe("smol-rate-x25", "test", DIVERGED, model="smol", rows=("json", 120), edits=_smol(5e-2, 20, 4)),
-    Recipe(
-        "smol-wrong-tokens",
-        "test",
-        ("D16",),
-        model="smol",
-        rows=("json", 60),
-        edits=_smol(5e-4, 6, 4),
-        sabotage="permuted",
-    ),
 )
 """Recorded after the thresholds had been committed."""

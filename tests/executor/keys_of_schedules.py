@@ -12,6 +12,7 @@ from tests.executor.desk import FRACTION, ONE, SGD, Desk, Seen, shows
 from tests.executor.keys_of_training import STALLED
 from tests.support.tiny import make_gpt2
 from tests.support.training import add_phases
+from tuiwiz.bundle.read import read_bundle
 from tuiwiz.events import types
 from tuiwiz.executor import limits
 
@@ -119,6 +120,7 @@ def _phases(desk: Desk) -> None:
     add_phases(folder, *stages)
     run = desk.run(folder=folder)
     assert run.metric("learning_rate") == pytest.approx([0.5] * 4 + [0.1, 0.075, 0.05, 0.025])
+    assert read_bundle(run.folder.resolved).phases[1].data == str((desk.base / "more.jsonl").resolve())
     assert "pear" not in run.tokens_of(run.batches[:8]) and "pear" in run.tokens_of(run.batches[8:])
 
 

@@ -175,16 +175,16 @@ def _checkpoint_milestones(desk: Desk) -> None:
 
 @shows("memory.gradient_checkpointing")
 def _memory_gradient_checkpointing(desk: Desk) -> None:
-    from transformers.models.llama.modeling_llama import LlamaMLP
+    from transformers.models.llama.modeling_llama import LlamaAttention
 
     passes: list[int] = []
-    plain: Callable[..., Any] = LlamaMLP.forward
+    plain: Callable[..., Any] = LlamaAttention.forward
 
     def counted(*arguments: Any, **named: Any) -> Any:
         passes.append(1)
         return plain(*arguments, **named)
 
-    desk.patch.setattr(LlamaMLP, "forward", counted)
+    desk.patch.setattr(LlamaAttention, "forward", counted)
     counts = []
     for recompute in (False, True):
         passes.clear()

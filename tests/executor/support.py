@@ -14,6 +14,7 @@ from tuiwiz.bundle.read import read_bundle
 from tuiwiz.data.prepare import prepare
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.executor.adapters import add_adapters
+from tuiwiz.executor.chance import seed_everything
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.evaluate import evaluate
 from tuiwiz.executor.interrupt import Interrupts
@@ -22,7 +23,6 @@ from tuiwiz.executor.model import enable_checkpointing, load_base, trainable
 from tuiwiz.executor.objectives.choose import objective_of
 from tuiwiz.executor.optim import make_optimizer
 from tuiwiz.executor.record import Recorder
-from tuiwiz.executor.train import seed_everything
 
 CPU = Device(torch.device("cpu"), "CPU", torch.float32)
 

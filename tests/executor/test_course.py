@@ -13,15 +13,15 @@ from tests.support.processes import events
 from tuiwiz.events import types
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.executor import checkpoint, loop
+from tuiwiz.executor.chance import seed_everything
 from tuiwiz.executor.evaluate import evaluation_steps
 from tuiwiz.executor.loop import Trainer, train
-from tuiwiz.executor.train import seed_everything
 
 
 def with_held_out_losses(run: Trainer, losses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     """The run's evaluations find these losses, one after the other."""
     left = iter(losses)
-    monkeypatch.setattr(loop, "evaluate", lambda *arguments: {"loss": next(left), "exact_match": 0.0})
+    monkeypatch.setattr(loop, "evaluate", lambda *arguments, **more: {"loss": next(left), "exact_match": 0.0})
 
 
 def saved(run: Trainer) -> list[int]:

@@ -14,7 +14,7 @@ from tests.executor.test_tasks import labelled
 from tests.support.tiny import make_encoder
 from tuiwiz.events import types
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "probe-then-tune.toml"
+EXAMPLE = Path(__file__).parents[2] / "presets" / "examples" / "probe-then-tune.toml"
 
 
 @pytest.fixture

@@ -13,10 +13,12 @@ import pytest
 import torch
 
 from tests.support.tiny import make_encoder
-from tests.support.training import ask_to_resume, curve, events_of, make_run, of_kind, run_here
+from tests.support.training import ask_to_resume, curve, events_of, make_run, of_kind, own_signals, run_here
+from tuiwiz.base.errors import StoppedError
 from tuiwiz.base.files import sha256_file
-from tuiwiz.events import types
+from tuiwiz.events import control, types
 from tuiwiz.events.folder import RunFolder
+from tuiwiz.executor import train
 
 FRUITS = ("apples", "pears", "lemons")
 BASE: dict[str, Any] = {
@@ -207,6 +209,17 @@ def test_the_reference_is_measured_once_and_is_the_model_before_training(tmp_pat
     assert start["margin"] == pytest.approx(0, abs=1e-5)
     moved = load_file(other.path / "reference.safetensors")["validation"]
     assert float((moved - found["validation"]).abs().max()) > 1e-3
+
+
+def test_a_stop_is_answered_while_rows_are_measured(tmp_path: Path, tiny_model: Path) -> None:
+    run = task_run(tmp_path, tiny_model, "dpo")
+    run.control.mkdir(exist_ok=True)
+    control.request(run, "stop")
+    with own_signals(), pytest.raises(StoppedError):
+        train.run(run.path)
+    events = events_of(run)
+    assert of_kind(events, types.Control)[0].request == "stop" and not of_kind(events, types.Metric)
+    assert not (run.path / "reference.safetensors").exists()
 
 
 def test_labels_that_training_does_not_have_are_left_out_and_told(tmp_path: Path, tiny_model: Path) -> None:

@@ -109,3 +109,19 @@ def test_gibibytes_are_not_spent_on_a_few_per_cent_of_speed() -> None:
         one for one in own if (one.tokens_per_second or 0) >= 0.92 * max(two.tokens_per_second or 0 for two in own)
     ]
     assert own[0].total_bytes == min(one.total_bytes for one in rivals)
+
+
+def test_accumulation_decides_the_micro_batch_where_it_is_left_open() -> None:
+    four = planned("qwen3-8b", "24", batch__effective=16, batch__accumulation=4)
+    assert four.total_bytes == planned("qwen3-8b", "24", batch__effective=16, batch__micro=4).total_bytes
+    assert four.total_bytes < planned("qwen3-8b", "24", batch__effective=16, batch__accumulation=2).total_bytes
+
+
+def test_old_cards_build_the_scores_of_grouped_heads() -> None:
+    half = {"model__dtype": "fp16", "batch__micro": 1}
+    old, new = (
+        planned("llama-3.2-1b-instruct", card, {"p50": 4096, "p95": 4096, "max": 4096}, **half, data__max_length=4096)
+        for card in ("T4", "RTX 4080")
+    )
+    assert old.items["activations"] > 1.5 * new.items["activations"]
+    assert old.usable_bytes == pytest.approx(14.74 * 2**30, rel=0.002)

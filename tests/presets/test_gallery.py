@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,105 +14,95 @@ from tuiwiz.presets.bands import BAND_NAMES
 from tuiwiz.presets.choose import choose, coverage
 from tuiwiz.presets.find import all_presets, gallery_folder
 from tuiwiz.presets.preset import Layer
+from tuiwiz.presets.rate import LORA_RATE
 from tuiwiz.presets.read import read_preset
-from tuiwiz.presets.resolve import Resolved
+from tuiwiz.presets.resolve import LEARNING_RATE, Resolved, resolve
 from tuiwiz.presets.when import Context
+from tuiwiz.spec.rules import available
 
-# (low, published, high, grade) of the learning rate, by band.
-CHAT_ADAPTERS = {
-    "XS": (1e-4, 3e-4, 1e-3, "B"),
-    "S": (1e-4, 3e-4, 1e-3, "A"),
-    "M": (1e-4, 2e-4, 5e-4, "A"),
-    "L": (1e-4, 2e-4, 4e-4, "B"),
-    "XL": (5e-5, 1e-4, 3e-4, "A"),
-    "XXL": (5e-5, 1e-4, 2e-4, "A"),
+NAMES = {
+    "chat_sft": ("chat", "chat"),
+    "instruct_small": ("instruct-small", "instruct"),
+    "domain_cpt": ("pretrain", "pretrain"),
+    "text_cls": ("classify", "classify"),
+    "seq_task": ("sequence", "instruct"),
 }
-CHAT_FULL = {
-    "XS": (2e-5, 1e-4, 1e-3, "C"),
-    "S": (1e-5, 2e-5, 3e-4, "B"),
-    "M": (5e-6, 2e-5, 5e-5, "A"),
-    "L": (5e-6, 1e-5, 2e-5, "B"),
-    "XL": (4e-6, 5e-6, 4e-5, "A"),
-    "XXL": (2e-6, 3e-6, 2e-5, "B"),
-}
-SMALL_ADAPTERS = {
-    "XS": (7e-5, 2e-4, 5e-4, "C"),
-    "S": (7e-5, 2e-4, 5e-4, "B"),
-    "M": (7e-5, 1.5e-4, 3e-4, "A"),
-    "L": (7e-5, 1.5e-4, 3e-4, "A"),
-    "XL": (3e-5, 7e-5, 2e-4, "A"),
-    "XXL": (3e-5, 7e-5, 1e-4, "A"),
-}
-SMALL_FULL = {
-    "XS": (1e-5, 3e-5, 2e-4, "C"),
-    "S": (5e-6, 1e-5, 5e-5, "B"),
-    "M": (5e-6, 1e-5, 2e-5, "B"),
-    "L": (5e-6, 1e-5, 2e-5, "C"),
-    "XL": (4e-6, 5e-6, 4e-5, "B"),
-    "XXL": (1e-6, 5e-6, 1e-5, "B"),
-}
-LARGE_BANDS = ("XL", "XXL")
+"""Names of the published table -> preset and task; the others are called the same."""
+OPTIMIZERS = {"adamw_torch_fused": "adamw", "paged_adamw_8bit_or_zero3": "paged_adamw_8bit"}
 METHODS = ("qlora", "lora", "full")
-CASES = [(kind, band, method) for kind in ("chat", "many", "few") for band in BAND_NAMES for method in METHODS]
 
 
-def best(kind: str, band: str, method: str) -> Resolved:
-    task, rows = {"chat": ("chat", 1000), "many": ("instruct", 5000), "few": ("instruct", 4999)}[kind]
-    context = Context(task=task, band=band, method=method, rows=rows, memory_bytes=24 << 30, device="cuda")
-    return choose(context)[0].resolved
+def published() -> list[dict[str, str]]:
+    with (Path(__file__).parent / "published.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize(("kind", "band", "method"), CASES)
-def test_learning_rates_ranges_and_grades_are_the_published_ones(kind: str, band: str, method: str) -> None:
-    resolved = best(kind, band, method)
-    few, full = kind == "few", method == "full"
-    table = (SMALL_FULL if full else SMALL_ADAPTERS) if few else (CHAT_FULL if full else CHAT_ADAPTERS)
-    low, rate, high, grade = table[band]
-    assert resolved.values["optimizer.learning_rate"] == pytest.approx(rate)
-    assert resolved.why["optimizer.learning_rate"].range == pytest.approx((low, high))
-    assert resolved.grade == grade
+def of(name: str, task: str, band: str, method: str) -> Resolved:
+    known = all_presets().presets
+    return resolve(known[name], Context(task=task, band=band, method=method, rows=3000, device="cuda"), known)
 
 
-@pytest.mark.parametrize(("kind", "band", "method"), CASES)
-def test_everything_else_is_as_published(kind: str, band: str, method: str) -> None:
-    resolved = best(kind, band, method)
-    few, full = kind == "few", method == "full"
-    big = band not in ("XS", "S")
-    expected = {
-        "schedule.kind": "cosine",
-        "schedule.warmup": 0.1 if few else 0.03,
-        "schedule.epochs": (5 if full else 3) if few else 2,
-        "batch.effective": (32 if full else 16) if few else (128 if full else 32),
-        "adapter.rank": None if full else 16 if few else 32,
-        "adapter.alpha": None if full else 32,
-        "adapter.variant": None if full else "plain",
-        "adapter.dropout": None if full else 0.0 if band in LARGE_BANDS else 0.05,
-        "adapter.targets": None if full else "all-linear",
-        "optimizer.weight_decay": 0.01 if few and full else 0.0,
-        "optimizer.clip_norm": 0.3 if method == "qlora" else 1.0,
-        "optimizer.name": "paged_adamw_8bit" if method == "qlora" or (full and big) else "adamw",
-        "regularization.label_smoothing": 0,
-        "regularization.neftune": 0,
-        "data.max_length": 2048 if few else 4096,
-        "data.packing": not few,
-        "data.train_on": "completion" if few else "assistant",
-        "evaluation.patience": 3,
-        "quantization.type": "nf4" if method == "qlora" else None,
-        "quantization.double": True if method == "qlora" else None,
+@pytest.mark.parametrize("row", published(), ids=lambda row: f"{row['task']}-{row['band']}-{row['method']}")
+def test_every_row_is_as_published(row: dict[str, str]) -> None:
+    name, task = NAMES.get(row["task"], (row["task"], row["task"]))
+    resolved = of(name, task, row["band"], row["method"])
+    why = resolved.why[LEARNING_RATE]
+    assert (why.range, why.grade) == ((float(row["lr_lo"]), float(row["lr_hi"])), row["grade"])
+    expected: dict[str, Any] = {
+        LEARNING_RATE: float(row["lr"]),
+        "schedule.kind": row["schedule"].removesuffix("_min10"),
+        "schedule.warmup": float(row["warmup_ratio"]),
+        "schedule.epochs": float(row["epochs"]),
+        "batch.effective": int(row["eff_batch"]),
+        "optimizer.name": OPTIMIZERS.get(row["optim"], row["optim"]),
+        "optimizer.weight_decay": float(row["weight_decay"]),
+        "optimizer.clip_norm": float(row["clip"]),
+        "regularization.label_smoothing": float(row["label_smoothing"]),
+        "regularization.neftune": float(row["neftune"]),
+        "data.max_length": int(row["max_len"]),
+        "data.packing": row["packing"] == "true",
+        "evaluation.patience": int(row["patience"]),
+        "adapter.rank": int(row["rank"]) if row["rank"] else None,
+        "adapter.alpha": float(row["alpha"]) if row["alpha"] else None,
+        "adapter.dropout": float(row["dropout"]) if row["dropout"] else None,
+        "adapter.variant": {"true": "rslora", "false": "plain", "": None}[row["rslora"]],
+        "quantization.type": "nf4" if row["method"] == "qlora" else None,
     }
     assert {key: resolved.values.get(key) for key in expected} == expected
-    assert round(1 / resolved.values["evaluation.every"]) == 12
+    assert round(1 / resolved.values["evaluation.every"]) == int(row["evals_per_run"])
+    ends_at_a_tenth = row["schedule"].endswith("min10") or row["task"] == "reward"
+    assert resolved.values.get("schedule.min_ratio", 0.0) == (0.1 if ends_at_a_tenth else 0.0)
 
 
-def test_the_gallery_covers_chat_and_instruct_for_every_band_and_method() -> None:
+def test_the_gallery_covers_every_task_for_every_band_and_method() -> None:
     covered = coverage(all_presets().presets)
-    for task in ("chat", "instruct"):
-        for band in BAND_NAMES:
-            for method in METHODS:
-                assert any((one.task, one.band, one.method) == (task, band, method) for one in covered)
+    have = {(one.task, one.band, one.method) for one in covered}
+    wanted = {
+        (str(task), band, str(method))
+        for task in available("task.kind")
+        for band in BAND_NAMES
+        for method in available("adapter.method")
+    }
+    assert have == wanted
     keys = [(one.name, one.task, one.band, one.method) for one in covered]
     assert len(keys) == len(set(keys))
-    assert all(one.grade in "ABC" and Path(one.path).is_file() for one in covered)
+    assert all(one.grade in ("A", "B", "C") and Path(one.path).is_file() for one in covered)
+
+
+def test_simpo_has_its_authors_settings_at_7b_and_says_that_the_rest_is_untested() -> None:
+    assert of("simpo", "simpo", "M", "full").values[LEARNING_RATE] == 6e-7
+    assert of("simpo", "simpo", "M", "full").grade == "A"
+    grades = {of("simpo", "simpo", band, method).grade for band in BAND_NAMES for method in ("lora", "qlora")}
+    assert grades == {"C"}
+
+
+@pytest.mark.parametrize("band", BAND_NAMES)
+def test_freezing_takes_the_values_of_all_weights_and_calls_them_untested(band: str) -> None:
+    part, whole = of("chat", "chat", band, "freeze"), of("chat", "chat", band, "full")
+    assert part.values == whole.values
+    assert part.grade == "C"
+    assert part.why[LEARNING_RATE].reason.endswith(whole.why[LEARNING_RATE].reason)
+    assert part.why["batch.effective"] == whole.why["batch.effective"]
 
 
 def layers() -> list[tuple[str, Layer]]:
@@ -140,13 +132,13 @@ def test_on_a_processor_paged_optimizers_become_plain_ones_with_the_reason() -> 
     assert [step.value for step in resolved.trail["optimizer.name"]] == ["adamw", "paged_adamw_8bit", "adamw"]
 
 
-def test_rows_decide_between_the_two_instruct_presets() -> None:
+def test_rows_decide_between_the_instruct_presets_and_sequence_never_comes_first() -> None:
     def names(rows: int | None) -> list[str]:
         return [one.name for one in choose(Context(task="instruct", band="M", method="lora", rows=rows))]
 
-    assert names(4999) == ["instruct-small"]
-    assert names(5000) == ["instruct"]
-    assert names(None) == ["instruct-small", "instruct"]
+    assert names(4999) == ["instruct-small", "sequence"]
+    assert names(5000) == ["instruct", "sequence"]
+    assert set(names(None)) == {"instruct-small", "instruct", "sequence"}
 
 
 def test_reasons_of_a_choice_name_the_numbers() -> None:
@@ -156,7 +148,6 @@ def test_reasons_of_a_choice_name_the_numbers() -> None:
 
 
 def test_rates_reproduce_the_contract_at_32_rows() -> None:
-    from tuiwiz.presets.rate import LORA_RATE
-
-    for band, (_, rate, _, _) in CHAT_ADAPTERS.items():
+    for band in BAND_NAMES:
+        rate = of("chat", "chat", band, "lora").values[LEARNING_RATE]
         assert rate == pytest.approx(LORA_RATE[band] * math.sqrt(32 / 128))

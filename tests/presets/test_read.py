@@ -175,9 +175,9 @@ def test_circles_depth_and_missing_parents_are_refused_and_leave_the_rest_usable
     assert "circle: a -> b -> a" in text
     assert "circle: self -> self" in text
     assert "did you mean chat?" in text
-    # sft and chat are two of the five.
-    assert {"chat", "d1", "d2", "d3"} <= set(gallery.presets)
-    assert not {"a", "b", "self", "lost", "d4", "d5", "d6"} & set(gallery.presets)
+    # common, sft and chat are three of the five.
+    assert {"chat", "d1", "d2"} <= set(gallery.presets)
+    assert not {"a", "b", "self", "lost", "d3", "d4", "d5", "d6"} & set(gallery.presets)
 
 
 def test_a_taken_name_is_refused_and_the_shipped_preset_stays(own_home: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import psutil
 import pytest
 from aiohttp import ClientSession, WSMsgType, web
 
@@ -56,3 +58,7 @@ async def test_a_visitor_sees_the_run_and_a_stranger_nothing(tmp_path: Path) -> 
                     shown += message.data if isinstance(message.data, bytes) else b""
     finally:
         await runner.cleanup()
+        # Each visitor's application must be over before the loop is, or its pipes are closed by nobody.
+        for child in psutil.Process().children():
+            await asyncio.to_thread(child.wait, 20)
+        await asyncio.sleep(0)

@@ -35,6 +35,7 @@ FAMILIES: dict[str, Family] = {
     "ministral": Family(),
     "smollm3": Family(tied=True),
     "granite": Family(),
+    "internlm3": Family(head_dim=128),
     "qwen2": Family(qkv_bias=True),
     "qwen3": Family(qk_norm="head", head_dim=128),
     "gemma": Family(tied=True, head_dim=256),
@@ -45,6 +46,7 @@ FAMILIES: dict[str, Family] = {
     "glm": Family(fused_gate_up=True, qkv_bias=True, head_dim=128),
     "glm4": Family(fused_gate_up=True, qkv_bias=True, norms=4, head_dim=128),
     "mixtral": Family(),
+    "granitemoe": Family(),
     "qwen2_moe": Family(qkv_bias=True, shared_gate=True),
     "qwen3_moe": Family(qk_norm="head", head_dim=128),
 }

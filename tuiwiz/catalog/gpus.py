@@ -17,7 +17,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """One device: `flops` dense 16-bit products a second, `bandwidth` bytes a second to its memory.
 
     `usable_bytes` is what a run may take: less than all, and on this machine what is free now. `others` names
-    processes that hold memory on it.
+    processes that hold memory on it. `source`: where the figures of a card of the table were read, as
+    `owner/repo@commit:path`; empty where the maker's figures could not be opened, so that its speed is less sure.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     here: bool = False
     """Whether it is this machine's own, measured now."""
     others: tuple[str, ...] = ()
+    source: str = ""
 
 
 DRIVER_SHARE = 0.017
@@ -41,7 +43,14 @@ ECC_SHARE = 1 / 16
 
 
 def card(
-    name: str, memory_gib: float, bandwidth_gb: float, tflops: float, *, bf16: bool = True, ecc: bool = False
+    name: str,
+    memory_gib: float,
+    bandwidth_gb: float,
+    tflops: float,
+    source: str = "",
+    *,
+    bf16: bool = True,
+    ecc: bool = False,
 ) -> Device:
     total = int(memory_gib * GIB * (1 - ECC_SHARE if ecc else 1))
     return Device(
@@ -52,15 +61,23 @@ def card(
         flops=tflops * 1e12,
         bandwidth=bandwidth_gb * 1e9,
         bf16=bf16,
+        source=source,
     )
 
 
-# Memory GiB, bandwidth GB/s, dense fp16/bf16 TFLOPS with fp32 accumulation, from the makers' data sheets.
+# The maker's own table of memory, bandwidth and TFLOPS, with its data sheets; and two that quote the sheets' TFLOPS.
+_NVIDIA = "NVIDIA/TensorRT-LLM@16d2467ea8e3b45d7d9555010c2ad018d006d5c1:tensorrt_llm/auto_parallel/cluster_info.py"
+_TITAN = "pytorch/torchtitan@8fb285ca4a6b2945e81e105b5433ea25f613e100:torchtitan/tools/utils.py"
+_LIGHTNING = (
+    "Lightning-AI/pytorch-lightning@1526f8408e1f73baf1e3d10bb7eb2d08fc5de8e4:"
+    "src/lightning/fabric/utilities/throughput.py"
+)
+# Memory GiB, bandwidth GB/s, dense fp16/bf16 TFLOPS with fp32 accumulation, where they were read.
 CARDS: tuple[Device, ...] = (
-    card("T4", 16, 320, 65, bf16=False, ecc=True),
+    card("T4", 16, 320, 65, _LIGHTNING, bf16=False, ecc=True),
     card("P100", 16, 732, 18.7, bf16=False),
-    card("V100 16GB", 16, 900, 125, bf16=False),
-    card("V100 32GB", 32, 900, 125, bf16=False),
+    card("V100 16GB", 16, 900, 125, _LIGHTNING, bf16=False),
+    card("V100 32GB", 32, 900, 125, _LIGHTNING, bf16=False),
     card("Quadro RTX 8000", 48, 672, 130, bf16=False),
     card("RTX 2060", 6, 336, 25.8, bf16=False),
     card("RTX 2070", 8, 448, 29.9, bf16=False),
@@ -89,19 +106,19 @@ CARDS: tuple[Device, ...] = (
     card("RTX 5090", 32, 1792, 209.5),
     card("RTX 6000 Ada", 48, 960, 182),
     card("RTX PRO 6000 Blackwell", 96, 1792, 252),
-    card("A10", 24, 600, 125, ecc=True),
-    card("A10G", 24, 600, 70, ecc=True),
-    card("A30", 24, 933, 165),
-    card("A40", 48, 696, 149.7, ecc=True),
-    card("A100 40GB", 40, 1555, 312),
-    card("A100 80GB", 80, 2039, 312),
-    card("L4", 24, 300, 60.5, ecc=True),
-    card("L40", 48, 864, 181, ecc=True),
-    card("L40S", 48, 864, 181, ecc=True),
-    card("H100 PCIe", 80, 2000, 756),
-    card("H100 SXM", 80, 3350, 989),
-    card("H100 NVL", 94, 3900, 835),
-    card("H200", 141, 4800, 989),
+    card("A10", 24, 600, 125, _NVIDIA, ecc=True),
+    card("A10G", 24, 600, 70, _NVIDIA, ecc=True),
+    card("A30", 24, 933, 165, _NVIDIA),
+    card("A40", 48, 696, 150, _NVIDIA, ecc=True),
+    card("A100 40GB", 40, 1555, 312, _NVIDIA),
+    card("A100 80GB", 80, 2039, 312, _NVIDIA),
+    card("L4", 24, 300, 120, _NVIDIA, ecc=True),
+    card("L40", 48, 864, 181, _NVIDIA, ecc=True),
+    card("L40S", 48, 864, 362, _NVIDIA, ecc=True),
+    card("H100 PCIe", 80, 2000, 756, _NVIDIA),
+    card("H100 SXM", 80, 3350, 989, _NVIDIA),
+    card("H100 NVL", 94, 3900, 835, _TITAN),
+    card("H200", 141, 4800, 989, _TITAN),
     card("B200", 180, 8000, 2250),
 )
 
@@ -158,6 +175,7 @@ def _sized(size: int) -> Device:
         name=f"{gib(size, 0)} card" if size % GIB == 0 else f"{gib(size)} card",
         total_bytes=size,
         usable_bytes=int(size * (1 - DRIVER_SHARE)),
+        source="",
     )
 
 

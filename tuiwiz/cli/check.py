@@ -16,6 +16,9 @@ def register(app: typer.Typer) -> None:
     def check(
         bundle: Path = typer.Argument(..., help="The bundle file."),
         sets: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a value before checking."),
+        rehearse: bool = typer.Option(
+            False, "--rehearse", help="Then really take the worst batch, an evaluation, a save, a reload, a generation."
+        ),
         as_json: bool = typer.Option(False, "--json", help="One JSON document."),
     ) -> None:
         """Report all problems of a bundle, its data and this machine at once."""
@@ -24,14 +27,24 @@ def register(app: typer.Typer) -> None:
 
         problems, fits = _collect(bundle, sets)
         errors = [problem for problem in problems if problem.severity == "error"]
+        figures = None
+        if rehearse and not errors and fits:
+            from tuiwiz.cli.rehearsal import rehearsal
+
+            figures, found = rehearsal(bundle, sets)
+            problems = [*problems, *found]
+            errors = [problem for problem in problems if problem.severity == "error"]
         if as_json:
-            emit_json({"ok": not errors and fits, "problems": problems})
+            rehearsed = {} if figures is None else {"rehearsal": figures}
+            emit_json({"ok": not errors and fits, "problems": problems, **rehearsed})
         else:
             for line in problem_lines(problems):
                 say(line)
             warnings = len(problems) - len(errors)
             verdict = "ready to run" if not errors and fits else "not ready"
             say(f"{bundle}: {verdict}, {len(errors)} errors, {warnings} warnings and notes")
+        if any(problem.key == "rehearsal.memory" for problem in errors):
+            raise typer.Exit(ExitCode.DOES_NOT_FIT)
         if errors and all(problem.key.startswith("lock.") for problem in errors):
             raise typer.Exit(ExitCode.DRIFT)
         if errors:

@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "diff": "diff",
     "bundle": "bundle",
     "presets": "presets",
+    "import": "bring_in",
     "data": "data",
     "models": "models",
     "schema": "schema",

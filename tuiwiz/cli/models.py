@@ -76,4 +76,7 @@ def _row(known: Known) -> dict[str, Any]:
         "licence": known.licence,
         "gated": known.gated,
         "here": on_this_machine(known),
+        "source": known.source,
+        "stated": known.stated,
+        "stated_source": known.stated_source,
     }

@@ -1,4 +1,4 @@
-"""`tuiwiz presets list|show|why|validate|copy`: the gallery of settings that carry their evidence."""
+"""`tuiwiz presets`: the gallery of settings that carry their evidence; sharing lies in `presets_share`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tuiwiz.cli import presets_share
+
 if TYPE_CHECKING:
     from tuiwiz.presets.resolve import Resolved
+    from tuiwiz.wizard.alternatives import Alternative
 
 TASK = typer.Option("", "--task", help="chat, instruct, ...; left out: the first that the preset covers.")
 BAND = typer.Option("M", "--band", help="Model size: XS, S, M, L, XL, XXL, or a size such as 8B.")
@@ -26,6 +29,7 @@ def register(app: typer.Typer) -> None:
     group.command("why")(why)
     group.command("validate")(validate)
     group.command("copy")(copy)
+    presets_share.register(group)
 
 
 def list_command(
@@ -88,21 +92,27 @@ def why(
     as_json: bool = JSON,
 ) -> None:
     """Print the chain behind one value: value, formula, source, grade, range, what happens beyond."""
+    import msgspec
+
     from tuiwiz.base.errors import UsageError
     from tuiwiz.base.problems import nearest
     from tuiwiz.cli.output import emit_json, say
     from tuiwiz.presets.explain import explain, explanation_lines
+    from tuiwiz.wizard.work import shown
 
     resolved = _resolved(preset, task, band, method, rows)
     found = explain(resolved, key)
     if found is None:
         close = nearest(key, resolved.values)
         raise UsageError(f"preset {preset} does not set {key}", hint=f"did you mean {close}?" if close else "")
+    others = _guide(resolved, key)
     if as_json:
-        emit_json(found)
+        emit_json({**msgspec.to_builtins(found), "alternatives": others})
         return
     for line in explanation_lines(found):
         say(line)
+    for other in others:
+        say(f"  {other.who} says {shown(other.value)}: {other.comment}")
 
 
 def validate(
@@ -164,6 +174,21 @@ def _resolved(name: str, task: str, band: str, method: str, rows: int | None) ->
         hint = f"it covers {', '.join(sorted(tasks))}; {', '.join(sorted(methods))}; bands {', '.join(BAND_NAMES)}"
         raise UsageError(f"preset {name} has no settings for {task}, {method}, band {wanted['band']}", hint=hint)
     return resolve(preset, Context(**wanted, rows=rows), known)
+
+
+def _guide(resolved: Resolved, key: str) -> tuple[Alternative, ...]:
+    """What others recommend for a key, where that is something else."""
+    from tuiwiz.spec.derive import total_steps
+    from tuiwiz.wizard.alternatives import alternatives
+    from tuiwiz.wizard.work import Work
+
+    work, context = Work(), resolved.context
+    for of, value in {"task.kind": context.task, "adapter.method": context.method, **resolved.values}.items():
+        work.put(of, value, "preset")
+    epochs = work.values["schedule.epochs"]
+    known = context.rows is not None and epochs is not None
+    steps = total_steps(context.rows or 0, int(work.values["batch.effective"]), epochs, None) if known else None
+    return alternatives(work, band=context.band, rows=context.rows, steps=steps).get(key, ())
 
 
 def _band(text: str) -> str:

@@ -20,6 +20,7 @@ from tuiwiz.events.process import die_with_parent
 JOBS = {
     "train": "train",
     "replay": "replay",
+    "rehearse": "rehearse",
     "convert": "convert",
     "score": "score",
     "probe": "probe",

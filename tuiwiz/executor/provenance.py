@@ -23,6 +23,7 @@ from tuiwiz.executor.device import Device
 from tuiwiz.spec.bundle import Adjustment, Bundle, Lock
 from tuiwiz.spec.data import WeightedPath
 from tuiwiz.spec.derive import accumulation
+from tuiwiz.spec.keys import plain
 
 LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "safetensors", "numpy")
 
@@ -54,6 +55,13 @@ def resolve(
         edits["batch.accumulation"] = accumulation(bundle.batch.effective, micro)
     if bundle.validation.path is not None:
         edits["validation.path"] = str((base / bundle.validation.path).resolve())
+    if bundle.adapter.from_ is not None:
+        edits["adapter.from"] = str((base / bundle.adapter.from_).resolve())
+    if any(phase.data is not None for phase in bundle.phases):
+        edits["phases"] = [
+            {**phase, "data": str((base / phase["data"]).resolve())} if phase["data"] is not None else phase
+            for phase in plain(bundle.phases)
+        ]
     if bundle.adapter.method == "qlora":
         edits["quantization.compute_dtype"] = device.compute_name
     heading = f"What really ran: {total} optimizer steps on {device.name}" + (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import os
 import socket
 import time
 from pathlib import Path
@@ -81,12 +81,11 @@ def _train(
     prepared: Prepared,
     job: dict[str, Any],
 ) -> int:
-    resume, replay = bool(job.get("resume")), int(job.get("replay") or 0)
+    resume, replay, rehearsing = bool(job.get("resume")), int(job.get("replay") or 0), bool(job.get("rehearse"))
     recorder.stage("loading", note="libraries")
-    import torch
-
     from tuiwiz.executor import checkpoint, ladder
     from tuiwiz.executor.build import build
+    from tuiwiz.executor.chance import be_deterministic, seed_everything
     from tuiwiz.executor.closing import finish, stop
     from tuiwiz.executor.course import make_course, phase_rows
     from tuiwiz.executor.device import choose_device, set_threads
@@ -100,6 +99,7 @@ def _train(
     from tuiwiz.executor.packing import prove_packing
     from tuiwiz.executor.provenance import differences, made_with, resolve, resumed_words, write_environment
     from tuiwiz.executor.reference import fill_reference, visited_rows
+    from tuiwiz.executor.rehearse import rest, worst_of
     from tuiwiz.executor.sampling import Sampler
     from tuiwiz.executor.speedups import (
         first_loss,
@@ -119,14 +119,18 @@ def _train(
     allow = bool(job.get("allow_drift"))
     lock = check_lock(folder, recorder, bundle, base, weights, prepared, device, threads, allow=allow)
     seed_everything(bundle.seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    be_deterministic()
     built = build(bundle, base, weights, prepared, device, recorder)
     model, trained, optimizer, objective = built.model, built.trained, built.optimizer, built.objective
     rows, effective = len(prepared.train), bundle.batch.effective
     planned = total = run_steps(bundle, rows)
+    if rehearsing:
+        prepared = worst_of(prepared, effective)
     if bundle.task.kind in REFERENCE_TASKS:
 
         def tell(done: int, all_rows: int) -> None:
+            # On many rows this takes as long as an epoch: requests are answered as between steps.
+            interrupts.poll(recorder, lambda: None)
             interrupts.check()
             recorder.stage("measuring", done, all_rows, note="the model before training, on every row")
 
@@ -188,7 +192,7 @@ def _train(
         steps=total,
         name=bundle.name,
         digest=digest(bundle),
-        pid=_pid(),
+        pid=os.getpid(),
         host=socket.gethostname(),
         version=tuiwiz.__version__,
         method=bundle.adapter.method,
@@ -220,7 +224,7 @@ def _train(
         scaler=built.scaler,
         autocast=built.autocast,
         train_rows=prepared.train,
-        held_out=prepared.validation if not replay else Rows(),
+        held_out=prepared.validation if rehearsing or not replay else Rows(),
         total=total,
         micro=micro,
         evaluation_steps=frozenset(steps),
@@ -253,7 +257,7 @@ def _train(
 
     def after_step(step: int) -> None:
         nonlocal reported
-        if (step == 2 or trainer.adjusted > reported) and not replay:
+        if (step == 2 or trainer.adjusted > reported) and (rehearsing or not replay):
             report_memory(trainer, weights)
         reported = trainer.adjusted
         if step == replay:
@@ -266,6 +270,9 @@ def _train(
     started = time.monotonic()
     reason = train(trainer)
     wall_s = time.monotonic() - started
+    if rehearsing:
+        rest(trainer, sampler, weights)
+        return int(ExitCode.STOPPED)
     if reason in ("finished", "early", "time"):
         finish(trainer, weights, sampler, reason, wall_s)
         return int(ExitCode.DONE)
@@ -273,24 +280,8 @@ def _train(
     return int(ExitCode.STOPPED)
 
 
-def seed_everything(seed: int) -> None:
-    """Start every random stream; each takes what its generator allows of the seed."""
-    import numpy
-    import torch
-
-    random.seed(seed)
-    numpy.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-
-
 def _view_of(folder: RunFolder) -> RunView:
     view, reader = RunView(), EventReader(folder.events)
     while events := reader.read(10_000):
         fold(view, events)
     return view
-
-
-def _pid() -> int:
-    import os
-
-    return os.getpid()

@@ -14,7 +14,7 @@ from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.activations import saved
 from tuiwiz.memory.held import held
-from tuiwiz.memory.loss import loss_bytes
+from tuiwiz.memory.loss import logit_bytes, loss_bytes
 from tuiwiz.memory.overhead import context_bytes, reserve_bytes, uncertainty
 from tuiwiz.memory.setting import Setting
 from tuiwiz.memory.stack import OURS, Stack
@@ -99,14 +99,18 @@ def moments(shape: ModelShape, setting: Setting, stack: Stack) -> dict[str, dict
         STEP: {"gradients": static.gradients, "temporary": static.step},
         ANSWERS: {"activations": _answering(shape, setting)},
     }
+    # A loop that holds the model's outputs keeps their logits until the backward pass is done.
+    outputs = setting.tokens * shape.vocab * logit_bytes(setting, stack) if stack.keeps_logits else 0
     if setting.checkpointing:
         found[LAYER] = {
+            "logits": outputs,
             "activations": kept.checkpoint + kept.layer,
             "temporary": kept.working,
             "gradients": max(earlier, head if full else static.gradients / shape.layers),
         }
     else:
         found[LAYER] = {
+            "logits": outputs,
             "activations": store,
             "temporary": kept.working_of_mlp + kept.compute_copies,
             "gradients": earlier,

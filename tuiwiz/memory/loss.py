@@ -36,9 +36,14 @@ def loss_bytes(shape: ModelShape, setting: Setting, stack: Stack) -> float:
     if stack.loss == "fused":
         part = min(tokens, FUSED_ROWS) * min(vocab, FUSED_VOCABULARY) * compute
         return part + tokens * shape.hidden * (4 + compute) + (vocab * shape.hidden * 4 if full else 0)
-    size = 4 if stack.wide_norms and setting.method == "qlora" else compute
+    size = logit_bytes(setting, stack)
     cast = 0 if size == 4 else 4
     held = size if stack.keeps_logits else 0
     if stack.loss == "shifted" and setting.micro > 1:
         return tokens * vocab * (max(size + cast + 8, held + 12, held + 8 + compute) + capped)
     return tokens * vocab * (max(size + cast + 4, held + 12) + capped)
+
+
+def logit_bytes(setting: Setting, stack: Stack) -> int:
+    """Size of a logit as the model's head gives it."""
+    return 4 if stack.wide_norms and setting.method == "qlora" else setting.compute_bytes

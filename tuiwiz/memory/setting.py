@@ -59,12 +59,14 @@ def setting_of(bundle: Bundle, device: Device, longest: int | None = None, *, gr
     """The setting that a bundle asks for on a device; rows are no longer than `longest` tokens, if that is known."""
     method = bundle.adapter.method if bundle.adapter.method in ("qlora", "lora") else "full"
     length = int(bundle.data.max_length)
-    micro = bundle.batch.micro or min(bundle.batch.effective, 8)
+    batch = bundle.batch
+    own = -(-batch.effective // batch.accumulation) if batch.accumulation else min(batch.effective, 8)
+    micro = batch.micro or own
     return Setting(
         method="qlora" if method == "qlora" else "lora" if method == "lora" else "full",
         length=min(length, longest) if longest else length,
         micro=micro,
-        accumulation=-(-bundle.batch.effective // micro),
+        accumulation=-(-batch.effective // micro),
         rank=bundle.adapter.rank,
         targets=bundle.adapter.targets,
         dropout=bundle.adapter.dropout,

@@ -9,10 +9,11 @@ import msgspec
 from tuiwiz.base.units import gib
 from tuiwiz.presets.bands import BAND_NAMES, band_words
 from tuiwiz.presets.find import all_presets
+from tuiwiz.presets.nearest import nearest_result
+from tuiwiz.presets.nearest import words as nearest_words
 from tuiwiz.presets.preset import Preset
 from tuiwiz.presets.resolve import Resolved, condition_of, resolve
 from tuiwiz.presets.when import Context, When, holds, words
-from tuiwiz.spec.adapter import PLANNED
 from tuiwiz.spec.rules import available
 
 GRADE_WORDS = {
@@ -45,7 +46,8 @@ class Covered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choose(context: Context, known: dict[str, Preset] | None = None) -> list[Ranked]:
-    """Presets for `context`, best first: those that surely apply, then the more special, the better graded, shipped."""
+    """Presets for `context`, best first: those that surely apply; of them those measured on something near, the nearest
+    first; then the more special, the better graded, shipped; last those measured on something far."""
     presets = all_presets().presets if known is None else known
     found = []
     for preset in presets.values():
@@ -58,7 +60,17 @@ def choose(context: Context, known: dict[str, Preset] | None = None) -> list[Ran
             continue
         if context.band is None and not _speaks(preset, when, presets):
             continue
-        order = (fits is not True, -when.count, resolved.grade or "Z", not preset.shipped, _smallest(when), preset.name)
+        proven = nearest_result(preset, context)
+        near = (1, 0.0) if proven is None else (0 if proven.near else 2, proven.distance)
+        order = (
+            fits is not True,
+            near,
+            -when.count,
+            resolved.grade or "Z",
+            not preset.shipped,
+            _smallest(when),
+            preset.name,
+        )
         found.append((order, _ranked(preset, when, resolved, context)))
     return [ranked for _, ranked in sorted(found, key=lambda pair: pair[0])]
 
@@ -74,7 +86,7 @@ def _covered(preset: Preset, when: When, presets: dict[str, Preset]) -> Iterator
     memory = int(when.memory[0].low) if when.memory else None
     for task in when.task or [str(kind) for kind in available("task.kind")]:
         for band in when.band or BAND_NAMES:
-            for method in when.method or PLANNED:
+            for method in when.method or [str(one) for one in available("adapter.method")]:
                 context = Context(task=task, band=band, method=method, rows=rows, memory_bytes=memory)
                 resolved = resolve(preset, context, presets)
                 if resolved.covers:
@@ -112,6 +124,9 @@ def _ranked(preset: Preset, when: When, resolved: Resolved, context: Context) ->
         reasons.append(f"for {words(When(memory=when.memory))}: {have}")
     if context.band is not None:
         reasons.append(f"grade {resolved.grade or '-'}: {GRADE_WORDS[resolved.grade]}")
+    proven = nearest_result(preset, context)
+    if proven is not None:
+        reasons.append(nearest_words(proven, context))
     if not preset.shipped:
         reasons.append(f"your own, from {preset.path}")
     return Ranked(name=preset.name, grade=resolved.grade, reasons=tuple(reasons), resolved=resolved)

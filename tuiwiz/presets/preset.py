@@ -19,6 +19,9 @@ LONGEST_NAME = 64
 LONGEST_REASON = 600
 """Characters of a reason or source."""
 MOST_CASES = 200
+MOST_RESULTS = 200
+LONGEST_WORD = 200
+"""Characters of a text inside a value or a result."""
 
 _PERSONAL = {
     "name",
@@ -36,6 +39,7 @@ _PERSONAL = {
     "validation.path",
     "adapter.method",
     "adapter.from",
+    "schedule.stop_by",
     "batch.micro",
     "batch.accumulation",
     "batch.processes",
@@ -46,7 +50,7 @@ PRESET_KEYS: tuple[str, ...] = tuple(
     key for key in all_keys() if key not in _PERSONAL and key.partition(".")[0] not in _PERSONAL_SECTIONS
 )
 """Bundle keys that a preset may set. The others speak of one run: its files, its device, its name."""
-TOP_KEYS = ("name", "extends", "when", "why", "case", "results")
+TOP_KEYS = ("name", "digest", "extends", "when", "why", "case", "results")
 ALL_TOP_KEYS = (*TOP_KEYS, *(section for section in SECTIONS if section not in _PERSONAL_SECTIONS))
 
 
@@ -77,13 +81,26 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A measured run with this preset. `data` is a digest, never the data."""
+    """A measured run with this preset. `data` is a digest, never the data.
+
+    Attributes:
+        run: digest of the bundle that ran; two results with the same one and the same hardware are one.
+        parameters: of the model.
+        rows: training rows. `max_length`: tokens of the longest that was trained.
+        steps: optimizer steps of the whole run.
+        first: the metric before training. `value`: its best value.
+    """
 
     model: str
     data: str = ""
+    run: str = ""
+    parameters: int | None = None
     rows: int | None = None
+    max_length: int | None = None
+    steps: int | None = None
     hardware: str = ""
     metric: str = "loss"
+    first: float | None = None
     value: float | None = None
     peak_bytes: int | None = None
     tokens_per_second: float | None = None
@@ -98,4 +115,6 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     cases: tuple[Layer, ...] = ()
     extends: str | None = None
     results: tuple[Result, ...] = ()
+    digest: str = ""
+    """What the file itself says that its digest is; checked when it is added, not when it is used."""
     shipped: bool = False

@@ -76,13 +76,20 @@ def batch_factor(batch: int, reference: int) -> float:
     return min(LARGEST_BATCH_FACTOR, math.sqrt(grown / reference))
 
 
-def derive(published: float, reference: Setting, wanted: Setting, steps: int | None = None) -> Rate:
+def derive(
+    published: float, reference: Setting, wanted: Setting, steps: int | None = None, measured_steps: int | None = None
+) -> Rate:
     """The rate for `wanted`, from one that was published for `reference`.
 
     Args:
         steps: optimizer steps of the run; None while unknown (then no run is short).
+        measured_steps: of the run that `published` comes from; None for published rates, which are for long runs.
     """
-    factors = [*_alpha_factor(reference, wanted), *_batch_factor(reference, wanted), *_short_factor(wanted, steps)]
+    factors = [
+        *_alpha_factor(reference, wanted),
+        *_batch_factor(reference, wanted),
+        *_short_factor(wanted, steps, measured_steps),
+    ]
     value = published * math.prod(factor.value for factor in factors)
     return Rate(float(f"{value:.{DIGITS - 1}e}"), published, tuple(factors))
 
@@ -113,7 +120,12 @@ def _batch_factor(reference: Setting, wanted: Setting) -> list[Factor]:
     return [Factor("batch", factor, f"sqrt(batch {wanted.batch} / {reference.batch}){capped}")]
 
 
-def _short_factor(wanted: Setting, steps: int | None) -> list[Factor]:
-    if wanted.alpha is None or steps is None or steps >= SHORT_STEPS:
+def _short_factor(wanted: Setting, steps: int | None, measured: int | None) -> list[Factor]:
+    if wanted.alpha is None or steps is None:
         return []
+    short, was_short = steps < SHORT_STEPS, measured is not None and measured < SHORT_STEPS
+    if short == was_short:
+        return []
+    if was_short:
+        return [Factor("short", 1 / SHORT_FACTOR, f"measured over only {measured} steps")]
     return [Factor("short", SHORT_FACTOR, f"only {steps} steps")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -19,7 +20,9 @@ from tuiwiz.presets.preset import (
     LARGEST_FILE,
     LONGEST_NAME,
     LONGEST_REASON,
+    LONGEST_WORD,
     MOST_CASES,
+    MOST_RESULTS,
     PRESET_KEYS,
     TOP_KEYS,
     Layer,
@@ -35,6 +38,7 @@ SLUG = re.compile(r"[a-z0-9][a-z0-9-]*")
 _CASE_HEADER = re.compile(r"^\s*\[\[\s*case\s*\]\]")
 _ANY_LIST_HEADER = re.compile(r"^\s*\[\[")
 _TOML_PLACE = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
+_DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
 _WHY_KEYS = ("reason", "source", "range", "grade")
 
 
@@ -118,7 +122,13 @@ class _Reader:
             cases = cases[:MOST_CASES]
         layers = tuple(self.layer(case, number) for number, case in enumerate(cases))
         results = self.results(tree.get("results", []))
-        return Preset(name=name, path=self.path, base=base, cases=layers, extends=extends, results=results)
+        digest = tree.get("digest", "")
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            self.error("digest must be 64 hexadecimal digits", "digest", "leave it out: `presets export` writes it")
+            digest = ""
+        return Preset(
+            name=name, path=self.path, base=base, cases=layers, extends=extends, results=results, digest=digest
+        )
 
     def layer(self, table: Mapping[str, Any], case: int | None) -> Layer:
         """Values, reasons and condition of the file itself or of one of its cases."""
@@ -162,8 +172,10 @@ class _Reader:
             else:
                 found = value_problems(key, value)
                 for problem in found:
-                    self.error(problem.message, key, problem.hint, case)
-                if not found:
+                    self.error(clean_line(problem.message, 300), key, problem.hint, case)
+                if not found and not plain_enough(value):
+                    self.error(f"{key} holds a text that is too long or has control characters", key, "", case)
+                elif not found:
                     values[key] = value
 
     def reasons(self, table: Any, values: Mapping[str, Any], case: int | None) -> dict[str, Why]:
@@ -218,7 +230,31 @@ class _Reader:
 
     def results(self, table: Any) -> tuple[Result, ...]:
         try:
-            return tuple(msgspec.convert(table, list[Result]))
+            found = tuple(msgspec.convert(table, list[Result]))
         except msgspec.ValidationError as error:
-            self.error(f"results: {str(error).partition(' - at ')[0]}", "results")
+            self.error(f"results: {clean_line(str(error).partition(' - at ')[0], 200)}", "results")
             return ()
+        wrong = len(found) > MOST_RESULTS or not all(
+            plain_enough(value) for result in found for value in msgspec.to_builtins(result).values()
+        )
+        wrong = wrong or not all(_DIGEST.fullmatch(one.run) and _DIGEST.fullmatch(one.data) for one in found)
+        if wrong:
+            message = (
+                f"more than {MOST_RESULTS} results, numbers or digests that are none, or texts that are no plain words"
+            )
+            self.error(message, "results")
+            return ()
+        return found
+
+
+def plain_enough(value: Any) -> bool:
+    """Whether texts in `value` are short and without control characters, and numbers finite and not absurd."""
+    if isinstance(value, str):
+        return len(value) <= LONGEST_WORD and clean_line(value) == value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return math.isfinite(value) and abs(value) < 1e18
+    if isinstance(value, list | tuple):
+        return len(value) <= LONGEST_WORD and all(plain_enough(item) for item in value)
+    if isinstance(value, dict):
+        return len(value) <= LONGEST_WORD and all(plain_enough(k) and plain_enough(v) for k, v in value.items())
+    return True

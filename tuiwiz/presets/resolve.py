@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tuiwiz.presets.find import all_presets, chain
-from tuiwiz.presets.preset import Preset, Why
+from tuiwiz.presets.preset import Preset, Result, Why
 from tuiwiz.presets.when import Context, When, holds, overlay, words
 
 LEARNING_RATE = "optimizer.learning_rate"
@@ -24,13 +24,17 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
-    """Values and reasons by dotted key; `trail` holds all layers that spoke of a key, the deciding one last."""
+    """Values and reasons by dotted key; `trail` holds all layers that spoke of a key, the deciding one last.
+
+    `measured` is the run that the values come from, None where they are published ones.
+    """
 
     name: str
     context: Context
     values: dict[str, Any]
     why: dict[str, Why]
     trail: dict[str, tuple[Step, ...]]
+    measured: Result | None = None
 
     @property
     def covers(self) -> bool:
@@ -52,19 +56,29 @@ def resolve(preset: Preset, context: Context, known: dict[str, Preset] | None = 
     values: dict[str, Any] = {}
     why: dict[str, Why] = {}
     trail: dict[str, list[Step]] = {}
+    whole = msgspec.structs.replace(context, method="full") if context.method == "freeze" else context
     for one in chain(preset, all_presets().presets if known is None else known):
         for layer in (one.base, *one.cases):
-            if layer is not one.base and not holds(layer.when, context):
+            if layer is not one.base and not holds(layer.when, context) and not holds(layer.when, whole):
                 continue
             condition = "always" if layer is one.base else words(layer.when)
             for key, value in layer.values.items():
                 # A reason belongs to its value: another value without a reason has none.
                 reason = layer.why.get(key, Why())
+                if key == LEARNING_RATE and not holds(layer.when, context):
+                    reason = _of_a_part(reason)
                 values[key], why[key] = value, reason
                 trail.setdefault(key, []).append(Step(one.name, layer.line, condition, value, reason))
     _for_device(values, why, trail, context)
     steps = {key: tuple(found) for key, found in trail.items()}
-    return Resolved(name=preset.name, context=context, values=values, why=why, trail=steps)
+    measured = preset.results[0] if preset.results and LEARNING_RATE in preset.base.values else None
+    return Resolved(name=preset.name, context=context, values=values, why=why, trail=steps, measured=measured)
+
+
+def _of_a_part(why: Why) -> Why:
+    """Nobody published rates for training a part of the weights: those for all of them stand in, at grade C."""
+    reason = f"published for all weights, of which a part is trained here: untested. {why.reason}"
+    return msgspec.structs.replace(why, reason=reason, grade="C")
 
 
 def condition_of(preset: Preset, known: dict[str, Preset]) -> When:

@@ -46,7 +46,8 @@ class When(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """What a preset is wanted for; None is "not known". `device` is `cuda` or `cpu`."""
+    """What a preset is wanted for; None is "not known". `device` is `cuda` or `cpu`, `parameters` those of the model,
+    `longest` the tokens of the longest row."""
 
     task: str
     method: str
@@ -54,6 +55,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     rows: int | None = None
     memory_bytes: int | None = None
     device: str | None = None
+    parameters: float | None = None
+    longest: int | None = None
 
 
 def holds(when: When, context: Context) -> bool | None:

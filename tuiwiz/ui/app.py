@@ -31,6 +31,7 @@ SCREENS: dict[str, str] = {
     "help": "tuiwiz.ui.screens.help:HelpScreen",
     "wizard": "tuiwiz.ui.screens.wizard.screen:WizardScreen",
     "presets": "tuiwiz.ui.screens.presets:PresetsScreen",
+    "preset": "tuiwiz.ui.screens.preset:PresetScreen",
 }
 """Screens by name as `module:class`; imported when first opened, since importing is most of a cold start."""
 

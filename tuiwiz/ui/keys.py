@@ -191,4 +191,21 @@ COMPARE: tuple[Key, ...] = (
     Key("compare.up", "k,up", "scroll(-1)", "up", "Scroll the table up.", footer=False),
 )
 
+PRESETS: tuple[Key, ...] = (
+    Key("presets.open", "enter", "open", "open", "Open the selected preset: values, reasons, results."),
+    Key("presets.search", "slash", "search", "search", "Search by words: name, task, method, a grade, own, measured."),
+    Key("presets.mark", "space", "mark", "mark", "Mark the selected preset; two marked ones can be compared."),
+    Key("presets.compare", "c", "compare", "compare", "Put the two marked presets beside each other."),
+    Key("presets.back", "escape", "back", "back", "Leave the search, else go back."),
+)
+
+PRESET: tuple[Key, ...] = (
+    Key("preset.use", "u,enter", "use", "use", "Start the wizard with this preset, its task and its method."),
+    Key("preset.larger", "right,l", "band(1)", "larger models", "Show the values for the next larger size of model."),
+    Key("preset.smaller", "left,h", "band(-1)", "smaller models", "Show the values for the next smaller size."),
+    Key("preset.down", "j", "scroll(1)", "down", "Scroll down.", footer=False),
+    Key("preset.up", "k", "scroll(-1)", "up", "Scroll up.", footer=False),
+    Key("preset.back", "escape,q", "back", "back", "Go back to the gallery."),
+)
+
 HELP: tuple[Key, ...] = (Key("help.back", "escape,q,question_mark", "back", "back", "Close help."),)

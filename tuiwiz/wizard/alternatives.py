@@ -9,6 +9,7 @@ import msgspec
 
 from tuiwiz.base.units import human_number
 from tuiwiz.presets.rate import full_rate
+from tuiwiz.spec.task import LAST_ANSWER_TASKS
 from tuiwiz.wizard.work import Work
 
 GUIDE = "the guide"
@@ -70,6 +71,9 @@ def _warmup(steps: int | None) -> Iterator[Alternative]:
 def _epochs(rows: int | None, work: Work) -> Iterator[Alternative]:
     simple = "the upper end for simple tasks: of 584 XTuner configurations 359 run 3 epochs, 20 run 5, none more"
     yield Alternative(5.0, GUIDE, simple)
+    if work.values["task.kind"] == "classify":
+        yield Alternative(10.0, GUIDE, "for complex tasks; LoRA's GLUE scripts train encoders 10 to 80 epochs")
+        return
     few = rows is not None and rows < FEW_ROWS
     full = work.values["adapter.method"] == "full"
     if few and full:
@@ -93,6 +97,11 @@ def _dropout(work: Work) -> Iterator[Alternative]:
 
 def _rate(work: Work, band: str | None) -> Iterator[Alternative]:
     adapters = work.values["adapter.method"] in ("lora", "qlora")
+    task = str(work.values["task.kind"])
+    if task in LAST_ANSWER_TASKS and task != "reward":
+        comment = f"the top of 1e-5 to 1e-4, made for other tasks: tuned {task} runs stay far below, see the range"
+        yield Alternative(1e-4, GUIDE, comment)
+        return
     if adapters:
         yield Alternative(
             1e-4,

@@ -26,7 +26,6 @@ from tuiwiz.spec.rules import available
 from tuiwiz.wizard import derived
 from tuiwiz.wizard.alternatives import Alternative, alternatives
 from tuiwiz.wizard.answers import Answers, Composed, Picked, absorb
-from tuiwiz.wizard.plain_tasks import start_from
 from tuiwiz.wizard.planning import Planned, apply, plan_of, take
 from tuiwiz.wizard.work import DEFAULT, PLANNER, USER, Work, shown
 
@@ -100,10 +99,13 @@ def _decide(answers: Answers, facts: Facts) -> _Decided:
         work.put(key, value, f"preset {preset.name}", why_words(preset.why[key]))
     _bare_task(work, preset)
     work.set_by_user(answers.sets)
+    derived.metric(work)
     derived.split(work, facts.data)
     rows = derived.training_rows(work, facts.data)
-    derived.length(work, facts.data)
-    derived.rank(work, facts.data, facts.shape.parameters_per_rank(experts=False) if facts.shape is not None else None)
+    measured = preset.measured is not None
+    derived.length(work, facts.data, measured=measured)
+    per_rank = facts.shape.parameters_per_rank(experts=False) if facts.shape is not None else None
+    derived.rank(work, facts.data, per_rank, measured=measured)
     steps = derived.steps(work, rows)
     derived.learning_rate(work, preset, steps)
     return _Decided(work, context, preset, ranked, rows, steps)
@@ -148,6 +150,8 @@ def _context(answers: Answers, facts: Facts) -> Context:
         rows=None if facts.data is None else facts.data.rows,
         memory_bytes=None if facts.device is None else facts.device.total_bytes,
         device=None if facts.device is None else facts.device.kind,
+        parameters=None if facts.shape is None else facts.shape.parameters,
+        longest=None if facts.data is None else facts.data.longest or None,
     )
 
 
@@ -211,8 +215,6 @@ def _bare_task(work: Work, preset: Resolved) -> None:
     """What a run needs even where no preset speaks."""
     if "schedule.epochs" not in preset.values and "schedule.steps" not in preset.values:
         work.put("schedule.epochs", 1.0, PLANNER, "one pass, as no preset says otherwise")
-    if not preset.covers:
-        start_from(work, str(work.values["adapter.method"]))
     if work.values["task.kind"] == "pretrain":
         work.put("data.train_on", "all", PLANNER, "pretraining learns every token")
     if work.values["task.kind"] == "classify":

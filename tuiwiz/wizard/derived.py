@@ -11,7 +11,8 @@ from tuiwiz.presets.rank import MOST_RANK, least_rank, rank_for
 from tuiwiz.presets.rate import Rate, Setting, derive
 from tuiwiz.presets.resolve import LEARNING_RATE, Resolved
 from tuiwiz.spec.derive import cadence, total_steps, warmup_steps
-from tuiwiz.wizard.work import DATA, Work
+from tuiwiz.spec.task import metrics_of
+from tuiwiz.wizard.work import DATA, PLANNER, Work
 
 if TYPE_CHECKING:
     from tuiwiz.wizard.facts import DataFacts
@@ -23,6 +24,14 @@ LONGEST = 32_768
 """Tokens: no row is made longer than this unasked."""
 SAMPLE_SLACK = 1.25
 """On the longest row of a sample: the whole set will hold a longer one."""
+
+
+def metric(work: Work) -> None:
+    """`evaluation.metric`: the loss where the preset's metric is none of this task's, such as F1 of a regression."""
+    task, labels = str(work.values["task.kind"]), work.values["task.labels"]
+    if work.values["evaluation.metric"] not in metrics_of(task, labels):
+        why = f"{task} of {labels or 'single'} labels has no {work.values['evaluation.metric']}"
+        work.put("evaluation.metric", "loss", PLANNER, why)
 
 
 def split(work: Work, data: DataFacts | None) -> None:
@@ -54,13 +63,16 @@ def training_rows(work: Work, data: DataFacts | None) -> int | None:
     return None if data is None else data.rows - held_out(work, data)
 
 
-def length(work: Work, data: DataFacts | None) -> None:
-    """`data.max_length`: what the rows need, not the preset's limit where they are shorter."""
+def length(work: Work, data: DataFacts | None, *, measured: bool = False) -> None:
+    """`data.max_length`: what the rows need, not the preset's limit where they are shorter; a measured run's length
+    stays where it holds them."""
     if data is None or not data.longest:
         return
     limit = int(work.values["data.max_length"])
     longest = data.longest if data.exact else math.ceil(data.longest * SAMPLE_SLACK)
     by = work.origin["data.max_length"]
+    if longest <= limit and measured:
+        return
     if longest <= limit:
         fitted = min(limit, _round_up(longest))
         seen = "the longest row" if data.exact else "the longest row seen"
@@ -75,8 +87,11 @@ def length(work: Work, data: DataFacts | None) -> None:
         work.put("data.max_length", fitted, DATA, why)
 
 
-def rank(work: Work, data: DataFacts | None, parameters_per_rank: int | None) -> None:
-    """`adapter.rank`: the preset's, raised where the adapters could not hold the data. alpha and rate stay."""
+def rank(work: Work, data: DataFacts | None, parameters_per_rank: int | None, *, measured: bool = False) -> None:
+    """`adapter.rank`: the preset's, raised where the adapters could not hold the data. alpha and rate stay.
+
+    A rank that was measured is not raised, only spoken of.
+    """
     adapters = work.values["adapter.method"] in ("lora", "qlora")
     if not adapters or data is None or not data.supervised_tokens or not parameters_per_rank:
         return
@@ -86,7 +101,7 @@ def rank(work: Work, data: DataFacts | None, parameters_per_rank: int | None) ->
     needed = (
         f"{human_count(tokens)} trained tokens / {human_count(parameters_per_rank)} parameters a rank: at least {least}"
     )
-    if work.is_users("adapter.rank"):
+    if work.is_users("adapter.rank") or measured:
         if published < least:
             work.warn(
                 "adapter.rank", f"rank {published} is small for this data: {needed}", f"set it to {rank_for(16, least)}"
@@ -118,7 +133,8 @@ def learning_rate(work: Work, preset: Resolved, total: int | None) -> Rate | Non
     published = preset.values.get(LEARNING_RATE)
     if published is None:
         return None
-    rate = derive(float(published), *_settings(work, preset), total)
+    before = preset.measured.steps if preset.measured is not None else None
+    rate = derive(float(published), *_settings(work, preset), total, before)
     if work.is_users(LEARNING_RATE):
         if rate.factors:
             work.why[LEARNING_RATE] = f"your own choice; by the contract it would be {rate.words}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 from pathlib import Path
 
@@ -24,6 +25,11 @@ from tuiwiz.spec.needs import libraries, without_cuda
 from tuiwiz.spec.phases import Span, run_steps, spans
 from tuiwiz.wizard.facts import drift_of
 
+WITHOUT_RESIDUAL_DROPOUT = frozenset(
+    {"llama", "mistral", "mixtral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "smollm3", "olmo2"}
+)
+"""Model types without dropout on what a layer adds to its residual stream."""
+
 
 class Preflight(msgspec.Struct, frozen=True, kw_only=True):
     """`fits` is False when the plan says no; `plan` is None where the model or the data cannot be read."""
@@ -44,6 +50,7 @@ def preflight(bundle: Bundle, folder: Path) -> Preflight:
     located = _model(bundle, folder, problems)
     prepared = _data(bundle, folder, located, problems)
     problems += _machine(bundle, device)
+    problems += _dropout(bundle, located)
     if located is None or located.shape is None or prepared is None:
         return Preflight(problems=tuple(problems))
     problems += _length(bundle, len(prepared.train))
@@ -92,6 +99,27 @@ def _data(bundle: Bundle, folder: Path, located: Located | None, problems: list[
         return None
     problems += prepared.problems
     return prepared
+
+
+def _dropout(bundle: Bundle, located: Located | None) -> list[Problem]:
+    """Residual dropout where the architecture, as far as its config tells, has none."""
+    folder = located.folder if located is not None else None
+    if not bundle.regularization.residual_dropout or folder is None:
+        return []
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    # A config that leaves them out may still have them by its architecture's defaults: only a known lack is told.
+    if config.get("model_type") not in WITHOUT_RESIDUAL_DROPOUT:
+        return []
+    return [
+        Problem(
+            message=f"{config['model_type']} has no residual dropout: the setting would change nothing",
+            key="regularization.residual_dropout",
+            hint="remove it; weight decay, adapter.dropout (with adapters) and NEFTune work on every model",
+        )
+    ]
 
 
 def _length(bundle: Bundle, rows: int) -> list[Problem]:

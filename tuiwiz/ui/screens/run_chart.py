@@ -48,11 +48,13 @@ class RunCharting(TuiwizScreen):
         view, facts, axis = snapshot.view, snapshot.facts, self.axis
         axis.take(view)
         series = axis.series(self.metric)
+        # The header's own mean serves the first view: a million points need no second one.
+        mean = self._smooth if self.metric == "loss" and axis.kind == "step" else self._drawn
         if series is not None:
-            self._drawn.take(series)
+            mean.take(series)
         per_epoch = view.started.steps_per_epoch if view.started is not None else 0
         borders = [axis.place(step) for step in range(per_epoch, facts.step + 1, per_epoch)] if per_epoch > 0 else []
-        smooth = self._drawn.curve() if series is not None and self.metric not in PLAIN else None
+        smooth = mean.curve() if series is not None and self.metric not in PLAIN else None
         judged = [event for event in view.evals if self.metric in event.metrics]
         ended = self.state in ENDED
         best = facts.best_step if self.metric == "loss" else None
@@ -65,7 +67,7 @@ class RunCharting(TuiwizScreen):
             checkpoints=[axis.place(event.step) for event in view.checkpoints],
             epochs=borders if len(borders) <= MOST_BORDERS else (),
             end=float(facts.steps) if not ended and axis.kind == "step" else 0.0,
-            smooth_name=self._drawn.label if smooth is not None else "",
+            smooth_name=mean.label if smooth is not None else "",
             x_name=axis.name,
             note="" if ended else "the curve begins with the first step",
         )

@@ -1,0 +1,55 @@
+"""What `check` knows of optimizers, schedules, phases and the machine before anything is loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.training import make_run, write_rows
+from tuiwiz.bundle.read import inspect_bundle
+from tuiwiz.wizard import preflight as room
+from tuiwiz.wizard.preflight import preflight
+
+
+def found(base: Path, model: Path, name: str, **changes: Any) -> dict[str, str]:
+    """Key -> message and hint of all problems of a bundle with these changes."""
+    folder = make_run(base, model, name, **changes)
+    bundle, problems = inspect_bundle(folder.bundle)
+    assert bundle is not None, problems
+    return {p.key: f"{p.message} | {p.hint}" for p in [*problems, *preflight(bundle, base).problems] if p.key}
+
+
+def test_what_is_missing_or_too_long_is_told(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(tmp_path / "rows.jsonl", 24)
+    plain: Any = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == "pytorch_optimizer" else plain(name, *rest),
+    )
+    told = found(tmp_path, tiny_model, "a", optimizer__name="lamb")
+    assert "pytorch-optimizer is not installed" in told["optimizer.name"] and "adamw" in told["optimizer.name"]
+    told = found(tmp_path, tiny_model, "b", memory__tf32=True)
+    assert "memory.tf32 needs a CUDA device" in told["memory.tf32"]
+    told = found(tmp_path, tiny_model, "c", schedule__warmup=50, schedule__steps=None, schedule__epochs=2.0)
+    assert (
+        "a warm-up of 50 steps never ends in a run of" in told["schedule.warmup"] and "0.03" in told["schedule.warmup"]
+    )
+    told = found(tmp_path, tiny_model, "d", evaluation__patience=3, evaluation__every=2, validation__fraction=0.2)
+    assert "2 evaluations in 4 steps cannot use up" in told["evaluation.patience"]
+    full = {"adapter__method": "full", "adapter__rank": None}
+    told = found(tmp_path, tiny_model, "e", regularization__residual_dropout=0.2, **full)
+    assert "llama has no residual dropout" in told["regularization.residual_dropout"]
+    told = found(tmp_path, tiny_model, "f", optimizer__name="paged_adamw_8bit")
+    assert "paging means nothing on a CPU" in told["optimizer.name"]
+
+
+def test_the_list_of_architectures_without_residual_dropout_is_true() -> None:
+    from transformers import CONFIG_MAPPING
+
+    from tuiwiz.executor.freeze import residual_dropout_of
+
+    assert {residual_dropout_of(CONFIG_MAPPING[name]()) for name in room.WITHOUT_RESIDUAL_DROPOUT} == {""}

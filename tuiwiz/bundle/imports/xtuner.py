@@ -1,0 +1,211 @@
+"""XTuner 0.x: its Python configurations, read as syntax."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tuiwiz.base.errors import InvalidError
+from tuiwiz.bundle.imports import trainer
+from tuiwiz.bundle.imports.adapters import method, refuse
+from tuiwiz.bundle.imports.draft import Draft, Imported
+from tuiwiz.bundle.imports.syntax import Unknown, assignments
+
+NAME = "XTuner"
+MODELS = {"SupervisedFinetune": "chat", "DPO": "dpo", "ORPO": "orpo", "RewardModel": "reward"}
+OPTIMIZERS = {"AdamW": "adamw", "PagedAdamW32bit": "paged_adamw_32bit", "PagedAdamW8bit": "paged_adamw_8bit",
+              "PagedAdamW": "paged_adamw_32bit", "AdamW8bit": "adamw_8bit", "SGD": "sgd", "DeepSpeedCPUAdam": "adamw",
+              "Lion": "lion"}  # fmt: skip
+REASONS = {
+    "tokenizer": "the model folder says it",
+    "prompt_template*": "tuiwiz takes the model's own chat template; set data.template for another",
+    "SYSTEM": "set data.system",
+    "dataloader*": trainer.MACHINE,
+    "evaluation_*": "evaluation.samples answers held-out prompts",
+    "custom_hooks": trainer.OTHER_WAY,
+    "default_hooks": trainer.OTHER_WAY,
+    "env_cfg": trainer.OTHER_WAY,
+    "visualizer": "set tracking.* in the bundle",
+    "log*": "every step is recorded",
+    "load_from": "set adapter.from",
+    "resume": "`tuiwiz resume` continues a run",
+    "randomness": "set seed",
+    "sampler": "rows are shuffled by seed",
+    "train_dataloader": trainer.OTHER_WAY,
+    "train_dataset": "tuiwiz recognises a row's shape from the row itself",
+    "train_cfg": trainer.OTHER_WAY,
+    "use_varlen_attn": trainer.MACHINE,
+    "sequence_parallel*": "a run on one device needs no sharding",
+    "max_dataset_length": "cut the file itself",
+    "trainable_*": trainer.OTHER_WAY,
+    "bot_name": trainer.OTHER_WAY,
+    "data_config_name": "the weights of its sets lie in a file of their own",
+    "dataset_folder": "data.train names files themselves",
+    "max_packed_length": "sequences are packed up to data.max_length",
+    "loss_type": "a judge learns by the one loss of Bradley and Terry",
+    "penalty_type": "a judge learns by the one loss of Bradley and Terry",
+    "label_smoothing": 'set objective.loss = "robust" for pairs that may be the wrong way round',
+    "reward_token_id": "the head reads the last token of a row",
+    "moss_sft*": "tuiwiz recognises a row's shape from the row itself; see `data check`",
+    "gradient_checkpointing": trainer.MACHINE,
+    "save_optimizer": "checkpoints hold all that is needed to go on",
+    "mmlu*": "evaluation.metric and evaluation.samples judge the run",
+    "evaluate_steps": "see evaluation.every",
+    "val_*": "see validation.path",
+    "test_*": "see validation.path",
+    "launcher": "a run on one device needs no launcher",
+    "strategy": "a run on one device needs no sharding",
+    "runner_type": trainer.OTHER_WAY,
+}
+
+
+def read(text: str) -> Imported:
+    """The bundle of a configuration.
+
+    Raises:
+        InvalidError: no Python, values that lie in other files, or a task without counterpart.
+    """
+    given = assignments(text)
+    if "_base_" in given and "model" not in given:
+        raise InvalidError(f"{NAME}: its values lie in other files", hint="`xtuner copy-cfg` writes a whole one")
+    draft = Draft(NAME, given)
+    model = _table(draft.take("model"))
+    task = _task(draft, model)
+    draft.set("model.source", str(draft.take("pretrained_model_name_or_path", "")), "pretrained_model_name_or_path")
+    trainer.data(draft, "data_path", _places(draft))
+    _method(draft, model)
+    _optimizer(draft)
+    _schedule(draft)
+    length = draft.number("max_length") or draft.number("max_position_embeddings") or 2048
+    draft.set("data.max_length", int(length), "max_length")
+    if draft.has("pack_to_max_length"):
+        draft.set("data.packing", draft.flag("pack_to_max_length"), "pack_to_max_length")
+    if task == "pretrain":
+        draft.set("data.train_on", "all", "model", "all text is learnt")
+    beta = draft.number("loss_beta")
+    if beta is not None:
+        draft.set("objective.lambda" if task == "orpo" else "objective.beta", beta, "loss_beta")
+    if task == "dpo" and draft.has("dpo_loss_type"):
+        word = str(draft.take("dpo_loss_type"))
+        if word in ("sigmoid", "ipo", "robust"):
+            draft.set("objective.loss", word, "dpo_loss_type")
+        else:
+            draft.drop("dpo_loss_type", word, "no such loss: sigmoid stands")
+    every = draft.number("save_steps")
+    if every:
+        draft.set("checkpoint.every", float(every), "save_steps")
+    kept = draft.number("save_total_limit")
+    if kept and kept >= 2:
+        draft.set("checkpoint.keep", int(kept), "save_total_limit")
+    return draft.done(REASONS | _sets_of(draft))
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _word(value: Any) -> str:
+    return str(value or "").rpartition(".")[2]
+
+
+def _task(draft: Draft, model: dict[str, Any]) -> str:
+    kind = _word(model.get("type"))
+    if kind not in MODELS:
+        what = f"a model of type {kind}" if kind else "a file without a model"
+        raise refuse(draft, what, ", ".join(MODELS))
+    task = MODELS[kind]
+    if task == "chat":
+        sets = [_table(value) for name, value in draft.left.items() if isinstance(value, dict) and "type" in value]
+        if any("pretrain" in str(one.get("dataset_map_fn", "")) for one in sets):
+            task = "pretrain"
+    draft.set("task.kind", task, "model.type", f"{kind} on these rows")
+    return task
+
+
+def _places(draft: Draft) -> list[str]:
+    """Every `..._path` of data, and the `path` of data sets that are written out."""
+    found: list[str] = []
+    for name in [one for one in draft.left if one.endswith(("_path", "_paths")) or one in ("data_files", "data_path")]:
+        value = draft.take(name)
+        many = value if isinstance(value, list) else [value]
+        found += [str(one) for one in many if isinstance(one, str) and not isinstance(one, Unknown)]
+    if not found:
+        for value in draft.left.values():
+            path = _table(_table(value).get("dataset")).get("path")
+            if isinstance(path, str) and not isinstance(path, Unknown):
+                found.append(path)
+    return found
+
+
+def _sets_of(draft: Draft) -> dict[str, str]:
+    return {
+        name: "tuiwiz recognises a row's shape from the row itself; see `data check`"
+        for name, value in draft.left.items()
+        if isinstance(value, dict) and ("dataset" in value or "dataset_map_fn" in value)
+    }
+
+
+def _method(draft: Draft, model: dict[str, Any]) -> None:
+    lora, llm = _table(model.get("lora")), _table(model.get("llm"))
+    base = _table(llm.get("quantization_config"))
+    bits = 4 if base.get("load_in_4bit") is True else 8 if base.get("load_in_8bit") is True else None
+    with_adapters = method(draft, "lora" if lora else "full", bits if lora else None, "model.lora")
+    if not with_adapters:
+        return
+    rank, alpha = lora.get("r", 8), lora.get("lora_alpha", 8)
+    draft.set("adapter.rank", int(rank), "model.lora.r")
+    draft.set("adapter.alpha", float(alpha), "model.lora.lora_alpha")
+    draft.set("adapter.dropout", float(lora.get("lora_dropout", 0.0)), "model.lora.lora_dropout")
+    if isinstance(lora.get("target_modules"), list):
+        draft.set("adapter.targets", [str(one) for one in lora["target_modules"]], "model.lora.target_modules")
+    else:
+        draft.set("adapter.targets", "all-linear", "model.lora", "XTuner adapts all linear layers where none is named")
+    if bits == 4:
+        if base.get("bnb_4bit_quant_type") in ("nf4", "fp4"):
+            draft.set("quantization.type", base["bnb_4bit_quant_type"], "bnb_4bit_quant_type")
+        if isinstance(base.get("bnb_4bit_use_double_quant"), bool):
+            draft.set("quantization.double", base["bnb_4bit_use_double_quant"], "bnb_4bit_use_double_quant")
+
+
+def _optimizer(draft: Draft) -> None:
+    wrapper = _table(draft.take("optim_wrapper"))
+    inner = _table(wrapper.get("optimizer"))
+    word = _word(draft.take("optim_type", inner.get("type", "AdamW")))
+    if word in OPTIMIZERS:
+        how = "" if word.lower() == OPTIMIZERS[word] else f"{word} is called {OPTIMIZERS[word]} here"
+        draft.set("optimizer.name", OPTIMIZERS[word], "optim_type", how)
+    else:
+        draft.drop("optim_type", word, "no such optimizer: adamw stands")
+    rate = draft.number("lr")
+    draft.set("optimizer.learning_rate", float(inner.get("lr", 2e-5)) if rate is None else rate, "lr")
+    betas = draft.take("betas", inner.get("betas"))
+    if isinstance(betas, list) and len(betas) == 2 and all(isinstance(one, int | float) for one in betas):
+        draft.set("optimizer.betas", [float(one) for one in betas], "betas")
+    draft.carry("weight_decay", "optimizer.weight_decay")
+    draft.carry("max_norm", "optimizer.clip_norm")
+    micro = int(draft.number("batch_size") or 1)
+    accumulation = int(draft.number("accumulative_counts") or 1)
+    shards = int(draft.number("sequence_parallel_size") or 1)
+    effective = max(1, micro * accumulation // max(1, shards))
+    how = f"{micro} rows x {accumulation} passes; on several cards it would be so many times more"
+    draft.set("batch.effective", effective, "batch_size, accumulative_counts", how)
+
+
+def _schedule(draft: Draft) -> None:
+    epochs, steps = draft.number("max_epochs"), draft.number("max_iters")
+    if epochs:
+        draft.set("schedule.epochs", float(epochs), "max_epochs")
+    elif steps:
+        draft.set("schedule.steps", int(steps), "max_iters", "iterations as optimizer steps: divide by accumulation")
+    else:
+        draft.set("schedule.epochs", 1.0, "max_epochs", "not named: one pass")
+    draft.set("schedule.warmup", draft.number("warmup_ratio") or draft.number("warm_up_ratio") or 0.0, "warmup_ratio")
+    course = draft.take("param_scheduler", [])
+    parts = [_table(one) for one in (course if isinstance(course, list) else [course])]
+    kinds = [_word(part.get("type")) for part in parts]
+    kind = "cosine" if "CosineAnnealingLR" in kinds else "constant" if "ConstantLR" in kinds else "linear"
+    draft.set("schedule.kind", kind, "param_scheduler", f"{', '.join(kinds) or 'none'}")
+    rate = float(draft.values["optimizer.learning_rate"])
+    for part in parts:
+        least = part.get("eta_min")
+        if _word(part.get("type")) == "CosineAnnealingLR" and isinstance(least, int | float) and least > 0:
+            draft.set("schedule.min_ratio", round(least / rate, 6), "eta_min", f"{least:g} as a share of {rate:g}")

@@ -1,0 +1,268 @@
+"""`tuiwiz presets export|add|update|remove|from-run`: presets that travel between people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from tuiwiz.events.folder import RunFolder
+    from tuiwiz.presets.fetch import Fetched
+    from tuiwiz.presets.preset import Result
+    from tuiwiz.presets.share import Offer
+    from tuiwiz.spec.bundle import Bundle
+
+JSON = typer.Option(False, "--json", help="One JSON document.")
+YES = typer.Option(False, "--yes", help="Store without asking; you have read it elsewhere.")
+
+
+def register(group: typer.Typer) -> None:
+    group.command("export")(export)
+    group.command("add")(add)
+    group.command("update")(update)
+    group.command("remove")(remove)
+    group.command("from-run")(from_run)
+
+
+def export(
+    name: str = typer.Argument(..., help="The preset's name."),
+    output: Path | None = typer.Option(None, "-o", "--output", help="Where to write it; left out: standard output."),
+    force: bool = typer.Option(False, "--force", help="Replace the file if it is there."),
+    as_json: bool = JSON,
+) -> None:
+    """Write a preset as one file that stands by itself, with its digest and its results."""
+    from tuiwiz.base.errors import MachineLacksError, UsageError
+    from tuiwiz.base.files import write_atomic
+    from tuiwiz.cli.output import emit_json, say
+    from tuiwiz.presets.read import parse_preset
+    from tuiwiz.presets.share import export_text
+
+    text = export_text(name)
+    preset, _ = parse_preset(text, Path(f"{name}.toml"))
+    digest = preset.digest if preset is not None else ""
+    if output is None:
+        if as_json:
+            emit_json({"ok": True, "name": name, "digest": digest, "text": text})
+        else:
+            sys.stdout.write(text)
+        return
+    if output.exists() and not force:
+        raise UsageError(f"{output} exists already", hint="choose another file, or replace it with --force")
+    try:
+        write_atomic(output, text)
+    except OSError as error:
+        raise MachineLacksError(f"{output} cannot be written: {error.strerror or error}") from error
+    if as_json:
+        emit_json({"ok": True, "name": name, "digest": digest, "path": str(output)})
+    else:
+        say(f"{output}: preset {name}, digest {digest[:12]}. Others add it with `tuiwiz presets add {output.name}`")
+
+
+def add(
+    source: str = typer.Argument(..., help="A file, a folder, an https:// address or a git repository."),
+    rename: str = typer.Option("", "--as", help="Store it under this name."),
+    yes: bool = YES,
+    as_json: bool = JSON,
+) -> None:
+    """Show presets from elsewhere in full, ask, and store them in your own folder."""
+    from tuiwiz.presets.fetch import fetch
+
+    _take(fetch(source), rename, yes=yes, as_json=as_json)
+
+
+def update(
+    name: str = typer.Argument("", help="The preset; left out: all that came from elsewhere."),
+    yes: bool = YES,
+    as_json: bool = JSON,
+) -> None:
+    """Fetch presets anew from where they came from; what changed is shown and asked about."""
+    from tuiwiz.base.errors import UsageError
+    from tuiwiz.cli.output import emit_json, say
+    from tuiwiz.presets.fetch import fetch
+    from tuiwiz.presets.share import SAME, look_at, sources
+
+    known = sources()
+    if name and name not in known:
+        raise UsageError(f"{name} did not come from elsewhere", hint="`tuiwiz presets add SOURCE` stores one")
+    changed: list[tuple[Fetched, str]] = []
+    for one in [name] if name else sorted(known):
+        fetched = [text for text in fetch(known[one].source) if text.place == known[one].place]
+        if not fetched:
+            raise UsageError(
+                f"{known[one].source} no longer holds {known[one].place}", hint=f"remove {one}, or keep it"
+            )
+        if look_at(fetched, one)[0].state != SAME:
+            changed.append((fetched[0], one))
+    if not changed:
+        emit_json({"ok": True, "added": []}) if as_json else say("nothing has changed")
+        return
+    for text, one in changed:
+        _take([text], one, yes=yes, as_json=as_json)
+
+
+def remove(name: str = typer.Argument(..., help="One of your own presets."), as_json: bool = JSON) -> None:
+    """Delete one of your own presets."""
+    from tuiwiz.cli.output import emit_json, say
+    from tuiwiz.presets.share import remove as remove_preset
+
+    path = remove_preset(name)
+    emit_json({"ok": True, "path": str(path)}) if as_json else say(f"removed {path}")
+
+
+def from_run(
+    run: str = typer.Argument(..., help="A finished run: its folder, its name or the start of one."),
+    name: str = typer.Option("", "--name", help="Name of the preset; left out: that of the run."),
+    as_json: bool = JSON,
+) -> None:
+    """Make a preset of a finished run, with what came out; the data itself stays here."""
+    from tuiwiz.base import places
+    from tuiwiz.base.errors import UsageError
+    from tuiwiz.base.files import write_atomic
+    from tuiwiz.bundle.read import read_bundle
+    from tuiwiz.cli.output import emit_json, note, say
+    from tuiwiz.presets.find import all_presets, forget
+    from tuiwiz.presets.from_run import preset_of_run
+    from tuiwiz.presets.preset import LONGEST_NAME
+    from tuiwiz.presets.read import SLUG
+    from tuiwiz.presets.write import digest_of, preset_text
+    from tuiwiz.runs.registry import find
+    from tuiwiz.wizard.compose import suggested_name
+
+    folder = find(run)
+    bundle = read_bundle(folder.bundle)
+    name = name or suggested_name(bundle.name, "") or "run"
+    if not SLUG.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise UsageError(
+            f"{name!r} is no preset name", hint=f"small letters, digits and hyphens, {LONGEST_NAME} at most"
+        )
+    if name in all_presets().presets:
+        raise UsageError(f"there is already a preset {name}", hint="choose another with --name")
+    result = _result_of(folder, bundle)
+    path = places.presets() / f"{name}.toml"
+    preset = preset_of_run(bundle, result, name, path)
+    write_atomic(path, preset_text(preset, heading=f"Settings of one run, {folder.path.name}, and what came out."))
+    forget()
+    if bundle.phases:
+        note("the run has phases, which a preset does not carry: `tuiwiz run` its bundle for those")
+    if as_json:
+        emit_json({"ok": True, "name": name, "path": str(path), "digest": digest_of(preset), "result": result})
+        return
+    best = "" if result.value is None else f", best {result.metric} {result.value:.4g}"
+    say(f"{name} is {path}{best}. Share it: tuiwiz presets export {name} -o {name}.toml")
+
+
+def _result_of(folder: RunFolder, bundle: Bundle) -> Result:
+    """What a finished run measured.
+
+    Raises:
+        UsageError: it is not finished.
+    """
+    import hashlib
+
+    from tuiwiz.base.errors import UsageError
+    from tuiwiz.base.text import clean_line
+    from tuiwiz.presets.preset import Result
+    from tuiwiz.runs.registry import info, view_of
+
+    view = view_of(folder)
+    found = info(folder, view)
+    if found.state != "finished" or view.started is None:
+        raise UsageError(f"{folder.path.name} is not finished ({found.state})", hint="only what came to its end counts")
+    lock = bundle.lock
+    data = "".join(sorted(lock.data.values())) if lock is not None else ""
+    return Result(
+        model=clean_line(Path(bundle.model.source).name if "/" not in view.started.model else view.started.model, 100),
+        data=hashlib.sha256(data.encode()).hexdigest() if data else "",
+        run=view.started.digest,
+        parameters=_parameters(folder, bundle),
+        rows=view.started.rows or None,
+        max_length=bundle.data.max_length,
+        steps=view.started.steps or None,
+        hardware=clean_line(view.started.device, 100),
+        metric="loss",
+        first=found.metrics["first"],
+        value=found.metrics["best"],
+        peak_bytes=found.peak_bytes,
+        tokens_per_second=found.tokens_per_second,
+    )
+
+
+def _parameters(folder: RunFolder, bundle: Bundle) -> int | None:
+    """Parameters of the run's model; None where it is no longer known."""
+    from tuiwiz.base.errors import TuiwizError
+    from tuiwiz.catalog.sources import locate
+    from tuiwiz.events.job import read_job
+
+    base = Path(str(read_job(folder.path).get("bundle_folder") or folder.path)) if folder.job.exists() else folder.path
+    try:
+        shape = locate(bundle.model.source, bundle.model.revision, base).shape
+    except TuiwizError:
+        return None
+    return None if shape is None else int(shape.parameters)
+
+
+def _take(fetched: Sequence[Fetched], rename: str, *, yes: bool, as_json: bool) -> None:
+    """Show what was fetched, ask, store."""
+    from tuiwiz.base.errors import InvalidError
+    from tuiwiz.cli.output import emit_json, say
+    from tuiwiz.presets.share import look_at, store
+
+    offers = look_at(fetched, rename)
+    if not as_json:
+        for offer in offers:
+            _show(offer)
+    problems = [problem for offer in offers for problem in offer.problems if problem.severity == "error"]
+    if problems:
+        message = problems[0].message if len(problems) == 1 else f"{len(problems)} problems: nothing was stored"
+        raise InvalidError(message, hint=problems[0].hint if len(problems) == 1 else "", problems=problems)
+    if not yes:
+        _ask(offers)
+    added: list[dict[str, Any]] = []
+    for offer in offers:
+        path = store(offer)
+        name = offer.preset.name if offer.preset is not None else ""
+        added.append({"name": name, "path": str(path), "digest": offer.digest, "state": offer.state})
+    if as_json:
+        emit_json({"ok": True, "added": added})
+        return
+    for one in added:
+        say(f"stored {one['name']} as {one['path']}")
+
+
+def _ask(offers: Sequence[Offer]) -> None:
+    from tuiwiz.base.errors import StoppedError, UsageError
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("nothing is stored unread", hint="run it on a terminal, or with --yes once you have read it")
+    what = "it" if len(offers) == 1 else f"these {len(offers)}"
+    if not typer.confirm(f"Store {what}?", default=False):
+        raise StoppedError("nothing was stored")
+
+
+def _show(offer: Offer) -> None:
+    """The preset in full, as it will be read, and where it is from."""
+    from tuiwiz.base.text import clean_line
+    from tuiwiz.cli.output import note, problem_lines, say
+    from tuiwiz.presets.find import all_presets
+    from tuiwiz.presets.share import CHANGED, SAME
+
+    version = f" at {offer.fetched.version[:12]}" if offer.fetched.version else ""
+    say(f"--- {clean_line(offer.fetched.place)} from {clean_line(offer.fetched.source)}{version}")
+    for line in offer.fetched.text.splitlines():
+        say(f"  {clean_line(line)}")
+    say(f"--- digest {offer.digest or 'none: it cannot be read'}")
+    for text in problem_lines(offer.problems):
+        note(text)
+    if offer.preset is None:
+        return
+    if offer.state == SAME:
+        say(f"{offer.preset.name} is there already; only results would be added")
+    elif offer.state == CHANGED:
+        there = all_presets().presets[offer.preset.name]
+        before, after = there.base.values, offer.preset.base.values
+        differs = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+        say(f"{offer.preset.name} would be replaced; values that differ: {', '.join(differs) or 'in its cases'}")

@@ -1,0 +1,79 @@
+"""`tuiwiz check --rehearse`: the rehearsal in words, and its measurement kept for this machine."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tuiwiz.base import places
+from tuiwiz.base.errors import DoesNotFitError, MachineLacksError, TuiwizError
+from tuiwiz.base.problems import Problem
+from tuiwiz.base.units import gib, human_bytes
+from tuiwiz.cli.output import note
+from tuiwiz.runs.launch import run_job
+
+STEPS = 3
+FAR = 0.15
+"""Share by which the measured peak may differ from the plan before it is said."""
+
+
+def rehearsal(path: Path, sets: list[str]) -> tuple[dict[str, Any] | None, list[Problem]]:
+    """Rehearse a bundle in a scratch folder; returns the figures, None where it failed, and what they mean."""
+    from tuiwiz.bundle.change import apply_sets
+    from tuiwiz.bundle.read import read_bundle
+    from tuiwiz.bundle.write import write_bundle
+    from tuiwiz.catalog.measured import keep
+
+    bundle = apply_sets(read_bundle(path), sets)
+    note("tuiwiz: rehearsing: worst batch, evaluation, save, reload, generation")
+    try:
+        places.cache().mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix="rehearsal-", dir=places.cache()))
+        (scratch / "bundle.toml").write_text(write_bundle(bundle), encoding="utf-8")
+    except OSError as error:
+        raise MachineLacksError(f"{places.cache()} cannot be written: {error.strerror or error}") from error
+    try:
+        arguments = {"bundle_folder": str(path.resolve().parent), "replay": STEPS, "rehearse": True}
+        found = run_job("rehearse", scratch, arguments)
+    except DoesNotFitError as error:
+        return None, [Problem(message=f"the rehearsal: {error.message}", key="rehearsal.memory", hint=error.hint)]
+    except TuiwizError as error:
+        return None, [Problem(message=f"the rehearsal: {error.message}", key="rehearsal", hint=error.hint)]
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    found.pop("ok", None)
+    keep({"time": time.time(), "model": bundle.model.source, "method": bundle.adapter.method, **found})
+    return found, _problems(found)
+
+
+def _problems(found: dict[str, Any]) -> list[Problem]:
+    measured, predicted = int(found["peak_bytes"]), found["predicted_bytes"]
+    words = (
+        f"rehearsed on {found['device']}: {STEPS} steps of the longest rows ({found['longest']} tokens), "
+        f"{found['seconds_per_step']:.2f} s each, peak {human_bytes(measured)}"
+    )
+    if predicted is not None:
+        words += f", {100 * measured / predicted - 100:+.0f} % of the plan's {human_bytes(predicted)}"
+    problems = [Problem(severity="info", message=words, key="rehearsal")]
+    for key, before, after in found["adjustments"]:
+        problems.append(
+            Problem(
+                severity="warning",
+                message=f"the rehearsal ran out of memory and went on with {key} = {after} in place of {before}",
+                key="rehearsal",
+                hint=f"set {key} = {after}" if "." in key else "the run will do the same",
+            )
+        )
+    if predicted is not None and measured > predicted * (1 + FAR):
+        problems.append(
+            Problem(
+                severity="warning",
+                message=f"the run takes {gib(measured - predicted)} more than the plan says",
+                key="rehearsal",
+                hint="trust the measurement: leave that much room",
+            )
+        )
+    return problems
