@@ -42,7 +42,7 @@ def done(proposals: list[Proposal], score: Any, start: int = 0) -> list[Row]:
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("adapter.rnak=1,2", "unknown key"),
+        ("adapter.rnak=1,2", "there is no key"),
         ("adapter.rank", "no values"),
         ("adapter.rank=", "no values"),
         ("optimizer.learning_rate=1e-3..1e-4", "inverted"),
@@ -170,7 +170,7 @@ def test_an_ablation_tunes_each_arms_rate_if_asked(bundle: Bundle) -> None:
 
     def score(edits: dict[str, Any]) -> float:
         wanted = 3e-3 if "regularization.label_smoothing" in edits else 1e-3
-        return abs(edits[RATE] - wanted)
+        return abs(float(edits[RATE]) - wanted)
 
     rows = done(rates, score)
     pairs = rules.propose(rows)

@@ -126,6 +126,7 @@ def run(folder: Path) -> dict[str, Any]:
     """Arguments: `bundle_folder`, `low`, `high`, `steps`; the bundle lies in `folder`. Result: the sweep, rates and
     losses a list each, `rows` of the set, `seconds` a step, and `restored`: whether all is as it was."""
     from tuiwiz.executor.build import build
+    from tuiwiz.executor.chance import seed_everything
     from tuiwiz.executor.device import choose_device, set_threads
     from tuiwiz.executor.interrupt import Interrupts
     from tuiwiz.executor.memory import planned_micro
@@ -133,7 +134,6 @@ def run(folder: Path) -> dict[str, Any]:
     from tuiwiz.executor.record import Recorder
     from tuiwiz.executor.reference import fill_reference
     from tuiwiz.executor.source import model_folder
-    from tuiwiz.executor.train import seed_everything
     from tuiwiz.spec.task import REFERENCE_TASKS
 
     job, where = read_job(folder), RunFolder(folder)

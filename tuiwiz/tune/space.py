@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 
 from tuiwiz.base.errors import InvalidError, UsageError
+from tuiwiz.base.problems import nearest
 from tuiwiz.base.units import human_number
-from tuiwiz.bundle.change import change, parse_set, parse_value
+from tuiwiz.bundle.change import change, parse_value
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.keys import all_keys
 
 RATE = "optimizer.learning_rate"
 RANK = "adapter.rank"
@@ -62,7 +64,10 @@ def parse_over(bundle: Bundle, texts: Iterable[str]) -> tuple[Dimension, ...]:
     """
     found: dict[str, Dimension] = {}
     for text in texts:
-        key, _ = parse_set(text if "=" in text else f"{text}=")
+        key = text.partition("=")[0].strip()
+        if key not in all_keys() or key in ("format", "phases"):
+            close = nearest(key, all_keys())
+            raise UsageError(f"there is no key {key!r} to vary", hint=f"did you mean {close}?" if close else "")
         if key in FIXED:
             raise UsageError(f"{key} cannot be searched: it is no setting of the same run", hint="leave it out")
         if key in found:
