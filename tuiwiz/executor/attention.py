@@ -3,8 +3,8 @@
     out = softmax(s Q K^T + causal mask) V
 
 torch's fused kernel has a slow backward pass in 16 bits on CPU: this one takes half its time at 300 tokens and a
-quarter at 50. Each block of queries meets only the keys up to its end, and its probabilities are computed again in the
-backward pass, so that memory grows with the length and not with its square (as in FlashAttention,
+quarter at 50. Each block of queries meets only the keys up to its end, and in long rows its probabilities are computed
+again in the backward pass, so that memory grows with the length and not with its square (as in FlashAttention,
 https://arxiv.org/abs/2205.14135). Queries that share a key head are one matrix: keys and values are never repeated.
 
 It stands in only where nothing but causality masks and gradients are asked for: packed rows, generation with a cache
@@ -22,6 +22,8 @@ from torch import Tensor, nn
 NAME = "tuiwiz_blocks"
 BLOCK = 128
 """Queries at a time; measured best of 64 to 512 for heads of 64."""
+KEPT = 320
+"""Tokens of a row up to which probabilities are kept for the backward pass: they are then small beside activations."""
 
 
 def register() -> str:
@@ -77,25 +79,31 @@ class CausalBlocks(torch.autograd.Function):
         queries = (q * scale).reshape(batch * shared, heads // shared, length, width)
         keys, values = k.reshape(batch * shared, length, width), v.reshape(batch * shared, length, width)
         out = torch.empty_like(queries)
+        kept = []
         for start in range(0, length, BLOCK):
             end = min(start + BLOCK, length)
             _, chances = _block(queries, keys, start, end)
             out[:, :, start:end] = torch.bmm(chances.flatten(1, 2), values[:, :end]).view_as(out[:, :, start:end])
-        ctx.save_for_backward(queries, keys, values)
+            if length <= KEPT:
+                kept.append(chances)
+        ctx.save_for_backward(queries, keys, values, *kept)
         ctx.scale, ctx.shapes = scale, (q.shape, k.shape)
         return out.view(q.shape)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor, Tensor, Tensor, None]:
-        queries, keys, values = ctx.saved_tensors
+        queries, keys, values, *kept = ctx.saved_tensors
         grad = grads[0].reshape(queries.shape)
         length = keys.shape[1]
         to_queries = torch.empty_like(queries)
         to_keys = torch.zeros(keys.shape, dtype=torch.float32, device=keys.device)
         to_values = torch.zeros_like(to_keys)
-        for start in range(0, length, BLOCK):
+        for number, start in enumerate(range(0, length, BLOCK)):
             end = min(start + BLOCK, length)
-            asked, chances = _block(queries, keys, start, end)
+            if kept:
+                asked, chances = queries[:, :, start:end].flatten(1, 2), kept[number]
+            else:
+                asked, chances = _block(queries, keys, start, end)
             back = grad[:, :, start:end].flatten(1, 2)
             to_values[:, :end] += torch.bmm(chances.flatten(1, 2).transpose(1, 2), back)
             to_chances = torch.bmm(back, values[:, :end].transpose(1, 2)).view_as(chances)

@@ -63,6 +63,7 @@ def load_base(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str
     model.config.use_cache = False
     keep_quantized_weights(model)
     if not device.is_cuda:
+        unfold_constants(model)
         slim(model)
     if method == "freeze":
         freeze(model, bundle, device)
@@ -78,6 +79,23 @@ def keep_quantized_weights(model: nn.Module) -> None:
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
+
+
+def unfold_constants(model: nn.Module) -> int:
+    """Dequantise the constants of twice quantised 4-bit weights once instead of in every pass; returns how many.
+
+    The same numbers come out. It costs 3 bytes for 64 weights: little on a processor, where each unpacking counts.
+    """
+    from bitsandbytes.functional import dequantize_blockwise
+
+    count = 0
+    for module in model.modules():
+        state = getattr(getattr(module, "weight", None), "quant_state", None)
+        if state is not None and state.nested:
+            constants = dequantize_blockwise(state.absmax, state.state2) + state.offset
+            state.absmax, state.nested, state.state2, state.offset = constants.float(), False, None, None
+            count += 1
+    return count
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
