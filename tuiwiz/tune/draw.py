@@ -70,7 +70,7 @@ def judged_lines(found: Sequence[Judged], metric: str) -> list[str]:
         elif decided.more is None:
             end = "hundreds more runs would be needed: too small to matter"
         else:
-            end = f"needs {decided.more} more seeds"
+            end = f"needs {decided.more} more seed{'s' if decided.more != 1 else ''}"
         cost = f", time {one.seconds:+.0%}" if one.seconds is not None else ""
         lost = f", {one.lost} runs could not be trained" if one.lost else ""
         lines.append(f"{one.name}: {decided.verdict}: {end}; {numbers}{cost}{lost}")
