@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from tuiwiz.executor import attention
+from tests.support.training import curve, make_run, run_here
+from tuiwiz.executor import attention, packing
 from tuiwiz.executor.attention import BLOCK, KEPT, CausalBlocks
+from tuiwiz.executor.device import has_bf16
 
 
 def inputs(batch: int, length: int, heads: int, shared: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
@@ -80,3 +83,33 @@ def test_it_stands_aside(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     query, key, value = inputs(1, 8, 4, 2, torch.bfloat16)
     attention.attention(layer, query, key, value, None)
     assert taken
+
+
+def test_rows_behind_each_other_are_rows_apart() -> None:
+    query, key, value = inputs(1, 60, 4, 2, torch.bfloat16)
+    positions = torch.cat([torch.arange(25), torch.arange(35)])[None]
+    mask = torch.ones(1, 1, 60, 60, dtype=torch.bool)
+    together, _ = attention.attention(Layer(), query, key, value, mask, position_ids=positions)
+    apart = [
+        attention.attention(Layer(), query[:, :, part], key[:, :, part], value[:, :, part], None)[0]
+        for part in (slice(0, 25), slice(25, 60))
+    ]
+    assert torch.equal(together, torch.cat(apart, dim=1))
+
+
+def test_a_step_without_padding_has_the_gradients_of_a_padded_one(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_bf16(torch.device("cpu")):
+        pytest.skip("this processor computes in 32 bits")
+    curves, tokens = [], []
+    for padded in (False, True):
+        name = "padded" if padded else "flat"
+        folder = make_run(tmp_path, tiny_model, name, model__dtype="bf16", batch__micro=4, schedule__steps=3)
+        if padded:
+            monkeypatch.setattr(packing, "without_padding", lambda run: False)
+        events = run_here(folder)
+        curves.append([loss for (loss,) in curve(events, "loss").values()])
+        tokens.append([share for (share,) in curve(events, "padding_share").values()])
+    assert curves[0] == pytest.approx(curves[1], rel=1e-2)
+    assert max(tokens[0]) == 0 < max(tokens[1])

@@ -7,8 +7,9 @@ quarter at 50. Each block of queries meets only the keys up to its end, and in l
 again in the backward pass, so that memory grows with the length and not with its square (as in FlashAttention,
 https://arxiv.org/abs/2205.14135). Queries that share a key head are one matrix: keys and values are never repeated.
 
-It stands in only where nothing but causality masks and gradients are asked for: packed rows, generation with a cache
-and evaluation take torch's own kernel.
+It stands in only where nothing but causality and the borders of rows masks, and where gradients are asked for:
+generation with a cache and evaluation take torch's own kernel. Rows that lie behind each other in one sequence, each
+with position ids from 0, are taken one by one.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ def attention(
     **more: Any,
 ) -> tuple[Tensor, None]:
     """query [b, h, n, d], key and value [b, kv, n, d] -> ([b, n, h, d], None), as transformers calls it."""
+    documents = [(0, query.shape[2])] if attention_mask is None else _documents(query, more.get("position_ids"))
     plain = (
-        attention_mask is None
+        bool(documents)
         and dropout == 0.0
         and query.requires_grad
         and query.dtype in (torch.bfloat16, torch.float16)
@@ -65,8 +67,21 @@ def attention(
         )
         return out, None
     scale = scaling if scaling is not None else query.shape[3] ** -0.5
-    blocks: Tensor = CausalBlocks.apply(query, key, value, scale)  # type: ignore[no-untyped-call]
-    return blocks.transpose(1, 2).contiguous(), None
+    blocks: list[Tensor] = [
+        CausalBlocks.apply(query[:, :, start:end], key[:, :, start:end], value[:, :, start:end], scale)  # type: ignore[no-untyped-call]
+        for start, end in documents
+    ]
+    return torch.cat([block.transpose(1, 2) for block in blocks], dim=1), None
+
+
+def _documents(query: Tensor, position_ids: Any) -> list[tuple[int, int]]:
+    """Where rows begin and end in a lone sequence whose mask parts them by their position ids; empty otherwise."""
+    if not isinstance(position_ids, Tensor) or query.shape[0] != 1 or position_ids.shape[-1] != query.shape[2]:
+        return []
+    starts = (position_ids.reshape(-1) == 0).nonzero()[:, 0].tolist()
+    if not starts or starts[0] != 0:
+        return []
+    return list(zip(starts, [*starts[1:], query.shape[2]], strict=True))
 
 
 class CausalBlocks(torch.autograd.Function):

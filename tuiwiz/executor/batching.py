@@ -108,6 +108,11 @@ def lay_out(rows: Rows, indexes: Sequence[int], micro: int, *, packing: bool) ->
     return [packs[start : start + micro] for start in range(0, len(packs), micro)]
 
 
+def flat(layout: list[list[list[int]]]) -> list[list[list[int]]]:
+    """The same micro-batches, each as one sequence of its rows: nothing is padded."""
+    return [[[index for sequence in sequences for index in sequence]] for sequences in layout]
+
+
 def collate(rows: Rows, sequences: Sequence[Sequence[int]], device: torch.device) -> MicroBatch:
     """One micro-batch; each sequence holds one row, or several when packed."""
     return assemble([[rows[index] for index in sequence] for sequence in sequences], device)

@@ -21,7 +21,7 @@ from tuiwiz.data.types import Rows
 from tuiwiz.events import types
 from tuiwiz.executor import checkpoint, course, ladder
 from tuiwiz.executor.adapters import PissaStart
-from tuiwiz.executor.batching import lay_out
+from tuiwiz.executor.batching import flat, lay_out
 from tuiwiz.executor.checkpoint import Progress
 from tuiwiz.executor.course import Stage, make_course
 from tuiwiz.executor.device import Device
@@ -70,6 +70,8 @@ class Trainer:
     recomputes: bool = False
     """Whether activations are computed again in the backward pass."""
     evaluation_tokens: int = TOKENS
+    unpadded: bool = False
+    """Whether the rows of a micro-batch lie behind each other in one sequence."""
     updating: bool = False
     """Whether the optimizer is about to change weights."""
     milestones: int = 0
@@ -138,6 +140,7 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     progress, device = run.progress, run.device
     clock = Clock(device)
     layout = lay_out(run.train_rows, indexes, run.micro, packing=run.bundle.data.packing)
+    layout = flat(layout) if run.unpadded else layout
     batches = [run.objective.collate(run.train_rows, sequences, device.where) for sequences in layout]
     counts = added(run.objective.counts(batch) for batch in batches)
     supervised = sum(batch.supervised for batch in batches)

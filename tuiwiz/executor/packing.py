@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.data.types import Rows
+from tuiwiz.executor import attention
+from tuiwiz.executor.objectives.causal import CausalObjective
+
+if TYPE_CHECKING:
+    from tuiwiz.executor.loop import Trainer
 
 ROWS = 4
 TOKENS = 1024
@@ -51,6 +56,25 @@ def prove_packing(
             hint="set data.packing = false, or another model.attention",
         )
     return one, other
+
+
+def without_padding(run: Trainer) -> bool:
+    """Whether micro-batches may be laid out without padding: with the attention that takes rows one by one, for the
+    loss of single tokens, and where the proof above holds. NEFTune's noise depends on the length of a sequence."""
+    config = run.model.config.get_text_config()
+    if (
+        getattr(config, "_attn_implementation", "") != attention.NAME
+        or run.device.compute == torch.float32
+        or not isinstance(run.objective, CausalObjective)
+        or run.bundle.data.packing
+        or run.bundle.regularization.neftune
+    ):
+        return False
+    try:
+        prove_packing(run.train_rows, run.model, run.objective, run.device.where, run.device.compute, run.autocast)
+    except InvalidError:
+        return False
+    return True
 
 
 def _short_rows(rows: Rows) -> list[int]:

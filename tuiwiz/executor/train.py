@@ -96,7 +96,7 @@ def _train(
     from tuiwiz.executor.locking import check_lock, locked_threads, resolved_of
     from tuiwiz.executor.loop import Trainer, train
     from tuiwiz.executor.memory import planned_micro, report_memory
-    from tuiwiz.executor.packing import prove_packing
+    from tuiwiz.executor.packing import prove_packing, without_padding
     from tuiwiz.executor.provenance import differences, made_with, resolve, resumed_words, write_environment
     from tuiwiz.executor.reference import fill_reference, visited_rows
     from tuiwiz.executor.rehearse import rest, worst_of
@@ -249,6 +249,7 @@ def _train(
     if bundle.data.packing:
         packed, apart = prove_packing(prepared.train, model, objective, device.where, device.compute, built.autocast)
         recorder.log(f"packed rows do not see each other: loss {packed:.4f} packed, {apart:.4f} apart")
+    trainer.unpadded = without_padding(trainer)
     sampler = Sampler(trainer, weights, steps, earlier.samples)
     trainer.sample = sampler.at
     trainer.generated = Generated(trainer, weights).metrics
