@@ -153,7 +153,8 @@ class SettingsView(StepView):
             # Below a curve there is room for the other value, and for the reason only on demand.
             place = len(lines) if curve else 1
             lines.insert(place, Content.assemble(("why: ", "$dim"), clean_line(why, 0 if whole else 230)))
-        lines[1:1] = curve
+        # Asked for the whole reason, nobody wants it pushed off the screen by a picture.
+        lines[len(lines) if whole else 1 : len(lines) if whole else 1] = curve
         self._tell(lines)
 
     def _rate(self, composed: Composed, key: str) -> list[Content]:
