@@ -249,9 +249,13 @@ def _quantization_type(desk: Desk) -> None:
 
 @shows("quantization.double")
 def _quantization_double(desk: Desk) -> None:
+    constants = []
     for double in (True, False):
         run = desk.run(adapter__method="qlora", quantization__double=double)
-        assert {state.absmax.dtype for state in _quant_states(run)} == {torch.uint8 if double else torch.float32}
+        constants.append([state.absmax.clone() for state in _quant_states(run)])
+    for twice, once in zip(*constants, strict=True):
+        # On a processor both are unpacked: those that were quantised themselves lie near the exact ones.
+        assert twice.dtype == torch.uint8 or (not torch.equal(twice, once) and torch.allclose(twice, once, rtol=0.1))
 
 
 @shows("quantization.compute_dtype")

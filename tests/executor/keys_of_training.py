@@ -11,6 +11,7 @@ import torch
 
 from tests.executor.desk import FRACTION, ONE, SGD, Desk, Seen, shows
 from tuiwiz.events import types
+from tuiwiz.executor import loop
 
 
 @shows("optimizer.name")
@@ -191,6 +192,22 @@ def _memory_gradient_checkpointing(desk: Desk) -> None:
         desk.run(memory__gradient_checkpointing=recompute)
         counts.append(len(passes))
     assert counts[1] == 2 * counts[0], "each layer is computed a second time in the backward pass"
+
+
+@shows("memory.oom")
+def _memory_oom(desk: Desk) -> None:
+    step, left = loop.optimizer_step, [1]
+
+    def hungry(*given: Any) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise torch.OutOfMemoryError("no room")
+        return step(*given)
+
+    desk.patch.setattr(loop, "optimizer_step", hungry)
+    assert [one.key for one in desk.run(memory__oom="ladder").of(types.Adjusted)] == ["batch.micro"]
+    left[0] = 1
+    assert desk.refused(desk.prepare(memory__oom="fail")) == 4
 
 
 @shows("memory.fused_loss")

@@ -145,7 +145,7 @@ def test_memory_that_runs_out_in_a_step_is_told_with_a_way_out(
 ) -> None:
     from tuiwiz.executor import loop
 
-    run = make_run(tmp_path, tiny_model)
+    run = make_run(tmp_path, tiny_model, memory__oom="fail")
 
     def out_of_memory(*_: Any) -> None:
         raise torch.OutOfMemoryError("out of memory")

@@ -153,7 +153,7 @@ def test_the_run_folder_says_what_really_ran(tmp_path: Path, tiny_model: Path) -
     events = run_here(run)
     resolved = read_bundle(run.resolved)
     assert resolved.data.train == str(tmp_path / "rows.jsonl")
-    assert resolved.model.dtype == "fp32" and resolved.model.attention == "sdpa" and resolved.batch.micro
+    assert resolved.model.dtype == "fp32" and resolved.model.attention == "auto" and resolved.batch.micro
     environment = json.loads(run.environment.read_text(encoding="utf-8"))
     assert environment["libraries"]["torch"] and environment["rows"]["train"] == of_kind(events, RunStarted)[0].rows
 
