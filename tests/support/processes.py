@@ -29,7 +29,7 @@ PLAIN_USER = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if 
 _T = TypeVar("_T")
 
 
-def eventually(question: Callable[[], _T], *, within_s: float = 30.0) -> _T:
+def eventually(question: Callable[[], _T], *, within_s: float = 90.0) -> _T:
     """The first truthy answer; an AssertionError when there is none in time."""
     end = time.monotonic() + within_s
     while not (answer := question()):

@@ -60,5 +60,5 @@ async def test_a_visitor_sees_the_run_and_a_stranger_nothing(tmp_path: Path) -> 
         await runner.cleanup()
         # Each visitor's application must be over before the loop is, or its pipes are closed by nobody.
         for child in psutil.Process().children():
-            await asyncio.to_thread(child.wait, 20)
+            await asyncio.to_thread(child.wait, 60)
         await asyncio.sleep(0)
