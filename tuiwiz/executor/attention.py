@@ -23,7 +23,7 @@ from torch import Tensor, nn
 NAME = "tuiwiz_blocks"
 BLOCK = 128
 """Queries at a time; measured best of 64 to 512 for heads of 64."""
-KEPT = 320
+KEPT = 96
 """Tokens of a row up to which probabilities are kept for the backward pass: they are then small beside activations."""
 
 
