@@ -9,10 +9,8 @@ the effective batch and the learning rate stay. Each rung is an `adjusted` event
 from __future__ import annotations
 
 import gc
-import random
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 import torch
@@ -23,6 +21,7 @@ from tuiwiz.base.text import clean_line
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.events import types
+from tuiwiz.executor.checkpoint import random_streams, restore_streams
 from tuiwiz.executor.model import enable_checkpointing
 from tuiwiz.spec.bundle import Adjustment
 
@@ -36,32 +35,6 @@ LEAST_PASS = 64
 """Tokens below which an evaluation pass is not halved."""
 WHOLE_UPDATES = ("adamw", "sgd")
 """Optimizers that take all the memory of an update before they change the first weight."""
-
-
-@dataclass(frozen=True, slots=True)
-class Streams:
-    """The random streams at one moment."""
-
-    python: Any
-    numpy: Any
-    cpu: torch.Tensor
-    cards: list[torch.Tensor]
-
-    @classmethod
-    def now(cls) -> Streams:
-        import numpy
-
-        cards = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-        return cls(random.getstate(), numpy.random.get_state(), torch.get_rng_state(), cards)
-
-    def restore(self) -> None:
-        import numpy
-
-        random.setstate(self.python)
-        numpy.random.set_state(self.numpy)
-        torch.set_rng_state(self.cpu)
-        if self.cards:
-            torch.cuda.set_rng_state_all(self.cards)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -119,7 +92,7 @@ _HINT = "a smaller model, data.max_length or adapter.rank; `tuiwiz plan` shows w
 def _work(run: Trainer, work: Callable[[], _T], lower: Callable[[str], bool]) -> _T:
     if run.bundle.memory.oom != "ladder":
         return work()
-    streams = Streams.now()
+    streams = random_streams()
     while True:
         try:
             return work()
@@ -131,7 +104,7 @@ def _work(run: Trainer, work: Callable[[], _T], lower: Callable[[str], bool]) ->
         _forget(run)
         if not lower(words):
             raise DoesNotFitError(f"out of memory on the lowest rung of the ladder: {words}", hint=_HINT)
-        streams.restore()
+        restore_streams(streams)
 
 
 def _half_updated(run: Trainer) -> bool:

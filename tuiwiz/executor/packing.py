@@ -63,7 +63,8 @@ def without_padding(run: Trainer) -> bool:
     loss of single tokens, and where the proof above holds. NEFTune's noise depends on the length of a sequence."""
     config = run.model.config.get_text_config()
     if (
-        getattr(config, "_attn_implementation", "") != attention.NAME
+        run.micro == 1
+        or getattr(config, "_attn_implementation", "") != attention.NAME
         or run.device.compute == torch.float32
         or not isinstance(run.objective, CausalObjective)
         or run.bundle.data.packing

@@ -126,7 +126,7 @@ def run(folder: Path) -> dict[str, Any]:
     """Arguments: `bundle_folder`, `low`, `high`, `steps`; the bundle lies in `folder`. Result: the sweep, rates and
     losses a list each, `rows` of the set, `seconds` a step, and `restored`: whether all is as it was."""
     from tuiwiz.executor.build import build
-    from tuiwiz.executor.chance import seed_everything
+    from tuiwiz.executor.chance import be_deterministic, seed_everything
     from tuiwiz.executor.device import choose_device, set_threads
     from tuiwiz.executor.interrupt import Interrupts
     from tuiwiz.executor.memory import planned_micro
@@ -147,7 +147,7 @@ def run(folder: Path) -> dict[str, Any]:
         set_threads()
         device = choose_device(bundle)
         seed_everything(bundle.seed)
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        be_deterministic()
         built = build(bundle, base, weights, prepared, device, recorder)
         rows = min(ROWS, len(prepared.train))
         if bundle.task.kind in REFERENCE_TASKS:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tuiwiz.executor.loop import Trainer
     from tuiwiz.executor.sampling import Sampler
 
-STEPS = 3
 RESULT = "rehearsal.json"
 
 

@@ -21,7 +21,7 @@ from tuiwiz.ui import keys
 from tuiwiz.ui.app import go_back
 from tuiwiz.ui.curves import SeriesCurve
 from tuiwiz.ui.glyphs import to_ascii
-from tuiwiz.ui.screen import TuiwizScreen
+from tuiwiz.ui.screens.chart_actions import ChartActions
 from tuiwiz.ui.widgets.chart import Chart
 from tuiwiz.ui.widgets.chart_data import ChartData
 from tuiwiz.ui.widgets.line import Line, glyphs_of
@@ -30,7 +30,7 @@ from tuiwiz.ui.words import clock, number
 LETTERS = "ABCDEFGH"
 
 
-class CompareScreen(TuiwizScreen):
+class CompareScreen(ChartActions):
     """`runs`: from `runs.compare.load`. `metric` and `align`: what is drawn first."""
 
     KEYS = keys.COMPARE
@@ -143,30 +143,8 @@ class CompareScreen(TuiwizScreen):
         chart.follow()
         self.redraw()
 
-    def action_crosshair(self) -> None:
-        self.query_one(Chart).toggle_cross()
-
     def action_log_axis(self) -> None:
         self.query_one(Chart).toggle_log()
-
-    def action_chart_left(self) -> None:
-        self._sideways(-1)
-
-    def action_chart_right(self) -> None:
-        self._sideways(1)
-
-    def _sideways(self, direction: int) -> None:
-        chart = self.query_one(Chart)
-        if chart.cross is not None:
-            chart.move_cross(direction)
-        else:
-            chart.pan(0.1 * direction)
-
-    def action_chart_in(self) -> None:
-        self.query_one(Chart).zoom(0.7)
-
-    def action_chart_out(self) -> None:
-        self.query_one(Chart).zoom(1 / 0.7)
 
     def action_follow(self) -> None:
         self.query_one(Chart).follow()

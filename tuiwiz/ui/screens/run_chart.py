@@ -12,7 +12,7 @@ from tuiwiz.events.axis import KINDS, Axis
 from tuiwiz.events.view import RunView
 from tuiwiz.ui import remember
 from tuiwiz.ui.curves import SeriesCurve, Smoothed
-from tuiwiz.ui.screen import TuiwizScreen
+from tuiwiz.ui.screens.chart_actions import ChartActions
 from tuiwiz.ui.screens.panes.base import Snapshot
 from tuiwiz.ui.screens.panes.metrics import listed
 from tuiwiz.ui.widgets.chart import Chart
@@ -25,7 +25,7 @@ MOST_BORDERS = 12
 """Epoch borders that a chart shows; more would only hide the curve."""
 
 
-class RunCharting(TuiwizScreen):
+class RunCharting(ChartActions):
     """The drawing half of the run screen's chart; `RunScreen` owns the view."""
 
     view: RunView
@@ -105,28 +105,6 @@ class RunCharting(TuiwizScreen):
         self.redraw()
 
     # The chart
-
-    def action_crosshair(self) -> None:
-        self.query_one(Chart).toggle_cross()
-
-    def action_chart_left(self) -> None:
-        self._sideways(-1)
-
-    def action_chart_right(self) -> None:
-        self._sideways(1)
-
-    def _sideways(self, direction: int) -> None:
-        chart = self.query_one(Chart)
-        if chart.cross is not None:
-            chart.move_cross(direction)
-        else:
-            chart.pan(0.1 * direction)
-
-    def action_chart_in(self) -> None:
-        self.query_one(Chart).zoom(0.7)
-
-    def action_chart_out(self) -> None:
-        self.query_one(Chart).zoom(1 / 0.7)
 
     def action_follow(self) -> None:
         self.query_one(Chart).follow()
