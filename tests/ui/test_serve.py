@@ -33,6 +33,7 @@ def test_a_door_wants_its_own_name_its_own_pages_and_its_token() -> None:
 
 async def test_a_visitor_sees_the_run_and_a_stranger_nothing(tmp_path: Path) -> None:
     run = streams.finished_run(tmp_path / "run")
+    others = set(psutil.Process().children())  # such as the resource tracker that an earlier test started
     server = server_for(run.path, "127.0.0.1", 0, "http://127.0.0.1", "secret")
     runner = web.AppRunner(await server._make_app())
     await runner.setup()
@@ -59,6 +60,6 @@ async def test_a_visitor_sees_the_run_and_a_stranger_nothing(tmp_path: Path) -> 
     finally:
         await runner.cleanup()
         # Each visitor's application must be over before the loop is, or its pipes are closed by nobody.
-        for child in psutil.Process().children():
+        for child in set(psutil.Process().children()) - others:
             await asyncio.to_thread(child.wait, 60)
         await asyncio.sleep(0)
