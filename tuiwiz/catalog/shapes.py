@@ -125,6 +125,11 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The embedding and, unless it is the same tensor, the head."""
         return self.vocab * self.hidden * (1 if self.tied else 2)
 
+    @property
+    def head_parameters(self) -> int:
+        """Elements of the head alone: none where it is the embedding."""
+        return 0 if self.tied else self.vocab * self.hidden
+
     @cached_property
     def small_parameters(self) -> int:
         """Norms, biases and routers."""

@@ -7,19 +7,20 @@ import msgspec
 from tuiwiz.catalog.shapes import ModelShape, Projection
 from tuiwiz.memory.setting import Setting
 from tuiwiz.memory.stack import Stack
-
-ATTENTION = ("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj")
+from tuiwiz.memory.trained import ATTENTION, Layer, Trained, trained_of
 
 
 class Saved(msgspec.Struct, frozen=True):
     """Bytes of one micro-batch.
 
-    `layer`: all that one layer saves. `checkpoint`: the inputs of all layers, kept by checkpointing. `final`: the last
+    `layer`: all that one layer saves, the one that saves most; `layers`: what all of them save. `checkpoint`: the
+    inputs of all layers that the backward pass comes to, kept by checkpointing. `final`: the last
     norm and hidden state. `working`: gradients and a dequantised weight while one layer goes backward, with the
     attention's own; `working_of_mlp`: the same for its MLP half. `compute_copies`: 16-bit copies of fp32 weights.
     """
 
     layer: float
+    layers: float
     checkpoint: float
     final: float
     working: float
@@ -30,34 +31,26 @@ class Saved(msgspec.Struct, frozen=True):
 def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
     """See `Saved`. All of it is proportional to the tokens, but for eager attention, which grows with their square."""
     tokens, compute = setting.tokens, setting.compute_bytes
-    full = setting.method == "full"
+    trained = trained_of(shape, setting)
     # fp32 norms lift the residual stream to fp32, and so do fp32 embeddings under autocast.
     autocast = stack.autocast(setting)
-    wide = (full and stack.masters_bytes == 4) or (stack.wide_norms and not full)
+    wide = (trained.embedding and stack.masters_bytes == 4) or (stack.wide_norms and setting.adapts)
     stream = 4 if wide else compute
     linear_out = 4 if stack.wide_norms and setting.method == "qlora" else compute
-    norms = _norms(shape, full, stream, setting) / 2
-    # The gate, what it multiplies, and their activated form unless that is computed again.
-    pieces = 2 if setting.slim or not shape.family.gated else 3
-    attention = norms + _attention(shape, setting, linear_out)
-    mlp = norms + linear_out * pieces * _width(shape)
-    if full:
-        attention += _inputs_kept(shape, setting, autocast, attention_half=True)
-        mlp += _inputs_kept(shape, setting, autocast, attention_half=False)
-    else:
-        attention += _adapter(shape, setting, stack, attention_half=True)
-        mlp += _adapter(shape, setting, stack, attention_half=False)
+    kinds = {kind: _halves(shape, setting, stack, kind, stream, linear_out) for kind in set(trained.layers)}
+    attention, mlp = max(kinds.values(), key=sum)
     scores = (
         setting.micro * setting.lines * shape.heads * setting.length**2 if setting.attention in ("eager", "math") else 0
     )
     kept_scores = scores * (4 if linear_out == 4 else 4 + linear_out)
     backward_scores = scores * (16 if linear_out == 4 else 14)
     layer = tokens * (attention + mlp) + kept_scores
+    layers = tokens * sum(sum(kinds[kind]) for kind in trained.layers) + trained.reached * kept_scores
     largest = max(one.inputs * one.outputs for one in shape.projections)
     dequantised = largest * (compute + 4 / 64) if setting.method == "qlora" else 0.0
     fused = stack.fused_adapters and setting.bits == 4
     width = linear_out * _width(shape)
-    if fused and not full:
+    if fused and setting.adapts:
         # The gradient of the layer's output, then those of the MLP's product and of what it is the product of.
         mlp_work = tokens * stream * shape.hidden + max(2 * tokens * width, tokens * width + dequantised)
     else:
@@ -67,24 +60,46 @@ def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
     )
     return Saved(
         layer=layer,
-        checkpoint=tokens * stream * shape.hidden * shape.layers,
-        final=_final(shape, setting, stack, stream, full=full),
+        layers=layers,
+        checkpoint=tokens * stream * shape.hidden * trained.reached,
+        final=_final(shape, setting, stack, stream, trained),
         working=max(mlp_work, attention_work),
         working_of_mlp=max(mlp_work, backward_scores - kept_scores),
         # Autocast keeps the copies of the forward pass until it ends, and the graph keeps those it needs.
-        compute_copies=compute * _cast_parameters(shape, setting) if autocast else 0.0,
+        compute_copies=compute * _cast_parameters(shape, setting, trained) if autocast else 0.0,
     )
 
 
-def _final(shape: ModelShape, setting: Setting, stack: Stack, stream: int, *, full: bool) -> float:
+def _halves(
+    shape: ModelShape, setting: Setting, stack: Stack, kind: Layer, stream: int, linear_out: int
+) -> tuple[float, float]:
+    """Bytes a token of a layer's attention and of its feed-forward part."""
+    if not kind.reached:
+        return 0.0, 0.0
+    own = stack.masters_bytes if kind.norms else setting.compute_bytes
+    norms = _norms(shape, kind, stream, own, setting) / 2
+    # The gate, what it multiplies, and their activated form unless that is computed again.
+    pieces = 2 if setting.slim or not shape.family.gated else 3
+    attention = norms + _attention(shape, setting, linear_out)
+    mlp = norms + linear_out * pieces * _width(shape)
+    if setting.adapts:
+        attention += _adapter(shape, setting, stack, attention_half=True)
+        return attention, mlp + _adapter(shape, setting, stack, attention_half=False)
+    # fp32 norms and an fp32 stream hand on fp32, which every matrix casts for itself.
+    apart = stack.autocast(setting) and (kind.norms or stream == 4)
+    attention += _inputs_kept(shape, setting, kind, apart, attention_half=True)
+    return attention, mlp + _inputs_kept(shape, setting, kind, apart, attention_half=False)
+
+
+def _final(shape: ModelShape, setting: Setting, stack: Stack, stream: int, trained: Trained) -> float:
     """The last norm's input and output, and the tables of positions; less the first norm's input where nothing before
     it is trained."""
     if stack.loss != "chunked":
         return setting.tokens * shape.hidden * (2 * stream + 4)
     wide = stream if setting.slim else 4
-    kept = wide + (stream if full and not setting.slim else 0)
-    untrained = 0 if full or setting.checkpointing else wide
-    tables = 2 * shape.head_dim * (4 if full else setting.compute_bytes) * setting.length
+    kept = wide + (stream if setting.method == "full" and not setting.slim else 0)
+    untrained = 0 if trained.embedding or setting.checkpointing else wide
+    tables = 2 * shape.head_dim * (4 if trained.embedding else setting.compute_bytes) * setting.length
     return setting.tokens * shape.hidden * (kept - untrained) + tables
 
 
@@ -95,17 +110,19 @@ def _width(shape: ModelShape) -> int:
     return shape.active_experts * shape.expert_intermediate + shape.shared_intermediate
 
 
-def _norms(shape: ModelShape, full: bool, stream: int, setting: Setting) -> float:
+def _norms(shape: ModelShape, kind: Layer, stream: int, own: int, setting: Setting) -> float:
     """Bytes a token of all norms of a layer: the fp32 input and, where its weight is trained, the normalised one.
 
-    Slim ones keep their input as it is and nothing else; the types of norms of heads disagree under autocast.
+    Slim ones keep their input as it is and nothing else; they need weights, of `own` bytes, in the type of that input:
+    the types of norms of heads disagree under autocast.
     """
     compute = setting.compute_bytes
-    norm = 4 + shape.hidden * (stream if setting.slim else 4 + (stream if full else 0))
+    slim = setting.slim and own == stream
+    norm = 4 + shape.hidden * (stream if slim else 4 + (stream if kind.norms else 0))
     heads = 0.0
     if shape.family.qk_norm != "none":
-        slim = setting.slim and not full
-        heads = (shape.query + shape.key_value) * (compute if slim else 4 + (compute if full else 0))
+        slim = setting.slim and own == compute
+        heads = (shape.query + shape.key_value) * (compute if slim else 4 + (compute if kind.norms else 0))
     return shape.family.norms * norm + heads
 
 
@@ -117,10 +134,10 @@ def _attention(shape: ModelShape, setting: Setting, linear_out: int) -> float:
     return linear_out * 4 * shape.query + rows
 
 
-def _cast_parameters(shape: ModelShape, setting: Setting) -> int:
+def _cast_parameters(shape: ModelShape, setting: Setting, trained: Trained) -> int:
     """Elements of the fp32 matrices that products need in 16 bits."""
-    if setting.method == "full":
-        return shape.linear_parameters
+    if not setting.adapts:
+        return trained.matrices
     return setting.rank * shape.parameters_per_rank(setting.targets, experts=False)
 
 
@@ -129,20 +146,22 @@ def _uses(shape: ModelShape, one: Projection) -> int:
     return shape.active_experts if one.copies > 1 else 1
 
 
-def _inputs_kept(shape: ModelShape, setting: Setting, autocast: bool, *, attention_half: bool) -> float:
+def _inputs_kept(shape: ModelShape, setting: Setting, kind: Layer, apart: bool, *, attention_half: bool) -> float:
     """Bytes a token of inputs that trained matrices keep for their gradient.
 
-    Under autocast each matrix that reads the fp32 stream casts it for itself; else they share one input. The input of
-    the attention's output matrix is the attention's own output, which is kept already.
+    Where an fp32 input is cast, `apart` for each matrix, every one keeps its own; else they share it. The input of the
+    attention's output matrix is the attention's own output, which is kept already.
     """
     compute = setting.compute_bytes
     readers = [
         one
         for one in shape.projections
-        if _half(one) == attention_half and not one.name.endswith(("o_proj", "down_proj"))
+        if _half(one) == attention_half
+        and one.name in kind.matrices
+        and not one.name.endswith(("o_proj", "down_proj"))
     ]
-    times = sum(_uses(shape, one) for one in readers) if autocast else 1
-    down = 0 if attention_half else compute * _width(shape)
+    times = sum(_uses(shape, one) for one in readers) if apart else min(1, len(readers))
+    down = 0 if attention_half or "down_proj" not in kind.matrices else compute * _width(shape)
     return compute * shape.hidden * times + down
 
 

@@ -18,6 +18,7 @@ from tuiwiz.memory.loss import logit_bytes, loss_bytes
 from tuiwiz.memory.overhead import context_bytes, reserve_bytes, uncertainty
 from tuiwiz.memory.setting import Setting
 from tuiwiz.memory.stack import OURS, Stack
+from tuiwiz.memory.trained import trained_of
 
 ITEMS = (
     "weights",
@@ -67,7 +68,7 @@ def estimate(shape: ModelShape, setting: Setting, device: Device, stack: Stack =
     items |= found[limiting]
     allocated = sum(items.values())
     items["context"] = context_bytes(shape, setting, device)
-    items["reserve"] = reserve_bytes(items, shape, setting, device, shape.layers * kept.layer)
+    items["reserve"] = reserve_bytes(items, shape, setting, device, kept.layers)
     whole = {name: round(size) for name, size in items.items()}
     total = sum(whole.values())
     low, high = uncertainty(shape, device)
@@ -84,9 +85,10 @@ def estimate(shape: ModelShape, setting: Setting, device: Device, stack: Stack =
 def moments(shape: ModelShape, setting: Setting, stack: Stack) -> dict[str, dict[str, float]]:
     """What comes on top of what is held at the moments of a step that can be its peak, item by item."""
     static, kept = held(shape, setting, stack), saved(shape, setting, stack)
-    full = setting.method == "full"
-    head = shape.vocab * shape.hidden * stack.masters_bytes if full else 0
-    store = kept.checkpoint if setting.checkpointing else shape.layers * kept.layer
+    parts = trained_of(shape, setting)
+    head = shape.vocab * shape.hidden * stack.masters_bytes if parts.head else 0
+    store = kept.checkpoint if setting.checkpointing else kept.layers
+    reached = max(1, parts.reached)
     # From the second micro-batch on, the gradients of the first are there all along.
     earlier = static.gradients if setting.accumulation > 1 and stack.accumulates else 0.0
     found = {
@@ -106,7 +108,7 @@ def moments(shape: ModelShape, setting: Setting, stack: Stack) -> dict[str, dict
             "logits": outputs,
             "activations": kept.checkpoint + kept.layer,
             "temporary": kept.working,
-            "gradients": max(earlier, head if full else static.gradients / shape.layers),
+            "gradients": max(earlier, head or static.gradients / reached),
         }
     else:
         found[LAYER] = {
@@ -115,13 +117,13 @@ def moments(shape: ModelShape, setting: Setting, stack: Stack) -> dict[str, dict
             "temporary": kept.working_of_mlp + kept.compute_copies,
             "gradients": earlier,
         }
-    if full:
+    if not setting.adapts:
         found[FIRST_LAYER] = {
-            "activations": kept.checkpoint / shape.layers + kept.layer,
+            "activations": kept.checkpoint / reached + kept.layer,
             "temporary": kept.working,
             "gradients": static.gradients,
         }
-    if full and shape.tied and stack.loss == "chunked":
+    if parts.head and shape.tied and stack.loss == "chunked":
         # The head's gradient waits for the embedding's, and their sum is a third.
         found[EMBEDDING] = {"gradients": static.gradients, "temporary": (3.0 if earlier else 2.0) * head}
     return found

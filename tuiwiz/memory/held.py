@@ -7,6 +7,7 @@ import msgspec
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.setting import Setting
 from tuiwiz.memory.stack import Stack
+from tuiwiz.memory.trained import Trained, trained_of
 
 BUCKET = 1 << 28
 """Elements of a bucket in which gradients are exchanged, at most."""
@@ -35,25 +36,29 @@ class Held(msgspec.Struct, frozen=True):
 
 def held(shape: ModelShape, setting: Setting, stack: Stack) -> Held:
     """On one device, by the way the run is spread over several."""
-    full = setting.method == "full"
-    base = stack.masters_bytes if full else setting.compute_bytes
+    parts = trained_of(shape, setting)
+    base = stack.masters_bytes if setting.method == "full" else setting.compute_bytes
     quantised = setting.method == "qlora"
     wide = 4 if stack.wide_norms and quantised else base
     # bitsandbytes and PEFT see linear layers only: experts stay as they are and get no adapter.
     small = shape.linear_parameters - shape.expert_parameters if quantised else 0
     linear = setting.bits / 8 * small + base * (shape.linear_parameters - small)
-    norms = 4 if stack.wide_norms and not full else base
-    trained = shape.parameters if full else setting.rank * shape.parameters_per_rank(setting.targets, experts=False)
-    size = stack.masters_bytes if full else stack.adapter_bytes
-    states = _states(shape, setting, trained, size)
+    norms = 4 if stack.wide_norms and setting.adapts else base
+    adapters = setting.rank * shape.parameters_per_rank(setting.targets, experts=False) if setting.adapts else 0
+    trained = parts.parameters + adapters
+    size = stack.adapter_bytes if setting.adapts else stack.masters_bytes
+    # Frozen parts stay in the compute type; those that are trained are held in that of the masters.
+    widened = parts.parameters * (size - base) if setting.method == "freeze" else 0
+    states = _states(setting, trained, size, parts)
     gradients = float(trained * size)
     copies = gradients if setting.optimizer in FOREACH else states / 2 if stack.foreach else 0.0
-    if setting.optimizer == "adafactor" and full:
+    if setting.optimizer == "adafactor" and (parts.embedding or parts.head):
         copies = 2.0 * shape.vocab * shape.hidden * size
+    words = shape.embedding_parameters - (shape.head_parameters if setting.numbers else 0)
     alone = Held(
-        weights=linear + shape.embedding_parameters * wide + shape.small_parameters * norms,
+        weights=linear + words * wide + shape.small_parameters * norms + widened,
         constants=_constants(shape, setting, small),
-        adapter=0.0 if full else trained * size,
+        adapter=float(adapters * size),
         optimizer=states,
         gradients=gradients,
         trained=trained,
@@ -72,11 +77,11 @@ def _constants(shape: ModelShape, setting: Setting, small: int) -> float:
     return small * ((1 / 64 + 4 / (64 * 256)) if setting.double_quantised else 4 / 64)
 
 
-def _states(shape: ModelShape, setting: Setting, trained: int, size: int) -> float:
+def _states(setting: Setting, trained: int, size: int, parts: Trained) -> float:
     """Bytes of optimizer states for `trained` elements of `size` bytes."""
     if setting.optimizer == "muon":
         # A momentum for matrices inside the layers, Adam's two for all else.
-        outer = shape.parameters - shape.linear_parameters if setting.method == "full" else 0
+        outer = parts.parameters - parts.matrices
         return float(size * (trained + outer))
     one = {
         "adamw_8bit": 2 + 2 * 4 / 256,

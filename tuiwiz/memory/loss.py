@@ -5,6 +5,7 @@ from __future__ import annotations
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.setting import Setting
 from tuiwiz.memory.stack import CHUNK, Stack
+from tuiwiz.memory.trained import trained_of
 
 FUSED_ROWS, FUSED_VOCABULARY = 4096, 32_768
 """Positions and entries of the vocabulary that TRL's fused head takes at once."""
@@ -14,13 +15,16 @@ def loss_bytes(shape: ModelShape, setting: Setting, stack: Stack) -> float:
     """Logits, their gradient and, where the head is trained, the fp32 gradient that the loss makes of it."""
     compute, vocab, tokens = setting.compute_bytes, shape.vocab, setting.tokens
     capped = 4 if shape.family.softcap else 0
-    full = setting.method == "full"
+    if setting.numbers:
+        # A head of a few numbers reads every position in fp32; then the gradient of that.
+        return 8.0 * tokens * shape.hidden
+    full = trained_of(shape, setting).head
     if stack.loss == "chunked" and setting.fused_loss:
         positions = tokens * setting.supervised
         chunk = min(CHUNK, positions) * vocab
         later = min(CHUNK, max(0, positions - CHUNK)) * vocab
         wide = 0 if compute == 4 else compute
-        stream = stack.masters_bytes if full else compute
+        stream = stack.masters_bytes if trained_of(shape, setting).embedding else compute
         # fp32 logits and the intermediate of their log-sum-exp; of the chunk before, its gradient in both types.
         first = max(chunk * (8 + capped), later * (8 + capped) + (chunk * (4 + wide + capped) if later else 0))
         second = chunk * max(4 + wide + capped, 4 + 3 * capped)

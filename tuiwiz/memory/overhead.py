@@ -9,6 +9,7 @@ from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.setting import Setting
 from tuiwiz.memory.stack import CHUNK
+from tuiwiz.memory.trained import trained_of
 
 CUDA_CONTEXT = 0.5 * GIB
 """Driver and kernels: read from the driver where a card is here; half a GiB to one on an A100."""
@@ -53,9 +54,10 @@ def reserve_bytes(
     """
     if device.kind == "cuda":
         chunk = min(CHUNK, setting.tokens * setting.supervised) * shape.vocab * 4
-        head = shape.vocab * shape.hidden * 4 if setting.method == "full" else 0
+        head = shape.vocab * shape.hidden * 4 if trained_of(shape, setting).head else 0
         return CUDA_GAPS * sum(items[name] for name in MOVING) + max(chunk, head) + PAGES
-    return (CPU_GAPS_OF_PASSING if setting.checkpointing else CPU_GAPS)[setting.method] * passing
+    method = setting.method if setting.adapts else "full"
+    return (CPU_GAPS_OF_PASSING if setting.checkpointing else CPU_GAPS)[method] * passing
 
 
 def uncertainty(shape: ModelShape, device: Device) -> tuple[float, float]:

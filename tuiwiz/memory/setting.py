@@ -8,10 +8,12 @@ import msgspec
 
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.parts import as_words
+from tuiwiz.spec.task import HEAD_TASKS, PAIR_TASKS
 
 Compute = Literal["bf16", "fp16", "fp32"]
-PAIRS = ("dpo", "orpo", "simpo", "reward")
-"""Tasks whose rows are pairs; reference log-probabilities are computed beforehand, so that there is no second model."""
+STRANGER_PASSES = {"kto": 1}
+"""Forward passes over each row of a step that come on top of the training pass, by task."""
 COMPUTE_BYTES: dict[str, int] = {"bf16": 2, "fp16": 2, "fp32": 4}
 
 
@@ -20,10 +22,12 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     `supervised`: the largest share of a row's tokens that go through the head. `slim`: norms and gated feed-forward
     parts that keep less, as the executor has them on processors. `lines`: rows of the forward pass for each row of the
-    set, 2 where pairs are compared. `samples`: prompts that are answered at once in an evaluation.
+    set, 2 where pairs are compared (what the model thought of them before is counted beforehand: no second model). `samples`: prompts that are answered at once in an evaluation. `trainable`: the
+    parts that `freeze` trains. `numbers`: the model ends in a small head of numbers. `strangers`: forward passes
+    without gradient over every row of a step.
     """
 
-    method: Literal["qlora", "lora", "full"] = "qlora"
+    method: Literal["qlora", "lora", "full", "freeze"] = "qlora"
     length: int = 2048
     micro: int = 1
     accumulation: int = 1
@@ -42,6 +46,9 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     bits: Literal[4, 8] = 4
     lines: int = 1
     samples: int = 0
+    trainable: tuple[str, ...] = ()
+    numbers: bool = False
+    strangers: int = 0
     sharding: Literal["single", "ddp", "fsdp", "zero2", "zero3"] = "single"
     cards: int = 1
 
@@ -51,19 +58,23 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         return self.micro * self.lines * self.length
 
     @property
+    def adapts(self) -> bool:
+        """Whether adapters are trained and the model itself is not."""
+        return self.method in ("qlora", "lora")
+
+    @property
     def compute_bytes(self) -> int:
         return COMPUTE_BYTES[self.compute]
 
 
 def setting_of(bundle: Bundle, device: Device, longest: int | None = None, *, grouped: bool = True) -> Setting:
     """The setting that a bundle asks for on a device; rows are no longer than `longest` tokens, if that is known."""
-    method = bundle.adapter.method if bundle.adapter.method in ("qlora", "lora") else "full"
     length = int(bundle.data.max_length)
     batch = bundle.batch
     own = -(-batch.effective // batch.accumulation) if batch.accumulation else min(batch.effective, 8)
     micro = batch.micro or own
     return Setting(
-        method="qlora" if method == "qlora" else "lora" if method == "lora" else "full",
+        method=bundle.adapter.method,
         length=min(length, longest) if longest else length,
         micro=micro,
         accumulation=-(-batch.effective // micro),
@@ -79,8 +90,11 @@ def setting_of(bundle: Bundle, device: Device, longest: int | None = None, *, gr
         momentum=bool(bundle.optimizer.momentum),
         slim=device.kind == "cpu",
         bits=bundle.quantization.bits,
-        lines=2 if bundle.task.kind in PAIRS else 1,
-        samples=bundle.evaluation.samples,
+        lines=2 if bundle.task.kind in PAIR_TASKS else 1,
+        samples=0 if bundle.task.kind in HEAD_TASKS else bundle.evaluation.samples,
+        trainable=as_words(bundle.adapter.trainable),
+        numbers=bundle.task.kind in HEAD_TASKS,
+        strangers=STRANGER_PASSES.get(bundle.task.kind, 0),
         sharding=bundle.launch.strategy,
         cards=max(1, bundle.batch.processes),
         attention=_attention(bundle, device, grouped=grouped),

@@ -7,6 +7,7 @@ import msgspec
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.setting import Setting
+from tuiwiz.memory.trained import trained_of
 
 BUSY = {"cuda": 0.58, "cpu": 0.80}
 """Share of the device's dense rate that long inputs reach. A processor's rate in the catalogue is itself measured."""
@@ -31,14 +32,18 @@ class Speed(msgspec.Struct, frozen=True):
 def speed(shape: ModelShape, setting: Setting, device: Device) -> Speed:
     """Time of one forward and backward pass of a micro-batch, from products and bytes.
 
-    A token costs 2 products a weight forward, 2 for the input's gradient and, in full fine-tuning, 2 for the weight's;
-    checkpointing repeats the forward pass; attention adds 4 x layers x query width x length / 2 for every one of them.
+    A token costs 2 products a weight forward, 2 for the input's gradient as far down as anything is trained, and 2 for
+    the gradient of a trained weight; checkpointing repeats the forward pass; attention adds 4 x layers x query width x
+    length / 2 for every one of them.
     """
-    passes = (3.0 if setting.method == "full" else 2.0) + (1.0 if setting.checkpointing else 0.0)
-    head = shape.vocab * shape.hidden * setting.supervised
+    parts = trained_of(shape, setting)
+    reached = parts.reached / shape.layers
+    passes = 1.0 + reached * (2.0 if setting.checkpointing else 1.0)
+    passes += parts.matrices / shape.linear_parameters + setting.strangers
+    head = 0.0 if setting.numbers else shape.vocab * shape.hidden * setting.supervised
     per_token = 2 * (shape.active_parameters + head) * passes
     per_token += 2 * shape.layers * shape.query * setting.length * (passes + 0.5)
-    if setting.method != "full":
+    if setting.adapts:
         per_token += 6 * setting.rank * shape.parameters_per_rank(setting.targets, experts=False)
     rate = device.flops * BUSY[device.kind] * setting.tokens / (setting.tokens + HALF_SPEED_TOKENS[device.kind])
     if setting.compute == "fp32" and device.bf16:
@@ -54,7 +59,7 @@ def speed(shape: ModelShape, setting: Setting, device: Device) -> Speed:
 
 def _traffic(shape: ModelShape, setting: Setting, passes: float) -> float:
     """Bytes to and from memory in one forward and backward pass: weights once a pass, dequantised, and activations."""
-    weight: float = setting.compute_bytes if setting.method != "full" else 4
+    weight: float = setting.compute_bytes if setting.adapts else 4
     if setting.method == "qlora":
         weight = 0.5 + 2 * setting.compute_bytes
     weights = shape.linear_parameters * weight * passes

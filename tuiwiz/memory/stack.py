@@ -41,7 +41,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
         """Whether fp32 weights are trained while products are computed in 16 bits."""
         if setting.compute == "fp32":
             return False
-        return self.mixed or (setting.method == "full" and self.masters_bytes == 4)
+        return self.mixed or (not setting.adapts and self.masters_bytes == 4)
 
 
 CHUNK = 256

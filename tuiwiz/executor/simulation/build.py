@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from tuiwiz.executor.adapters import add_adapters
+from tuiwiz.executor.device import Device
+from tuiwiz.executor.freeze import freeze
 from tuiwiz.executor.fused import slim
 from tuiwiz.executor.model import enable_checkpointing
 from tuiwiz.executor.simulation.kernels import EXPANDED, FUSED
@@ -29,13 +31,16 @@ META = torch.device("meta")
 
 def bundle_of(setting: Setting) -> Bundle:
     """A bundle that asks for a setting, where there is none."""
-    full = setting.method == "full"
-    adapter = Adapter(method=setting.method, rank=setting.rank, targets=setting.targets, dropout=setting.dropout)
+    adapter = Adapter(method=setting.method)
+    if setting.adapts:
+        adapter = Adapter(method=setting.method, rank=setting.rank, targets=setting.targets, dropout=setting.dropout)
+    elif setting.method == "freeze":
+        adapter = Adapter(method="freeze", trainable=setting.trainable)
     return Bundle(
         task=Task(kind="instruct"),
         model=Model(source="-"),
         data=Data(train="-"),
-        adapter=Adapter(method="full") if full else adapter,
+        adapter=adapter,
         optimizer=Optimizer(name=setting.optimizer, momentum=0.9 if setting.momentum else None),  # type: ignore[arg-type]
     )
 
@@ -47,11 +52,11 @@ def build(config: Any, setting: Setting, stack: Stack, bundle: Bundle) -> Any:
     config = copy.deepcopy(config)
     config.get_text_config().use_cache = False
     compute = TYPES[setting.compute]
-    full = setting.method == "full"
+    whole = not setting.adapts
     with META:
         model = AutoModelForCausalLM.from_config(
             config,
-            dtype=torch.float32 if full and stack.masters_bytes == 4 else compute,
+            dtype=torch.float32 if whole and stack.masters_bytes == 4 else compute,
             attn_implementation=ATTENTION[setting.attention],
         )
     if setting.method == "qlora":
@@ -59,11 +64,13 @@ def build(config: Any, setting: Setting, stack: Stack, bundle: Bundle) -> Any:
     ours = stack.fused_adapters
     if setting.slim:
         slim(model)
-    if not full:
+    if setting.method == "freeze":
+        freeze(model, bundle, Device(META, "meta", compute))
+    if setting.adapts:
         model = add_adapters(model, bundle, Path()) if ours else _with_peft(model, setting, stack, bundle)
     if setting.checkpointing:
         enable_checkpointing(model)
-        if not full and not ours:
+        if setting.adapts and not ours:
             model.enable_input_require_grads()
     model.train()
     return model

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tuiwiz.base.errors import InvalidError
 from tuiwiz.executor.simulation.allocator import CachingAllocator
 from tuiwiz.executor.simulation.build import build, bundle_of
 from tuiwiz.executor.simulation.kernels import WORKSPACES, cuda_kernels
@@ -37,8 +38,11 @@ def simulate(config: Any, setting: Setting, stack: Stack = OURS, bundle: Bundle 
     """Simulate two steps of `setting` with a model of this transformers configuration.
 
     Raises:
+        InvalidError: the setting asks for what has no simulation.
         Exception: whatever the model's classes raise where they cannot run without content.
     """
+    if setting.numbers:
+        raise InvalidError("a head of numbers cannot be simulated", hint="the plan's own estimate knows it")
     started = time.perf_counter()
     wanted = bundle or bundle_of(setting)
     trace = Trace(WORKSPACES)

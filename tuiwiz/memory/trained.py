@@ -1,0 +1,106 @@
+"""Which tensors of the model itself are trained: all, none, or the parts that `adapter.trainable` names.
+
+A backward pass reaches from the loss down to the lowest of them; the layers below keep nothing for it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import msgspec
+
+from tuiwiz.catalog.shapes import ModelShape
+from tuiwiz.memory.setting import Setting
+from tuiwiz.spec.parts import select
+
+ATTENTION = ("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj")
+NORMS = (
+    "input_layernorm",
+    "post_attention_layernorm",
+    "pre_feedforward_layernorm",
+    "post_feedforward_layernorm",
+)
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """`matrices` by name; `norms`: whether any is trained; `reached`: whether the backward pass comes here."""
+
+    matrices: frozenset[str] = frozenset()
+    norms: bool = False
+    reached: bool = True
+
+
+class Trained(msgspec.Struct, frozen=True):
+    """Tensors of the base model that are trained, new heads and adapters apart. Counts are elements.
+
+    `matrices` of decoder layers; `head`: of the output layer, be it tied to the embedding or not. `reached` is the
+    number of layers that the backward pass comes to.
+    """
+
+    layers: tuple[Layer, ...]
+    parameters: int
+    matrices: int
+    embedding: bool
+    head: bool
+
+    @property
+    def reached(self) -> int:
+        return sum(layer.reached for layer in self.layers)
+
+
+def trained_of(shape: ModelShape, setting: Setting) -> Trained:
+    """By the setting's method; adapters need the backward pass everywhere and train nothing of the model itself."""
+    if setting.method == "full":
+        every = Layer(frozenset(one.name for one in shape.projections), norms=True)
+        count = shape.parameters - (shape.head_parameters if setting.numbers else 0)
+        words = not setting.numbers
+        return Trained((every,) * shape.layers, count, shape.linear_parameters, embedding=True, head=words)
+    if setting.method != "freeze":
+        return Trained((Layer(),) * shape.layers, 0, 0, embedding=False, head=False)
+    return _chosen(shape, setting.trainable, setting.numbers)
+
+
+@lru_cache(maxsize=64)
+def _chosen(shape: ModelShape, words: tuple[str, ...], numbers: bool) -> Trained:
+    sizes = _names(shape, numbers=numbers)
+    chosen = frozenset(select(words, list(sizes)))
+    whole = [frozenset(one.name for one in shape.projections if _name(layer, one.name) in chosen)
+             for layer in range(shape.layers)]  # fmt: skip
+    touched = [any(name in chosen for name in sizes if name.startswith(f"model.layers.{layer}."))
+               for layer in range(shape.layers)]  # fmt: skip
+    embedding = "model.embed_tokens.weight" in chosen
+    first = 0 if embedding else touched.index(True) if True in touched else shape.layers
+    layers = tuple(
+        Layer(whole[layer], norms=touched[layer] and _norms_of(layer) <= chosen, reached=layer >= first)
+        for layer in range(shape.layers)
+    )
+    matrices = sum(sizes[_name(layer, name)] for layer in range(shape.layers) for name in whole[layer])
+    head = not numbers and (embedding if shape.tied else "lm_head.weight" in chosen)
+    return Trained(layers, sum(sizes[name] for name in chosen), matrices, embedding=embedding, head=head)
+
+
+def _name(layer: int, matrix: str) -> str:
+    part = "self_attn" if matrix in ATTENTION else "mlp"
+    return f"model.layers.{layer}.{part}.{matrix}.weight"
+
+
+def _norms_of(layer: int) -> frozenset[str]:
+    return frozenset(f"model.layers.{layer}.{name}.weight" for name in NORMS[:2])
+
+
+def _names(shape: ModelShape, *, numbers: bool) -> dict[str, int]:
+    """Parameters by the names that transformers gives them, and their elements; norms of heads and biases go with the
+    first norm of their layer, as they are nothing beside it."""
+    found = {"model.embed_tokens.weight": shape.vocab * shape.hidden}
+    norm = shape.hidden * shape.family.norm_tensors
+    small = (shape.small_parameters - norm) // shape.layers - (shape.family.norms - 1) * norm
+    for layer in range(shape.layers):
+        for one in shape.projections:
+            name = _name(layer, one.name)
+            found[name] = found.get(name, 0) + one.parameters
+        for place, name in enumerate(NORMS[: shape.family.norms]):
+            found[f"model.layers.{layer}.{name}.weight"] = norm if place else small
+    found["model.norm.weight"] = norm
+    if not shape.tied and not numbers:
+        found["lm_head.weight"] = shape.vocab * shape.hidden
+    return found
