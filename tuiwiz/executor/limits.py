@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from tuiwiz.spec.deadline import deadline
 from tuiwiz.spec.optimizer import Schedule
 
 
@@ -39,16 +40,3 @@ class TimeLimit:
         """Why another step of `step_s` seconds would be too late, or an empty string."""
         then = self._clock() + step_s + self.evaluation_s
         return next((reason for end, reason in self._ends if then > end), "")
-
-
-def deadline(text: str, now: datetime) -> datetime:
-    """The local time that `stop_by` means: a full ISO date and time, or the next HH:MM.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if "T" in text or "-" in text:
-        return datetime.fromisoformat(text).replace(tzinfo=None)
-    clock = datetime.strptime(text, "%H:%M")
-    then = now.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
-    return then if then > now else then + timedelta(days=1)

@@ -13,7 +13,6 @@ from tuiwiz.bundle.change import change
 from tuiwiz.data.types import Rows
 from tuiwiz.events import types
 from tuiwiz.spec.bundle import Bundle
-from tuiwiz.spec.task import PAIR_TASKS
 
 if TYPE_CHECKING:
     from tuiwiz.executor.loop import Trainer
@@ -46,17 +45,18 @@ def planned_micro(bundle: Bundle, rows: Rows, model: Path) -> int:
     if bundle.batch.accumulation is not None:
         return math.ceil(bundle.batch.effective / bundle.batch.accumulation)
     found = plan_of(bundle, rows, model)
-    # The planner thinks of rows of one sequence; a pair holds two.
-    per_row = 2 if bundle.task.kind in PAIR_TASKS else 1
     for choice in found.choices if found is not None else ():
         same = choice.gradient_checkpointing == bundle.memory.gradient_checkpointing
         if choice.method == bundle.adapter.method and choice.max_length == bundle.data.max_length and same:
-            return min(max(1, choice.micro_batch // per_row), bundle.batch.effective)
+            return min(choice.micro_batch, bundle.batch.effective)
     return min(bundle.batch.effective, CAREFUL_MICRO)
 
 
-def plan_of(bundle: Bundle, rows: Rows, model: Path) -> Plan | None:
-    """The planner's word on a run, with the rows as they are; None where it does not know the model."""
+def plan_of(bundle: Bundle, rows: Rows, model: Path, *, correct: bool = True) -> Plan | None:
+    """The planner's word on a run, with the rows as they are; None where it does not know the model.
+
+    Without `correct` nothing that was measured on this machine goes into it.
+    """
     from tuiwiz.catalog.config import read_shape
     from tuiwiz.catalog.machine import this_device
     from tuiwiz.memory.plan import plan
@@ -67,7 +67,8 @@ def plan_of(bundle: Bundle, rows: Rows, model: Path) -> Plan | None:
     at = {"p50": len(lengths) // 2, "p95": int(0.95 * (len(lengths) - 1)), "max": len(lengths) - 1}
     try:
         shape = read_shape(model)
-        return plan(bundle, shape, this_device(), {name: lengths[i] for name, i in at.items()}, rows=len(lengths))
+        measured = {name: lengths[i] for name, i in at.items()}
+        return plan(bundle, shape, this_device(), measured, len(lengths), measured=None if correct else ())
     except TuiwizError:
         return None
 

@@ -32,7 +32,8 @@ RESULT = "rehearsal.json"
 def run(folder: Path) -> dict[str, Any]:
     """Rehearse the bundle in `folder`; returns what was measured.
 
-    Keys: `predicted_bytes` (None where the planner does not know the model), `peak_bytes`, `seconds_per_step` (median
+    Keys: `predicted_bytes` (None where the planner does not know the model; `fixed_bytes` of it are weights), `peak_bytes`,
+    `predicted_seconds` of a step of such rows, `shape` and `planned_on` as the plan calls model and device, `seconds_per_step` (median
     of the steps after the first), `longest` tokens, `checkpoint_bytes`, `reload_s`, `generation_s`, `adjustments`
     (what the ladder had to change, as [key, from, to]), `device`.
 
@@ -93,9 +94,15 @@ def rest(run: Trainer, sampler: Sampler, model: Path) -> None:
         raise RunFailedError(f"{changed[0]} came back changed from its checkpoint")
     started = time.perf_counter()
     sampler.at(run.progress.step, final=True)
-    plan = plan_of(run.bundle, run.train_rows, model)
+    # Measured against the bare plan: a correction of a corrected plan would creep away.
+    plan = plan_of(run.bundle, run.train_rows, model, correct=False)
+    fixed = plan.items["weights"] + plan.items["quantization_constants"] if plan is not None else None
     figures = {
         "predicted_bytes": plan.total_bytes if plan is not None else None,
+        "fixed_bytes": fixed,
+        "predicted_seconds": plan.seconds_per_step if plan is not None else None,
+        "shape": plan.model if plan is not None else "",
+        "planned_on": plan.device if plan is not None else "",
         "peak_bytes": run.device.held()[0] if run.device.is_cuda else run.device.memory()[1],
         "longest": max(run.train_rows.lengths_of(range(len(run.train_rows)))),
         "micro": run.micro,

@@ -14,9 +14,9 @@ class Saved(msgspec.Struct, frozen=True):
     """Bytes of one micro-batch.
 
     `layer`: all that one layer saves, the one that saves most; `layers`: what all of them save. `checkpoint`: the
-    inputs of all layers that the backward pass comes to, kept by checkpointing. `final`: the last
+    inputs of all layers, kept by checkpointing. `final`: the last
     norm and hidden state. `working`: gradients and a dequantised weight while one layer goes backward, with the
-    attention's own; `working_of_mlp`: the same for its MLP half. `compute_copies`: 16-bit copies of fp32 weights.
+    attention's own; `working_of_mlp`: the same for its MLP half. `compute_copies`: 16-bit copies of fp32 weights; `layer_copies`: those of one layer.
     """
 
     layer: float
@@ -26,6 +26,7 @@ class Saved(msgspec.Struct, frozen=True):
     working: float
     working_of_mlp: float
     compute_copies: float
+    layer_copies: float
 
 
 def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
@@ -58,15 +59,19 @@ def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
     attention_work = (
         tokens * (attention + 2 * stream * shape.hidden) + backward_scores + dequantised - layer if scores else 0.0
     )
+    copies = compute * _cast_parameters(shape, setting, trained) if autocast else 0.0
+    own = sum(any(kind.matrices) for kind in trained.layers) if trained.matrices else shape.layers
     return Saved(
         layer=layer,
         layers=layers,
-        checkpoint=tokens * stream * shape.hidden * trained.reached,
+        # Also of layers that keep nothing else: what is to be computed again is decided before.
+        checkpoint=tokens * stream * shape.hidden * shape.layers,
         final=_final(shape, setting, stack, stream, trained),
         working=max(mlp_work, attention_work),
         working_of_mlp=max(mlp_work, backward_scores - kept_scores),
         # Autocast keeps the copies of the forward pass until it ends, and the graph keeps those it needs.
-        compute_copies=compute * _cast_parameters(shape, setting, trained) if autocast else 0.0,
+        compute_copies=copies,
+        layer_copies=copies / max(1, own),
     )
 
 
@@ -156,9 +161,7 @@ def _inputs_kept(shape: ModelShape, setting: Setting, kind: Layer, apart: bool, 
     readers = [
         one
         for one in shape.projections
-        if _half(one) == attention_half
-        and one.name in kind.matrices
-        and not one.name.endswith(("o_proj", "down_proj"))
+        if _half(one) == attention_half and one.name in kind.matrices and not one.name.endswith(("o_proj", "down_proj"))
     ]
     times = sum(_uses(shape, one) for one in readers) if apart else min(1, len(readers))
     down = 0 if attention_half or "down_proj" not in kind.matrices else compute * _width(shape)

@@ -107,7 +107,7 @@ def moments(shape: ModelShape, setting: Setting, stack: Stack) -> dict[str, dict
         found[LAYER] = {
             "logits": outputs,
             "activations": kept.checkpoint + kept.layer,
-            "temporary": kept.working,
+            "temporary": kept.working + kept.layer_copies,
             "gradients": max(earlier, head or static.gradients / reached),
         }
     else:
@@ -118,11 +118,16 @@ def moments(shape: ModelShape, setting: Setting, stack: Stack) -> dict[str, dict
             "gradients": earlier,
         }
     if not setting.adapts:
+        embedding = shape.vocab * shape.hidden * stack.masters_bytes if parts.embedding else 0
+        copies = kept.layer_copies if setting.checkpointing else kept.compute_copies
         found[FIRST_LAYER] = {
-            "activations": kept.checkpoint / reached + kept.layer,
-            "temporary": kept.working,
-            "gradients": static.gradients,
+            "activations": kept.checkpoint / shape.layers * (shape.layers - reached + 1) + kept.layer,
+            "temporary": kept.working + copies,
+            "gradients": max(earlier, static.gradients - (0 if shape.tied else embedding)),
         }
+        if embedding and not (shape.tied and parts.head):
+            stream = kept.checkpoint / shape.layers
+            found[EMBEDDING] = {"gradients": static.gradients, "temporary": stream + (embedding if earlier else 0)}
     if parts.head and shape.tied and stack.loss == "chunked":
         # The head's gradient waits for the embedding's, and their sum is a third.
         found[EMBEDDING] = {"gradients": static.gradients, "temporary": (3.0 if earlier else 2.0) * head}

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from tuiwiz.base.units import gib
 from tuiwiz.catalog.gpus import Device
+from tuiwiz.catalog.measured import kept
+from tuiwiz.catalog.price import Price, own_price
 from tuiwiz.catalog.shapes import ModelShape
+from tuiwiz.memory.corrected import Correction, corrected, correction_of
+from tuiwiz.memory.cost import Budget, amount_words, budget_of, energy_kwh, money, watts_of
 from tuiwiz.memory.estimate import estimate
 from tuiwiz.memory.held import held
 from tuiwiz.memory.search import Choice, choices, ordered
-from tuiwiz.memory.setting import Setting, setting_of
-from tuiwiz.memory.speed import BAND, speed
+from tuiwiz.memory.setting import STRANGER_PASSES, Setting, setting_of
+from tuiwiz.memory.speed import BAND, Speed, speed
 from tuiwiz.memory.stack import OURS
 from tuiwiz.memory.verdict import Verdict, verdict
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.phases import run_steps
+from tuiwiz.spec.task import REFERENCE_TASKS
 
 METHODS = ("qlora", "lora", "full")
 
@@ -39,7 +46,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `seconds_per_step` is None where the rows' lengths are unknown, and `why` says so. `choices` holds the bundle's own
     method at every micro-batch, and the best of the other methods, the fastest that fits first. `next_step` is the
     cheapest change that would make it fit, in words. `simulated` is there where it was asked for.
-    `steps` and `seconds` are None while the rows are unknown.
+    `steps`, `tokens` (of the whole run) and `seconds` are None while the rows are unknown; so are `energy_kwh` and, at
+    the user's price, `money`, which also need to know the device's `watts`. `budget`: what the bundle's limits of time
+    leave. `corrected` says which rehearsals on this machine went into the figures.
     """
 
     model: str
@@ -63,19 +72,45 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     simulated: Simulation | None = None
+    tokens: int | None = None
+    watts: float | None = None
+    energy_kwh: float | None = None
+    money: float | None = None
+    currency: str = ""
+    budget: Budget | None = None
+    corrected: str = ""
 
 
 def plan(
-    bundle: Bundle, shape: ModelShape, device: Device, lengths: Mapping[str, int] | None, rows: int | None
+    bundle: Bundle,
+    shape: ModelShape,
+    device: Device,
+    lengths: Mapping[str, int] | None,
+    rows: int | None,
+    *,
+    price: Price | None = None,
+    measured: Iterable[Mapping[str, Any]] | None = None,
+    now: datetime | None = None,
 ) -> Plan:
-    """Plan a bundle. `lengths`: `p50`, `p95` and `max` tokens of a row; `rows`: those that are trained on."""
+    """Plan a bundle. `lengths`: `p50`, `p95` and `max` tokens of a row; `rows`: those that are trained on.
+
+    `price` is that of `config.toml`, and `measured` what rehearsals left on this machine, where they are not given.
+    """
     longest = lengths["max"] if lengths and lengths.get("max") else None
     setting = setting_of(bundle, device, longest, grouped=shape.grouped)
-    found = estimate(shape, setting, device)
+    correction = _correction(shape, setting, device, measured)
+    found = corrected(estimate(shape, setting, device), correction)
     judged = verdict(found.total_bytes, device.usable_bytes)
-    options = _choices(bundle, shape, device, setting, longest)
-    per_step, why = _step_seconds(bundle, shape, device, setting, lengths)
+    options = _choices(bundle, shape, device, setting, longest, correction)
+    mean = _mean_length(bundle, lengths)
+    usual = speed(shape, msgspec.structs.replace(setting, length=mean), device) if mean else None
+    per_step = usual.step_s * correction.seconds if usual is not None else None
     steps = run_steps(bundle, rows) if rows else None
+    seconds = per_step * steps if per_step is not None and steps is not None else None
+    if seconds is not None and usual is not None and rows and steps:
+        seconds += _reference_seconds(bundle, usual, rows, steps)
+    price = price or own_price()
+    kwh = energy_kwh(device, seconds, setting.cards)
     return Plan(
         model=shape.name,
         device=device.name,
@@ -89,20 +124,38 @@ def plan(
         items=found.items,
         limiting=found.limiting,
         seconds_per_step=per_step,
-        why=why,
+        why=_why(per_step, correction),
         steps=steps,
-        seconds=per_step * steps if per_step is not None and steps is not None else None,
+        seconds=seconds,
         disk_bytes=_disk(bundle, shape, setting),
         choices=tuple(options),
         next_step="" if judged == "fits" else _next_step(setting, options),
         others=device.others,
         notes=tuple(_notes(shape, setting, device)),
+        tokens=steps * bundle.batch.effective * setting.lines * mean if steps and mean else None,
+        watts=watts_of(device, setting.cards),
+        energy_kwh=kwh,
+        money=money(price, kwh, seconds),
+        currency=price.currency if price is not None else "",
+        budget=budget_of(bundle, per_step, steps, BAND, now or datetime.now()),
+        corrected=correction.words(),
     )
 
 
-def _choices(bundle: Bundle, shape: ModelShape, device: Device, setting: Setting, longest: int | None) -> list[Choice]:
+def _correction(
+    shape: ModelShape, setting: Setting, device: Device, measured: Iterable[Mapping[str, Any]] | None
+) -> Correction:
+    """What rehearsals say; of any other machine's device they say nothing."""
+    if measured is None:
+        measured = kept() if device.here else ()
+    return correction_of(measured, shape.name, setting.method, device.name)
+
+
+def _choices(
+    bundle: Bundle, shape: ModelShape, device: Device, setting: Setting, longest: int | None, correction: Correction
+) -> list[Choice]:
     limits = {"effective": bundle.batch.effective, "max_length": bundle.data.max_length, "longest": longest}
-    found = choices(shape, setting, device, **limits)  # type: ignore[arg-type]
+    found = choices(shape, setting, device, **limits, correction=correction)  # type: ignore[arg-type]
     for method in METHODS:
         if method != setting.method:
             other = choices(shape, msgspec.structs.replace(setting, method=method), device, **limits)  # type: ignore[arg-type]
@@ -110,16 +163,27 @@ def _choices(bundle: Bundle, shape: ModelShape, device: Device, setting: Setting
     return ordered(found)
 
 
-def _step_seconds(
-    bundle: Bundle, shape: ModelShape, device: Device, setting: Setting, lengths: Mapping[str, int] | None
-) -> tuple[float | None, str]:
+def _mean_length(bundle: Bundle, lengths: Mapping[str, int] | None) -> int | None:
+    """Tokens of a usual row: the mean of a skewed distribution lies above its median."""
     if not lengths or not lengths.get("p50"):
-        return None, "the lengths of the rows are not known"
+        return None
     limit = bundle.data.max_length
-    # The mean of a skewed distribution lies above its median.
-    mean = min(limit, (2 * lengths["p50"] + min(limit, lengths.get("p95", lengths["p50"]))) // 3)
-    usual = msgspec.structs.replace(setting, length=max(1, mean))
-    return speed(shape, usual, device).step_s, f"+-{BAND:.0%}, from the device's data sheet"
+    return max(1, min(limit, (2 * lengths["p50"] + min(limit, lengths.get("p95", lengths["p50"]))) // 3))
+
+
+def _why(per_step: float | None, correction: Correction) -> str:
+    if per_step is None:
+        return "the lengths of the rows are not known"
+    source = "a rehearsal here" if correction.count and correction.same else "the device's data sheet"
+    return f"+-{BAND:.0%}, from {source}"
+
+
+def _reference_seconds(bundle: Bundle, usual: Speed, rows: int, steps: int) -> float:
+    """Time before the first step, in which the model as it is reads every row that the run comes to."""
+    if bundle.task.kind not in REFERENCE_TASKS:
+        return 0.0
+    passes = 1 + STRANGER_PASSES.get(bundle.task.kind, 0)
+    return passes * usual.forward_s * min(steps, math.ceil(rows / bundle.batch.effective))
 
 
 def _disk(bundle: Bundle, shape: ModelShape, setting: Setting) -> int:
@@ -127,6 +191,9 @@ def _disk(bundle: Bundle, shape: ModelShape, setting: Setting) -> int:
     static = held(shape, setting, OURS)
     kept = static.trained * 4 + 2 * 4 * static.trained
     result = static.trained * (setting.compute_bytes if setting.method == "full" else 4)
+    if setting.method == "freeze":
+        # The whole model is written, its frozen parts too.
+        result = shape.parameters * setting.compute_bytes
     return round((bundle.checkpoint.keep + 2) * kept + result)
 
 
@@ -156,7 +223,7 @@ def _notes(shape: ModelShape, setting: Setting, device: Device) -> list[str]:
         notes.append(f"the architecture {shape.architecture} is not known: its tensors are guessed, the band is wide")
     if shape.experts:
         notes.append("a mixture of experts: not yet checked against measurements")
-        if setting.method != "full":
+        if setting.adapts:
             notes.append("experts stay in 16 bits and are not trained: adapters go to the other linear layers")
     if not device.bf16 and setting.compute == "fp32" and device.kind == "cuda":
         notes.append('this card has no bf16: model.dtype = "fp16" halves activations')
@@ -185,3 +252,13 @@ def time_words(plan: Plan) -> str:
     if minutes < 120:
         return f"about {minutes:.0f} min, +-{BAND * minutes:.0f}"
     return f"about {minutes / 60:.1f} h, +-{BAND * minutes / 60:.1f}"
+
+
+def cost_words(plan: Plan) -> str:
+    """`about 1.8 kWh, 0.54 EUR`; empty where it is unknown."""
+    parts = []
+    if plan.energy_kwh is not None:
+        parts.append(f"{plan.energy_kwh:.2g} kWh" if plan.energy_kwh < 10 else f"{plan.energy_kwh:,.0f} kWh")
+    if plan.money is not None:
+        parts.append(amount_words(plan.money, plan.currency))
+    return f"about {', '.join(parts)}" if parts else ""

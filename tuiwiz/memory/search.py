@@ -8,6 +8,7 @@ import msgspec
 
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
+from tuiwiz.memory.corrected import Correction, corrected
 from tuiwiz.memory.estimate import estimate
 from tuiwiz.memory.setting import Setting
 from tuiwiz.memory.speed import speed
@@ -36,7 +37,14 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choices(
-    shape: ModelShape, setting: Setting, device: Device, *, effective: int, max_length: int, longest: int | None = None
+    shape: ModelShape,
+    setting: Setting,
+    device: Device,
+    *,
+    effective: int,
+    max_length: int,
+    longest: int | None = None,
+    correction: Correction = Correction(),
 ) -> list[Choice]:
     """Every micro-batch and checkpointing for `max_length` and, where nothing of it fits, for shorter lengths.
 
@@ -55,7 +63,7 @@ def choices(
                     accumulation=effective // micro,
                     checkpointing=checkpointing,
                 )
-                found.append(_choice(shape, tried, device, length))
+                found.append(_choice(shape, tried, device, length, correction))
         if any(choice.fits for choice in found) or length // 2 < LEAST_LENGTH:
             break
         length //= 2
@@ -83,17 +91,19 @@ def ordered(found: Iterable[Choice]) -> list[Choice]:
     return result + sorted((one for one in found if not one.fits), key=lambda one: one.total_bytes)
 
 
-def _choice(shape: ModelShape, setting: Setting, device: Device, max_length: int) -> Choice:
-    total = estimate(shape, setting, device).total_bytes
+def _choice(shape: ModelShape, setting: Setting, device: Device, max_length: int, correction: Correction) -> Choice:
+    total = corrected(estimate(shape, setting, device), correction).total_bytes
     fits = fits_in(total, device.usable_bytes)
     return Choice(
         method=setting.method,
-        rank=0 if setting.method == "full" else setting.rank,
+        rank=setting.rank if setting.adapts else 0,
         max_length=max_length,
         micro_batch=setting.micro,
         accumulation=setting.accumulation,
         gradient_checkpointing=setting.checkpointing,
         total_bytes=total,
-        tokens_per_second=round(speed(shape, setting, device).tokens_per_second, 1) if fits else None,
+        tokens_per_second=round(speed(shape, setting, device).tokens_per_second / correction.seconds, 1)
+        if fits
+        else None,
         fits=fits,
     )

@@ -23,10 +23,12 @@ STEP_S = {"cuda": 0.01, "cpu": 0.05}
 
 
 class Speed(msgspec.Struct, frozen=True):
-    """`tokens_per_second` without padding; `step_s` seconds of an optimizer step of full-length rows."""
+    """`tokens_per_second` without padding; `step_s` seconds of an optimizer step of full-length rows, `forward_s` those
+    of a forward pass over its rows."""
 
     tokens_per_second: float
     step_s: float
+    forward_s: float
 
 
 def speed(shape: ModelShape, setting: Setting, device: Device) -> Speed:
@@ -54,7 +56,7 @@ def speed(shape: ModelShape, setting: Setting, device: Device) -> Speed:
     # A step's rows are sorted by length, so that padding grows with the share of them that one pass holds.
     padding = 1 + PADDING * (setting.micro - 1) / (setting.micro * setting.accumulation)
     step_s = pass_s * padding * setting.accumulation + STEP_S[device.kind]
-    return Speed(setting.tokens * setting.accumulation / step_s, step_s)
+    return Speed(setting.tokens * setting.accumulation / step_s, step_s, step_s / passes)
 
 
 def _traffic(shape: ModelShape, setting: Setting, passes: float) -> float:

@@ -11,7 +11,7 @@ from tuiwiz.spec.section import Section
 Method = Literal["qlora", "lora", "full", "freeze"]
 Variant = Literal["plain", "rslora", "dora", "pissa", "loraplus"]
 PLANNED: tuple[Method, ...] = ("qlora", "lora", "full")
-"""Methods that presets and the planner speak of; what `freeze` takes lies between them and depends on its parts."""
+"""Methods that presets speak of and the planner offers; it knows `freeze`, too, whose needs depend on its parts."""
 
 
 class Adapter(Section, frozen=True, kw_only=True):

@@ -114,7 +114,7 @@ def _decide(answers: Answers, facts: Facts) -> _Decided:
 def _planned(decided: _Decided, answers: Answers, facts: Facts) -> Planned:
     """Plan the chosen method and fill in its fastest setting that fits; list those of all methods."""
     work = decided.work
-    if decided.context.method not in PLANNED:
+    if decided.context.method not in (*PLANNED, "freeze"):
         return Planned()
     take(work, answers.picked)
     plan = plan_of(_bundle(work, facts, Problems()), facts, decided.rows)

@@ -133,6 +133,18 @@ def verdict_words(plan: Plan | None) -> str:
     return f"{words}: {gib(plan.total_bytes)} of {gib(plan.usable_bytes)}{limiting}"
 
 
+def cost_lines(plan: Plan | None) -> list[str]:
+    """Time, energy and money of the run, and what its limits of time leave; nothing of what is not known."""
+    if plan is None:
+        return []
+    from tuiwiz.memory.cost import budget_words
+    from tuiwiz.memory.plan import cost_words, time_words
+
+    known = [words for words in (time_words(plan), cost_words(plan).removeprefix("about ")) if words]
+    lines = ["; ".join(known)] if known else []
+    return [*lines, budget_words(plan.budget)] if plan.budget is not None else lines
+
+
 class Planned(msgspec.Struct, frozen=True):
     """The plan of the chosen setting, and the settings of every method, each with its own preset."""
 

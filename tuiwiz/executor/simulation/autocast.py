@@ -25,7 +25,8 @@ WIDE = tuple((functional, name) for name in ("softmax", "log_softmax", "layer_no
 
 
 class MetaAutocast:
-    """While it is entered, inputs of products are cast to `dtype`; trained weights are cast once and kept until then.
+    """While it is entered, inputs of products are cast to `dtype`; trained weights are cast once and kept until then,
+    unless `keeps` is false: a layer that is computed again casts its own and forgets them.
 
     It stands in for functions rather than being a mode: forward passes that checkpointing repeats run inside of the
     backward pass, where modes are not seen.
@@ -34,8 +35,8 @@ class MetaAutocast:
     active: MetaAutocast | None = None
     """The one in force, as `torch.is_autocast_enabled` has to answer."""
 
-    def __init__(self, dtype: torch.dtype) -> None:
-        self.dtype = dtype
+    def __init__(self, dtype: torch.dtype, *, keeps: bool = True) -> None:
+        self.dtype, self.keeps = dtype, keeps
         self.enabled = True
         self._copies: dict[int, Tensor] = {}
         self._patches = ExitStack()
@@ -72,7 +73,7 @@ class MetaAutocast:
     def _low(self, value: Any) -> Any:
         if not isinstance(value, Tensor) or value.dtype != torch.float32:
             return value
-        if not (value.is_leaf and value.requires_grad):
+        if not (self.keeps and value.is_leaf and value.requires_grad):
             return value.to(self.dtype)
         if id(value) not in self._copies:
             self._copies[id(value)] = value.to(self.dtype)

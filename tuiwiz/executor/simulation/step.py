@@ -38,9 +38,8 @@ def run_steps(model: Any, setting: Setting, stack: Stack, bundle: Bundle, trace:
         trace.hold([parameter, *constants_of(parameter)])
     trace.hold(model.buffers())
     compute = TYPES[setting.compute]
-    autocast: Callable[[], AbstractContextManager[Any]] = (
-        (lambda: MetaAutocast(compute)) if stack.autocast(setting) else nullcontext
-    )
+    mixed = stack.autocast(setting)
+    autocast: Callable[[], AbstractContextManager[Any]] = (lambda: MetaAutocast(compute)) if mixed else nullcontext
     loss_of = _our_loss(model, setting, compute) if stack.loss == "chunked" else _library_loss(model, setting, stack)
     with trace, _meta_is_fused():
         optimizer = _optimizer(weights, bundle, stack, compute)
@@ -50,8 +49,8 @@ def run_steps(model: Any, setting: Setting, stack: Stack, bundle: Bundle, trace:
                 with autocast():
                     loss, kept = loss_of()
                 trace.end_moment(FORWARD)
-                # Recomputed forward passes run under the autocast of the first.
-                with autocast() if setting.checkpointing else nullcontext():
+                # Recomputed forward passes run under an autocast like the first's, each layer under its own.
+                with MetaAutocast(compute, keeps=False) if mixed and setting.checkpointing else nullcontext():
                     torch.autograd.backward(loss)
                 total += loss.detach()
                 del loss, kept

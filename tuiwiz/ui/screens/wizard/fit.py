@@ -10,7 +10,8 @@ from textual.widgets import Static
 
 from tuiwiz.base.text import clean
 from tuiwiz.base.units import GIB, gib, human_duration
-from tuiwiz.memory.plan import Plan
+from tuiwiz.memory.cost import budget_words
+from tuiwiz.memory.plan import Plan, cost_words
 from tuiwiz.memory.search import Choice
 from tuiwiz.ui.screens.wizard.view import StepView
 from tuiwiz.ui.widgets.budget import budget_bar, items_line
@@ -18,7 +19,7 @@ from tuiwiz.ui.widgets.picklist import Pick, PickList
 from tuiwiz.ui.widgets.saying import Saying
 from tuiwiz.wizard.answers import Composed, Picked
 
-METHODS = {"qlora": "QLoRA", "lora": "LoRA", "full": "full"}
+METHODS = {"qlora": "QLoRA", "lora": "LoRA", "full": "full", "freeze": "freeze"}
 MOST = 14
 SIMULATED = 3
 """Rows that are simulated when asked for: each takes some seconds."""
@@ -67,12 +68,14 @@ class FitView(StepView):
         }
         word, tone, rest = words[plan.verdict]
         took = "" if plan.seconds is None else f"   about {human_duration(plan.seconds)}"
+        cost = cost_words(plan).removeprefix("about ")
         lines = [
             Content.assemble((clean(f"  {plan.model} on {plan.device}{rows}"), "$dim")),
             Content.assemble(
                 (f"  {word}: ", f"{tone} bold"),
                 f"{plan.total_bytes / GIB:.1f} of {gib(plan.usable_bytes)} usable, {rest}.",
                 (took, "bold"),
+                (clean(f", {cost}") if took and cost else "", "$dim"),
             ),
             items_line(plan.items, width, self.glyphs),
             budget_bar(plan.items, plan.usable_bytes, width, self.glyphs),
@@ -112,6 +115,11 @@ class FitView(StepView):
         lines = [Content.assemble(("  Limited by: ", "$dim"), clean(plan.limiting or "nothing"))]
         if plan.next_step:
             lines.append(Content.assemble(("  ", ""), clean(plan.next_step)))
+        if plan.budget is not None:
+            tone = "$dim" if plan.budget.enough else "$warn"
+            lines.append(Content.assemble((f"  {clean(budget_words(plan.budget))}", tone)))
+        if plan.corrected:
+            lines.append(Content.assemble((f"  {clean(plan.corrected)}", "$dim")))
         if plan.seconds_per_step is None and plan.why:
             lines.append(Content.assemble((f"  {clean(plan.why)}", "$dim")))
         said = self._simulation(composed)

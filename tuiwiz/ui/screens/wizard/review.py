@@ -17,7 +17,7 @@ from tuiwiz.spec.keys import flatten
 from tuiwiz.ui.screens.wizard.view import StepView
 from tuiwiz.ui.widgets.saying import Saying
 from tuiwiz.wizard.answers import Composed
-from tuiwiz.wizard.planning import verdict_words
+from tuiwiz.wizard.planning import cost_lines, verdict_words
 from tuiwiz.wizard.work import shown
 from tuiwiz.wizard.written import heading_of
 
@@ -72,6 +72,7 @@ class ReviewView(StepView):
 
     def _facts(self, composed: Composed) -> Content:
         lines = [Content.assemble(("  ", ""), (verdict_words(composed.plan), "bold"))]
+        lines += [Content.styled(f"  {clean(words)}", "$dim") for words in cost_lines(composed.plan)]
         lines += [self.problem(one) for one in composed.problems if one.severity != "info"][:8]
         flat = flatten(composed.bundle)
         differing = [

@@ -1,0 +1,18 @@
+"""The moment that `schedule.stop_by` means."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+
+def deadline(text: str, now: datetime) -> datetime:
+    """The local time that `stop_by` means: a full ISO date and time, or the next HH:MM.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if "T" in text or "-" in text:
+        return datetime.fromisoformat(text).replace(tzinfo=None)
+    clock = datetime.strptime(text, "%H:%M")
+    then = now.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
+    return then if then > now else then + timedelta(days=1)
