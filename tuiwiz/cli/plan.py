@@ -76,7 +76,7 @@ def _of_bundle(path: Path, gpu: str, sets: list[str], price: Price | None, *, si
         )
     read = profile(bundle, folder, located.folder)
     device = _device(gpu)
-    rows = _training_rows(bundle, read.rows)
+    rows = training_rows(bundle, read.rows)
     found = plan(bundle, located.shape, device, read.lengths, rows, price=price)
     if simulate:
         longest = read.lengths["max"] if read.lengths else None
@@ -84,7 +84,7 @@ def _of_bundle(path: Path, gpu: str, sets: list[str], price: Price | None, *, si
     return msgspec.structs.replace(found, notes=(*found.notes, read.note)) if read.note else found
 
 
-def _training_rows(bundle: Bundle, counted: int | None) -> int | None:
+def training_rows(bundle: Bundle, counted: int | None) -> int | None:
     """Training rows by the bundle's lock, else as counted, less the share that is held out."""
     rows = counted
     if bundle.lock is not None and isinstance(bundle.data.train, str):

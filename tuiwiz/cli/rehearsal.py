@@ -23,6 +23,7 @@ FAR = 0.15
 def rehearsal(path: Path, sets: list[str]) -> tuple[dict[str, Any] | None, list[Problem]]:
     """Rehearse a bundle in a scratch folder; returns the figures, None where it failed, and what they mean."""
     from tuiwiz.bundle.change import apply_sets
+    from tuiwiz.bundle.digest import digest
     from tuiwiz.bundle.read import read_bundle
     from tuiwiz.bundle.write import write_bundle
     from tuiwiz.catalog.measured import keep
@@ -45,7 +46,15 @@ def rehearsal(path: Path, sets: list[str]) -> tuple[dict[str, Any] | None, list[
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     found.pop("ok", None)
-    keep({"time": time.time(), "model": bundle.model.source, "method": bundle.adapter.method, **found})
+    keep(
+        {
+            "time": time.time(),
+            "digest": digest(bundle),
+            "model": bundle.model.source,
+            "method": bundle.adapter.method,
+            **found,
+        }
+    )
     return found, _problems(found)
 
 

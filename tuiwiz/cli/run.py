@@ -22,10 +22,14 @@ def register(app: typer.Typer) -> None:
         sets: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a value, e.g. adapter.rank=8."),
         resume: bool = typer.Option(False, "--resume", help="Continue the run in DIR from its newest checkpoint."),
         allow_drift: bool = typer.Option(False, "--allow-drift", help="Train though data or model left the lock."),
+        no_rehearsal: bool = typer.Option(False, "--no-rehearsal", help="Start a long run without rehearsing it."),
         plain: bool = typer.Option(False, "--plain", help="Lines in place of the live screen."),
         as_json: bool = typer.Option(False, "--json", help="Events, one JSON object a line."),
     ) -> None:
-        """Train a bundle. On a terminal the live screen opens; leaving it asks whether the run goes on."""
+        """Train a bundle. On a terminal the live screen opens; leaving it asks whether the run goes on.
+
+        What takes hours is rehearsed first: the longest batch, an evaluation, a save, a reload, a generation.
+        """
         from tuiwiz.base.errors import UsageError
         from tuiwiz.runs.folder import prepare
 
@@ -33,6 +37,10 @@ def register(app: typer.Typer) -> None:
             raise UsageError("no bundle named", hint="tuiwiz run BUNDLE; `tuiwiz new` writes one")
         if bundle is not None and bundle.is_file() and not resume and not allow_drift:
             refuse_drift(bundle, sets)
+        if bundle is not None and bundle.is_file() and not resume and not no_rehearsal:
+            from tuiwiz.cli.ahead import rehearse_if_long
+
+            rehearse_if_long(bundle, sets)
         ready = prepare(bundle, out=out, sets=sets, resume=resume, allow_drift=allow_drift)
         carry_out(ready, detach=detach, plain=plain, as_json=as_json)
 

@@ -32,10 +32,10 @@ RESULT = "rehearsal.json"
 def run(folder: Path) -> dict[str, Any]:
     """Rehearse the bundle in `folder`; returns what was measured.
 
-    Keys: `predicted_bytes` (None where the planner does not know the model; `fixed_bytes` of it are weights), `peak_bytes`,
-    `predicted_seconds` of a step of such rows, `shape` and `planned_on` as the plan calls model and device, `seconds_per_step` (median
-    of the steps after the first), `longest` tokens, `checkpoint_bytes`, `reload_s`, `generation_s`, `adjustments`
-    (what the ladder had to change, as [key, from, to]), `device`.
+    Keys: `predicted_bytes` (None where the planner does not know the model; `fixed_bytes` of it are weights),
+    `predicted_seconds` of a step of such rows, `shape` and `planned_on` as the plan calls model and device,
+    `peak_bytes`, `seconds_per_step` (median of the steps after the first), `longest` tokens, `checkpoint_bytes`,
+    `reload_s`, `generation_s`, `adjustments` (what the ladder had to change, as [key, from, to]), `device`.
 
     Raises:
         StoppedError: something asked it to stop before.

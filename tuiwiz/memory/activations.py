@@ -14,9 +14,9 @@ class Saved(msgspec.Struct, frozen=True):
     """Bytes of one micro-batch.
 
     `layer`: all that one layer saves, the one that saves most; `layers`: what all of them save. `checkpoint`: the
-    inputs of all layers, kept by checkpointing. `final`: the last
-    norm and hidden state. `working`: gradients and a dequantised weight while one layer goes backward, with the
-    attention's own; `working_of_mlp`: the same for its MLP half. `compute_copies`: 16-bit copies of fp32 weights; `layer_copies`: those of one layer.
+    inputs of all layers, kept by checkpointing. `final`: the last norm and hidden state. `working`: gradients and a
+    dequantised weight while one layer goes backward, with the attention's own; `working_of_mlp`: the same for its MLP
+    half. `compute_copies`: 16-bit copies of fp32 weights; `layer_copies`: those of one layer.
     """
 
     layer: float
@@ -38,15 +38,16 @@ def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
     wide = (trained.embedding and stack.masters_bytes == 4) or (stack.wide_norms and setting.adapts)
     stream = 4 if wide else compute
     linear_out = 4 if stack.wide_norms and setting.method == "qlora" else compute
-    kinds = {kind: _halves(shape, setting, stack, kind, stream, linear_out) for kind in set(trained.layers)}
-    attention, mlp = max(kinds.values(), key=sum)
+    halves = [_halves(shape, setting, stack, kind, stream, linear_out) for kind, _ in trained.kinds]
+    attention, mlp = max(halves, key=sum)
     scores = (
         setting.micro * setting.lines * shape.heads * setting.length**2 if setting.attention in ("eager", "math") else 0
     )
     kept_scores = scores * (4 if linear_out == 4 else 4 + linear_out)
     backward_scores = scores * (16 if linear_out == 4 else 14)
     layer = tokens * (attention + mlp) + kept_scores
-    layers = tokens * sum(sum(kinds[kind]) for kind in trained.layers) + trained.reached * kept_scores
+    kept_of_all = sum(count * sum(of) for (_, count), of in zip(trained.kinds, halves, strict=True))
+    layers = tokens * kept_of_all + trained.reached * kept_scores
     largest = max(one.inputs * one.outputs for one in shape.projections)
     dequantised = largest * (compute + 4 / 64) if setting.method == "qlora" else 0.0
     fused = stack.fused_adapters and setting.bits == 4
@@ -60,7 +61,7 @@ def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
         tokens * (attention + 2 * stream * shape.hidden) + backward_scores + dequantised - layer if scores else 0.0
     )
     copies = compute * _cast_parameters(shape, setting, trained) if autocast else 0.0
-    own = sum(any(kind.matrices) for kind in trained.layers) if trained.matrices else shape.layers
+    own = trained.touched or shape.layers
     return Saved(
         layer=layer,
         layers=layers,

@@ -12,8 +12,8 @@ import msgspec
 
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
-from tuiwiz.memory.activations import saved
-from tuiwiz.memory.held import held
+from tuiwiz.memory.activations import Saved, saved
+from tuiwiz.memory.held import Held, held
 from tuiwiz.memory.loss import logit_bytes, loss_bytes
 from tuiwiz.memory.overhead import context_bytes, reserve_bytes, uncertainty
 from tuiwiz.memory.setting import Setting
@@ -60,7 +60,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 def estimate(shape: ModelShape, setting: Setting, device: Device, stack: Stack = OURS) -> Estimate:
     """The peak of an optimizer step on its longest rows."""
     static, kept = held(shape, setting, stack), saved(shape, setting, stack)
-    found = moments(shape, setting, stack)
+    found = _moments(shape, setting, stack, static, kept)
     limiting = max(found, key=lambda name: sum(found[name].values()))
     items = dict.fromkeys(ITEMS, 0.0)
     items |= {"weights": static.weights, "quantization_constants": static.constants}
@@ -84,7 +84,12 @@ def estimate(shape: ModelShape, setting: Setting, device: Device, stack: Stack =
 
 def moments(shape: ModelShape, setting: Setting, stack: Stack) -> dict[str, dict[str, float]]:
     """What comes on top of what is held at the moments of a step that can be its peak, item by item."""
-    static, kept = held(shape, setting, stack), saved(shape, setting, stack)
+    return _moments(shape, setting, stack, held(shape, setting, stack), saved(shape, setting, stack))
+
+
+def _moments(
+    shape: ModelShape, setting: Setting, stack: Stack, static: Held, kept: Saved
+) -> dict[str, dict[str, float]]:
     parts = trained_of(shape, setting)
     head = shape.vocab * shape.hidden * stack.masters_bytes if parts.head else 0
     store = kept.checkpoint if setting.checkpointing else kept.layers

@@ -22,6 +22,9 @@ AS_FAST = 0.08
 """Share of the speed below which two settings count as equally fast."""
 
 
+NONE = Correction()
+
+
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """A setting with what it needs. `tokens_per_second` is None where it does not fit."""
 
@@ -44,7 +47,7 @@ def choices(
     effective: int,
     max_length: int,
     longest: int | None = None,
-    correction: Correction = Correction(),
+    correction: Correction = NONE,
 ) -> list[Choice]:
     """Every micro-batch and checkpointing for `max_length` and, where nothing of it fits, for shorter lengths.
 

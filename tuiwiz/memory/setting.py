@@ -22,9 +22,10 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     `supervised`: the largest share of a row's tokens that go through the head. `slim`: norms and gated feed-forward
     parts that keep less, as the executor has them on processors. `lines`: rows of the forward pass for each row of the
-    set, 2 where pairs are compared (what the model thought of them before is counted beforehand: no second model). `samples`: prompts that are answered at once in an evaluation. `trainable`: the
-    parts that `freeze` trains. `numbers`: the model ends in a small head of numbers. `strangers`: forward passes
-    without gradient over every row of a step.
+    set, 2 where pairs are compared (what the model thought of them before is counted beforehand: no second model).
+    `samples`: prompts that are answered at once in an evaluation. `trainable`: the parts that `freeze` trains.
+    `numbers`: the model ends in a small head of numbers. `strangers`: forward passes without gradient over every row of
+    a step.
     """
 
     method: Literal["qlora", "lora", "full", "freeze"] = "qlora"

@@ -5,6 +5,7 @@ A backward pass reaches from the loss down to the lowest of them; the layers bel
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 
 import msgspec
@@ -33,50 +34,57 @@ class Layer(msgspec.Struct, frozen=True):
 class Trained(msgspec.Struct, frozen=True):
     """Tensors of the base model that are trained, new heads and adapters apart. Counts are elements.
 
-    `matrices` of decoder layers; `head`: of the output layer, be it tied to the embedding or not. `reached` is the
-    number of layers that the backward pass comes to.
+    `kinds`: layers that are alike, and how many they are. `matrices` of decoder layers; `head`: of the output layer, be
+    it tied to the embedding or not. `reached`: layers that the backward pass comes to; `touched`: those with a trained
+    matrix.
     """
 
-    layers: tuple[Layer, ...]
+    kinds: tuple[tuple[Layer, int], ...]
     parameters: int
     matrices: int
     embedding: bool
     head: bool
-
-    @property
-    def reached(self) -> int:
-        return sum(layer.reached for layer in self.layers)
+    reached: int
+    touched: int
 
 
 def trained_of(shape: ModelShape, setting: Setting) -> Trained:
     """By the setting's method; adapters need the backward pass everywhere and train nothing of the model itself."""
+    if setting.adapts:
+        return Trained(((Layer(), shape.layers),), 0, 0, False, False, shape.layers, 0)
     if setting.method == "full":
-        every = Layer(frozenset(one.name for one in shape.projections), norms=True)
-        count = shape.parameters - (shape.head_parameters if setting.numbers else 0)
-        words = not setting.numbers
-        return Trained((every,) * shape.layers, count, shape.linear_parameters, embedding=True, head=words)
-    if setting.method != "freeze":
-        return Trained((Layer(),) * shape.layers, 0, 0, embedding=False, head=False)
+        return _all(shape, setting.numbers)
     return _chosen(shape, setting.trainable, setting.numbers)
+
+
+@lru_cache(maxsize=256)
+def _all(shape: ModelShape, numbers: bool) -> Trained:
+    every = Layer(frozenset(one.name for one in shape.projections), norms=True)
+    count = shape.parameters - (shape.head_parameters if numbers else 0)
+    kinds = ((every, shape.layers),)
+    return Trained(kinds, count, shape.linear_parameters, True, not numbers, shape.layers, shape.layers)
 
 
 @lru_cache(maxsize=64)
 def _chosen(shape: ModelShape, words: tuple[str, ...], numbers: bool) -> Trained:
     sizes = _names(shape, numbers=numbers)
     chosen = frozenset(select(words, list(sizes)))
-    whole = [frozenset(one.name for one in shape.projections if _name(layer, one.name) in chosen)
-             for layer in range(shape.layers)]  # fmt: skip
-    touched = [any(name in chosen for name in sizes if name.startswith(f"model.layers.{layer}."))
-               for layer in range(shape.layers)]  # fmt: skip
+    numbered = range(shape.layers)
+    whole = [frozenset(one.name for one in shape.projections if _name(n, one.name) in chosen) for n in numbered]
+    norms = [_norms_of(n) <= chosen for n in numbered]
     embedding = "model.embed_tokens.weight" in chosen
-    first = 0 if embedding else touched.index(True) if True in touched else shape.layers
-    layers = tuple(
-        Layer(whole[layer], norms=touched[layer] and _norms_of(layer) <= chosen, reached=layer >= first)
-        for layer in range(shape.layers)
+    some = [n for n in numbered if whole[n] or any(f"model.layers.{n}.{name}.weight" in chosen for name in NORMS)]
+    first = 0 if embedding else some[0] if some else shape.layers
+    kinds = Counter(Layer(whole[n], norms=norms[n], reached=n >= first) for n in numbered)
+    return Trained(
+        kinds=tuple(kinds.items()),
+        parameters=sum(sizes[name] for name in chosen),
+        matrices=sum(sizes[_name(n, name)] for n in numbered for name in whole[n]),
+        embedding=embedding,
+        head=not numbers and (embedding if shape.tied else "lm_head.weight" in chosen),
+        reached=shape.layers - first,
+        touched=sum(map(bool, whole)),
     )
-    matrices = sum(sizes[_name(layer, name)] for layer in range(shape.layers) for name in whole[layer])
-    head = not numbers and (embedding if shape.tied else "lm_head.weight" in chosen)
-    return Trained(layers, sum(sizes[name] for name in chosen), matrices, embedding=embedding, head=head)
 
 
 def _name(layer: int, matrix: str) -> str:
