@@ -11,6 +11,7 @@ import msgspec
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.text import clean_line
 from tuiwiz.catalog.families import FAMILIES, UNKNOWN
+from tuiwiz.catalog.guess import guessed_shape, parameters_in_files
 from tuiwiz.catalog.shapes import ModelShape
 
 MOST_BYTES = 1 << 20
@@ -31,6 +32,8 @@ _DEFAULTS: dict[str, dict[str, int]] = {
 def read_shape(folder: Path, name: str = "") -> ModelShape:
     """The shape of the model in a folder with a config.json, named after the folder unless `name` is given.
 
+    Of an architecture whose configuration gives no widths it is a guess from the number of parameters in the files.
+
     Raises:
         InvalidError: there is no config.json, it is no JSON object, or it does not give the widths.
     """
@@ -47,7 +50,15 @@ def read_shape(folder: Path, name: str = "") -> ModelShape:
         raise InvalidError(f"{path} is no JSON: {error}") from error
     if not isinstance(config, dict):
         raise InvalidError(f"{path} holds no JSON object")
-    return shape_of(config, name or clean_line(folder.name), where=str(path))
+    name = name or clean_line(folder.name)
+    try:
+        return shape_of(config, name, where=str(path))
+    except InvalidError:
+        architecture = clean_line(str(config.get("model_type") or "unknown"))
+        count = parameters_in_files(folder) if architecture not in FAMILIES else None
+        if count is None:
+            raise
+        return guessed_shape(count, name, architecture)
 
 
 def shape_of(config: Mapping[str, Any], name: str, *, where: str = "the configuration") -> ModelShape:

@@ -49,6 +49,8 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     shared_intermediate: int = 0
     context: int = 0
     """The longest input in tokens; 0 where the config does not say."""
+    guessed: bool = False
+    """Only the number of parameters is known: the widths are those of a usual model of that size."""
 
     @property
     def family(self) -> Family:
@@ -56,7 +58,7 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def exact(self) -> bool:
-        return self.architecture in FAMILIES
+        return self.architecture in FAMILIES and not self.guessed
 
     @property
     def grouped(self) -> bool:

@@ -16,6 +16,7 @@ from tuiwiz.base.problems import nearest
 from tuiwiz.base.text import clean_line
 from tuiwiz.catalog import embedded, models
 from tuiwiz.catalog.config import read_shape
+from tuiwiz.catalog.guess import guessed_shape, parameters_in_name
 from tuiwiz.catalog.shapes import ModelShape
 
 Progress = Callable[[str, int, int], None]
@@ -155,6 +156,11 @@ def _hub(hub: str, revision: str | None, known: models.Known | None) -> Located:
         terms = ", behind an agreement on its page" if known.gated else ""
         note = f"not on this machine: {hub} on the hub ({known.licence}{terms})"
         return Located(kind="table", name=name, shape=known.shape, hub=hub, note=note, revision=revision or "")
+    count = parameters_in_name(hub)
+    if count is not None:
+        note = f"{clean_line(hub)} is neither here nor in the table: planned from the size in its name, a wide guess"
+        shape = guessed_shape(count, name)
+        return Located(kind="hub", name=name, shape=shape, hub=hub, note=note, revision=revision or "")
     note = f"not on this machine, and not in the table: nothing is known of {clean_line(hub)} before it is fetched"
     return Located(kind="hub", name=name, hub=hub, note=note, revision=revision or "")
 

@@ -63,6 +63,8 @@ def reserve_bytes(
 def uncertainty(shape: ModelShape, device: Device) -> tuple[float, float]:
     """How far the part beyond the weights may lie below and above, as shares of it."""
     low, high = (0.10, 0.12) if device.kind == "cuda" else (0.15, 0.18)
+    if shape.guessed:
+        return low + 0.40, high + 0.80
     if not shape.exact:
         return low + 0.15, high + 0.30
     if shape.experts:

@@ -101,6 +101,8 @@ def plan(
     correction = _correction(shape, setting, device, measured)
     found = corrected(estimate(shape, setting, device), correction)
     judged = verdict(found.total_bytes, device.usable_bytes)
+    if shape.guessed and judged == "fits" and verdict(found.high_bytes, device.usable_bytes) == "no":
+        judged = "tight"
     options = _choices(bundle, shape, device, setting, longest, correction)
     mean = _mean_length(bundle, lengths)
     usual = speed(shape, msgspec.structs.replace(setting, length=mean), device) if mean else None
@@ -219,7 +221,12 @@ def _next_step(setting: Setting, options: list[Choice]) -> str:
 
 def _notes(shape: ModelShape, setting: Setting, device: Device) -> list[str]:
     notes = []
-    if not shape.exact:
+    if shape.guessed:
+        notes.append(
+            f"only the size of {shape.name} is known, {shape.parameters / 1e9:.2g}B parameters: widths are those of a "
+            "usual model of that size, so that the band is very wide"
+        )
+    elif not shape.exact:
         notes.append(f"the architecture {shape.architecture} is not known: its tensors are guessed, the band is wide")
     if shape.experts:
         notes.append("a mixture of experts: not yet checked against measurements")
