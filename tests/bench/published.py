@@ -16,7 +16,7 @@ from tuiwiz.catalog.gpus import Device, find_device, known_card
 from tuiwiz.catalog.models import all_models
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.setting import Setting
-from tuiwiz.memory.stack import Stack
+from tuiwiz.memory.stack import TRL, Stack
 
 Row = dict[str, str]
 CUBLAS_BYTES = 24 << 20
@@ -58,6 +58,25 @@ OTHER_PROGRAMS = (
     *("scattermoe", "foak", "fused-ops", "autogptq", "gptq", "cut-cross-entropy", "torchtitan", "nemo", "hqq", "awq"),
 )
 """Names in a row's stack, source or notes of programs and kernels whose memory is not described here."""
+STRANGE = (
+    (r"\bdora\b|use_dora", "DoRA: its norms of whole matrices"),
+    (r"(?<![a-z])(dpo|orpo|kto|simpo|grpo|ppo|rloo|reward)(?![a-z])|(dpo|orpo|kto|grpo)trainer", "a preference task"),
+    (r"modules_to_save", "whole modules that are trained beside adapters"),
+    (r"torch[._ ]?compile", "compiled code"),
+    (r"(context|sequence|tensor|pipeline)[ _-]parallel|ring[ _-]attention|ulysses", "a model in parts over cards"),
+    (r"megablocks|grouped[ _-]gemm", "kernels for experts"),
+    (r"\bcce\b|cut[ _-](ce|cross)|chunked[ _-](ce|cross|loss|nll)|fused[ _-]linear", "a fused cross-entropy"),
+    (r"dynamic padding|(mean|average|avg|median) length|bucketed", "rows of other lengths than the one given"),
+    (r"(peak|measured)[^;,]*\beval|generation peak|vllm", "what else than training took"),
+    (r"torchao|\bfp8\b|\bqat\b", "another quantisation"),
+    (r"\b(adalora|vera|ia3|boft|oft|lora-fa|longlora|s2-attn|lisa|badam)\b", "another kind of adapter"),
+)
+"""Words in a row's text that speak of what is not described here, and what it is."""
+STRANGE_MODELS = re.compile(
+    r"gemma-?(3n|4)|llama-?4|qwen-?3[.-]?(5|next)|\bvl\b|[-_]vl|vision|omni|audio|llava|multimodal|moe|deepseek-?(v2|v3|moe)"
+    r"|granite-?4|mamba|jamba|falcon-?h|rwkv|smolvlm|paligemma|recurrent"
+)
+"""Names that resemble a family of the table and have other tensors."""
 VARIABLE = ("variable length", "variable-length", "padding_free", "padding-free", "random lengths", "sample packing")
 
 
@@ -80,7 +99,7 @@ class NotModelled(Exception):
 
 def target_of(row: Row) -> str:
     kind = row.get("measure_kind", "").strip().lower()
-    return kind if kind in ("allocated", "reserved") else "nvidia-smi"
+    return next((target for target in ("allocated", "reserved") if target in kind), "nvidia-smi")
 
 
 def measured_of(row: Row) -> float | None:
@@ -106,7 +125,16 @@ def published(row: Row) -> Published:
     Raises:
         NotModelled: with the reason.
     """
+    try:
+        return _published(row)
+    except (ValueError, ZeroDivisionError) as error:
+        raise NotModelled(f"a figure that is no whole number: {error}") from error
+
+
+def _published(row: Row) -> Published:
     text = " ".join(row.get(name, "") for name in ("notes", "stack", "source", "id")).lower()
+    # What is said not to be there is not there.
+    text = re.sub(r"\b(?:no|without|not) (?!autocast|offload)[\w-]+", "", text)
     _refuse_strangers(row, text)
     method, quant = row["method"].strip().lower(), row.get("quant", "").strip().lower()
     if method not in ("qlora", "lora", "full"):
@@ -115,12 +143,15 @@ def published(row: Row) -> Published:
         raise NotModelled(f"quantisation {quant}")
     if quant.startswith("nf4"):
         method = "qlora"
+    shape, setting = shape_of(row), _setting(row, method, quant, text)
+    if shape.experts and (method != "lora" or set(shape.targeted(setting.targets)) - set(shape.projections[:4])):
+        raise NotModelled("experts that are quantised or trained: libraries keep them in ways that differ by version")
     return Published(
         id=row["id"],
         target=target_of(row),
         measured_gib=measured_of(row),
-        shape=shape_of(row),
-        setting=_setting(row, method, quant, text),
+        shape=shape,
+        setting=setting,
         stack=_stack(row, method, text),
         device=device_of(row),
         context_gib=_context(row),
@@ -131,11 +162,16 @@ def _refuse_strangers(row: Row, text: str) -> None:
     for name in OTHER_PROGRAMS:
         if name in text:
             raise NotModelled(f"{name}: not the classes of transformers and PEFT alone")
+    for pattern, why in STRANGE:
+        if re.search(pattern, text):
+            raise NotModelled(why)
+    if (found := re.search(r"(?<![\w-])trl[ =]*(\d+)\.(\d+)", text)) and int(found[1]) >= 1 and int(found[2]) < 16:
+        raise NotModelled(f"TRL {found[1]}.{found[2]}: how it computes its loss is not described here")
     found = re.search(r"framework_config=([\w-]+)", text)
     if found and found[1] not in ("none", "accelerated-peft-bnb"):
         raise NotModelled(f"the plugin {found[1]}")
     sharding = row.get("sharding", "").strip().lower()
-    cards = int(row.get("gpus") or 1)
+    cards = _whole(row.get("gpus") or "1")
     if SHARDING.get(sharding) is None or cards > 1:
         raise NotModelled(f"{sharding or 'several cards'} over {cards} cards")
     if row.get("fused_ce", "0").strip() not in ("", "0"):
@@ -162,17 +198,19 @@ def shape_of(row: Row) -> ModelShape:
         raise NotModelled(f"the architecture of {row['model']} is not known")
     if known is not None and known.experts:
         return known
-    hidden, heads = int(row["hidden"]), int(row["heads"])
+    hidden, heads = _whole(row["hidden"]), _whole(row["heads"])
+    if min(hidden, heads, *(_whole(row[name]) for name in needed)) < 1:
+        raise NotModelled("a width of nothing")
     return ModelShape(
         name=row["model"],
         architecture=architecture,
         hidden=hidden,
-        layers=int(row["layers"]),
+        layers=_whole(row["layers"]),
         heads=heads,
-        kv_heads=int(row["kv_heads"]),
-        head_dim=int(row.get("head_dim") or (known.head_dim if known else hidden // heads)),
-        intermediate=int(row["intermediate"]),
-        vocab=int(row["vocab"]),
+        kv_heads=_whole(row["kv_heads"]),
+        head_dim=_whole(row.get("head_dim") or str(known.head_dim if known else hidden // heads)),
+        intermediate=_whole(row["intermediate"]),
+        vocab=_whole(row["vocab"]),
         tied=row.get("tied_embeddings", "").strip() in ("1", "true", "True"),
         qkv_bias=known.qkv_bias if known is not None else None,
     )
@@ -195,6 +233,8 @@ def _family(name: str) -> str:
 
 def _architecture(name: str) -> str | None:
     """The `model_type` of a family by its name, for the families whose tensors are Llama's or close."""
+    if STRANGE_MODELS.search(name.lower()):
+        return None
     rules = (
         (r"qwen-?3", "qwen3"),
         (r"qwen-?(1\.5|2)", "qwen2"),
@@ -211,6 +251,18 @@ def _architecture(name: str) -> str | None:
     return next((family for pattern, family in rules if re.search(pattern, name.lower())), None)
 
 
+def _whole(text: str) -> int:
+    """`4` and `4.0`.
+
+    Raises:
+        ValueError: anything else.
+    """
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError(text)
+    return int(number)
+
+
 def _setting(row: Row, method: Any, quant: str, text: str) -> Setting:
     optimizer = OPTIMIZERS.get(row.get("optimizer", "").strip().lower())
     if optimizer is None:
@@ -224,9 +276,9 @@ def _setting(row: Row, method: Any, quant: str, text: str) -> Setting:
     dropout = re.search(r"dropout[ =:]*(0?\.\d+)", text)
     return Setting(
         method=method,
-        length=int(row["seq_len"]),
-        micro=int(row["micro_batch"]),
-        rank=int(row.get("lora_rank") or 16),
+        length=_whole(row["seq_len"]),
+        micro=_whole(row["micro_batch"]),
+        rank=_whole(row.get("lora_rank") or "16"),
         targets=_targets(row, method),
         dropout=float(dropout[1]) if dropout else 0.0,
         double_quantised=quant == "nf4-dq",
@@ -266,6 +318,8 @@ def _attention(row: Row, text: str) -> Any:
 
 def _stack(row: Row, method: str, text: str) -> Stack:
     """The loop, the loss and the types behind a row, from its versions and notes."""
+    if (found := re.search(r"(?<![\w-])trl[ =]*(\d+)\.", text)) and int(found[1]) >= 1:
+        return TRL
     loop = "raw loop" in text
     masters = row.get("master_dtype", "").strip().lower()
     narrow = "bf16" in masters or "bfloat16" in masters or "fp16" in masters

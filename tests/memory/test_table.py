@@ -78,6 +78,27 @@ def test_a_row_is_predicted_and_judged() -> None:
         ({"notes": "A100; framework_config=accelerated-peft-autogptq-foak"}, "foak"),
         ({"method": "dpo"}, "dpo"),
         ({"seq_len": ""}, "seq_len"),
+        ({"gpus": "4", "sharding": "ddp"}, "ddp"),
+        ({"gpus": "8", "sharding": "deepspeed zero3"}, "zero3"),
+        ({"gpus": "2x"}, "whole number"),
+        ({"lora_rank": "r8"}, "whole number"),
+        ({"heads": "0"}, "width"),
+        ({"notes": "A100; use_dora=True"}, "DoRA"),
+        ({"stack": "transformers 4.50, liger-kernel 0.5"}, "liger"),
+        ({"stack": "transformers 5.0, trl 1.4"}, "TRL 1.4"),
+        ({"notes": "A100; cut cross entropy"}, "cross-entropy"),
+        ({"notes": "A100; DPOTrainer"}, "preference"),
+        ({"notes": "A100; dynamic padding, mean length 300"}, "lengths"),
+        ({"notes": "A100; torch.compile"}, "compiled"),
+        ({"notes": "A100; ring attention"}, "parts"),
+        ({"notes": "A100; modules_to_save lm_head"}, "modules"),
+        ({"notes": "A100; activation_offloading"}, "offload"),
+        ({"model": "qwen2-vl-7b"}, "qwen2-vl"),
+        ({"model": "gemma-3n-e4b"}, "gemma-3n"),
+        ({"model": "llama-4-scout"}, "llama-4"),
+        ({"model": "mixtral-8x7b", "hidden": "", "quant": "nf4", "method": "qlora"}, "experts"),
+        ({"quant": "int8"}, "int8"),
+        ({"attn": "flex_attention"}, "flex"),
     ],
 )
 def test_what_is_not_described_is_said_so_and_not_guessed(changes: dict[str, str], word: str) -> None:
@@ -85,6 +106,37 @@ def test_what_is_not_described_is_said_so_and_not_guessed(changes: dict[str, str
     assert not found["modelled"] and word in found["why"] and found["predicted_gib"] is None
     with pytest.raises(NotModelled):
         published({**ROW, **changes})
+
+
+def test_what_is_said_not_to_be_there_is_no_reason() -> None:
+    assert line(notes="A100 80GB; no liger, without dora; pure bfloat16")["modelled"]
+    assert line(gpus="1.0", micro_batch="4")["modelled"]
+
+
+# Card, model, method, quantisation, length, rows: more than the card holds by any account.
+TOO_MUCH = [
+    ("Tesla T4", "llama-2-13b", "lora", "none", 512, 1),
+    ("RTX 3060", "llama-3.1-8b", "qlora", "nf4", 4096, 4),
+    ("RTX 3090", "qwen2.5-7b", "full", "none", 1024, 1),
+    ("RTX 4090", "gemma-2-9b", "lora", "none", 4096, 4),
+    ("A100 40GB", "qwen3-32b", "lora", "none", 1024, 1),
+    ("A100 80GB", "llama-3.1-70b", "qlora", "nf4", 8192, 8),
+    ("H100 PCIe", "olmo-2-1124-13b", "full", "none", 2048, 1),
+]
+
+
+@pytest.mark.parametrize(("card", "model", "method", "quant", "length", "micro"), TOO_MUCH)
+@pytest.mark.parametrize(
+    "stack", ["transformers 4.48.1,torch 2.4.1,peft 0.13", "transformers 5.2,torch 2.9,peft 0.18", "trl 1.16,torch 2.9"]
+)
+def test_runs_of_other_models_and_cards_that_ran_out_are_not_said_to_fit(
+    card: str, model: str, method: str, quant: str, length: int, micro: int, stack: str
+) -> None:
+    changes = {"model": model, "hidden": "", "method": method, "quant": quant, "seq_len": str(length)}
+    changes |= {"micro_batch": str(micro), "gpu": card, "stack": stack, "notes": "", "measured_gib": "OOM"}
+    found = line(**changes, measure_kind="nvidia-smi", lora_targets="all-linear", master_dtype="")
+    assert found["verdict"] != "fits"
+    assert found["modelled"] or found["why"]
 
 
 def test_a_run_that_ran_out_of_memory_is_never_said_to_fit() -> None:
