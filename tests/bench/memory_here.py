@@ -3,7 +3,12 @@
     python -m tests.bench.memory_here [METHOD:LENGTH:MICRO:CHECKPOINTING ...] [--model NAME]
 
 Each setting is a run of three optimizer steps whose rows all have the full length; it takes a minute or so. The peak is
-the executor's own resident set (or the CUDA allocator's), the prediction is that of `tuiwiz plan` before the run.
+the executor's own resident set (or the CUDA allocator's), the prediction is that of `tuiwiz plan` before the run, with
+nothing that was measured on this machine.
+
+On a processor it ends with what a refit of `memory/overhead.py` needs: for each run the bytes that all layers save in a
+pass, and those that the process held beyond everything else that was planned; and for each method the share that is the
+gaps' (`CPU_GAPS`, and `CPU_GAPS_OF_PASSING` where activations are recomputed), as median and from least to most.
 """
 
 from __future__ import annotations
@@ -11,9 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from tuiwiz.base.units import MIB
 from tuiwiz.bundle.read import read_bundle
@@ -23,8 +30,11 @@ from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.job import write_job
 from tuiwiz.events.reader import EventReader
 from tuiwiz.events.types import Metric
+from tuiwiz.memory.activations import saved
 from tuiwiz.memory.estimate import estimate
+from tuiwiz.memory.overhead import CPU_GAPS, CPU_GAPS_OF_PASSING, PYTHON_AND_LIBRARIES
 from tuiwiz.memory.setting import setting_of
+from tuiwiz.memory.stack import OURS
 from tuiwiz.runs.launch import executor_command, executor_environment
 
 SETTINGS = (
@@ -36,6 +46,8 @@ SETTINGS = (
     "lora:512:4:0",
     "full:128:4:0",
     "full:512:4:0",
+    "lora:512:4:1",
+    "full:512:4:1",
 )
 BUNDLE = """\
 format = 1
@@ -66,8 +78,21 @@ gradient_checkpointing = {checkpointing}
 """
 
 
-def measure(folder: Path, setting: str, model: str) -> tuple[int, int]:
-    """Predicted and measured peak in bytes."""
+class Measured(NamedTuple):
+    """Bytes. `passing`: what all layers save in one pass; `planned`: all of the plan but the gaps."""
+
+    predicted: int
+    peak: int
+    passing: float
+    planned: int
+
+    @property
+    def gap(self) -> float:
+        """Bytes that are left for gaps."""
+        return self.peak - self.planned
+
+
+def measure(folder: Path, setting: str, model: str) -> Measured:
     method, length, micro, checkpointing = setting.split(":")
     run = folder / setting.replace(":", "-")
     run.mkdir()
@@ -85,7 +110,9 @@ def measure(folder: Path, setting: str, model: str) -> tuple[int, int]:
     shape = locate(model, None, folder).shape
     if shape is None:
         raise SystemExit(f"nothing is known of {model}")
-    predicted = estimate(shape, setting_of(read_bundle(run / "bundle.toml"), device), device).total_bytes
+    wanted = setting_of(read_bundle(run / "bundle.toml"), device, grouped=shape.grouped)
+    found = estimate(shape, wanted, device)
+    passing = saved(shape, wanted, OURS).layers
     with (run / "run.log").open("wb") as log:
         child = subprocess.Popen(executor_command("train", run), env=executor_environment(), stdout=log, stderr=log)
         _, status, usage = os.wait4(child.pid, 0)
@@ -95,7 +122,27 @@ def measure(folder: Path, setting: str, model: str) -> tuple[int, int]:
     if device.kind == "cuda":
         events = EventReader(RunFolder(run).events).read(100_000)
         peak = max(int(event.metrics["peak_bytes"]) for event in events if isinstance(event, Metric))
-    return predicted, peak
+    return Measured(found.total_bytes, peak, passing, found.total_bytes - found.items["reserve"])
+
+
+def refit(found: dict[str, Measured]) -> None:
+    """Print the constants that would have met these runs."""
+    shares: dict[tuple[str, bool], list[float]] = {}
+    print(f"\n{'setting':<20}{'passing MiB':>15}{'gaps MiB':>14}{'share':>8}")
+    for setting, one in found.items():
+        method, _, _, checkpointing = setting.split(":")
+        share = one.gap / one.passing
+        shares.setdefault((method, checkpointing == "1"), []).append(share)
+        print(f"{setting:<20}{one.passing / MIB:>15,.0f}{one.gap / MIB:>14,.0f}{share:>8.3f}")
+    print()
+    for (method, checkpointing), of in sorted(shares.items()):
+        present = (CPU_GAPS_OF_PASSING if checkpointing else CPU_GAPS)[method]
+        name = "CPU_GAPS_OF_PASSING" if checkpointing else "CPU_GAPS"
+        print(
+            f'{name}["{method}"] = {statistics.median(of):.2f}   '
+            f"({min(of):.2f} to {max(of):.2f} in {len(of)} runs; now {present})"
+        )
+    print(f"PYTHON_AND_LIBRARIES = {PYTHON_AND_LIBRARIES / MIB:.0f} MiB went into it as it is")
 
 
 def main() -> None:
@@ -108,10 +155,13 @@ def main() -> None:
         line = json.dumps({"text": " ".join(f"word {number} of a long row" for number in range(4000))})
         (folder / "rows.jsonl").write_text("\n".join([line] * 40), encoding="utf-8")
         print(f"{'setting':<20}{'predicted MiB':>15}{'measured MiB':>14}{'off':>8}")
+        found: dict[str, Measured] = {}
         for setting in given.settings:
-            predicted, peak = measure(folder, setting, given.model)
-            off = 100 * (predicted - peak) / peak
-            print(f"{setting:<20}{predicted / MIB:>15,.0f}{peak / MIB:>14,.0f}{off:>+7.1f}%", flush=True)
+            one = found[setting] = measure(folder, setting, given.model)
+            off = 100 * (one.predicted - one.peak) / one.peak
+            print(f"{setting:<20}{one.predicted / MIB:>15,.0f}{one.peak / MIB:>14,.0f}{off:>+7.1f}%", flush=True)
+        if this_device().kind == "cpu":
+            refit(found)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from tuiwiz.base.units import GIB
 from tuiwiz.catalog.gpus import Device, find_device
 from tuiwiz.memory.estimate import estimate
 from tuiwiz.memory.overhead import cuda_context_bytes
-from tuiwiz.memory.reserved import reserved_bytes
+from tuiwiz.memory.reserved import reserved_bytes, reserved_high
 from tuiwiz.memory.verdict import verdict
 
 TARGETS = ("allocated", "reserved", "nvidia-smi")
@@ -87,13 +87,21 @@ def answer(row: Row, *, simulate: bool, cache: dict[Any, tuple[float, float]]) -
         **line,
         "predicted_gib": round(predicted, 3),
         "error": round(predicted / measured - 1, 4) if measured else None,
-        "verdict": _verdict(total, one.device),
+        "verdict": _verdict(total, 0.0 if simulate else _high(one) + context, one.device),
         "modelled": True,
     }
 
 
-def _verdict(total_gib: float, device: Device | None) -> str | None:
-    return verdict(round(total_gib * GIB), device.usable_bytes) if device is not None else None
+def _high(one: Published) -> float:
+    return reserved_high(one.shape, one.setting, one.stack) / GIB
+
+
+def _verdict(total_gib: float, high_gib: float, device: Device | None) -> str | None:
+    """In three zones; what fits as likely, and not where segments are filled badly, is tight."""
+    if device is None:
+        return None
+    found = verdict(round(total_gib * GIB), device.usable_bytes)
+    return "tight" if found == "fits" and high_gib * GIB > device.usable_bytes else found
 
 
 def summary(lines: list[dict[str, Any]], rows: list[Row]) -> dict[str, Any]:

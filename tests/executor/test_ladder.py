@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -94,10 +95,42 @@ def test_below_one_row_activations_are_recomputed_and_then_it_does_not_fit(
     told = [(one.key, one.to) for one in of_kind(events, Adjusted)]
     assert told == [("memory.gradient_checkpointing", True)]
     monkeypatch.undo()
-    folder = new_run(tmp_path, tiny_model, "none", batch__micro=1, memory__gradient_checkpointing=True)
+    lowest = {"batch__micro": 1, "memory__gradient_checkpointing": True, "optimizer__name": "sgd"}
+    folder = new_run(tmp_path, tiny_model, "none", **lowest)
     lack_memory(monkeypatch, lambda batch: torch.is_grad_enabled(), 99)
     with pytest.raises(DoesNotFitError, match="lowest rung"):
         run_here(folder)
+
+
+def test_the_last_rung_makes_states_small_says_so_and_is_taken_again_on_resume(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """States are rounded: the curve stays near that of a run with room, not on it."""
+    low = {"batch__micro": 1, "memory__gradient_checkpointing": True, "checkpoint__every": 1, "adapter__rank": 64}
+    room = run_here(new_run(tmp_path, tiny_model, "room", **low))
+    passes: list[int] = []
+
+    def third_step(batch: Any) -> bool:
+        if torch.is_grad_enabled():
+            passes.append(1)
+        return torch.is_grad_enabled() and len(passes) == 10
+
+    lack_memory(monkeypatch, third_step)
+    folder = new_run(tmp_path, tiny_model, "tight", **low)
+    events = run_here(folder)
+    (told,) = of_kind(events, Adjusted)
+    assert (told.key, told.from_, told.to) == ("optimizer.name", "adamw", "adamw_8bit")
+    assert told.step == 2 and "changes the arithmetic" in told.reason
+    one, other = curve(room, "loss"), curve(events, "loss")
+    assert one.keys() == other.keys()
+    assert [other[step][0] for step in (1, 2, 3)] == pytest.approx([one[step][0] for step in (1, 2, 3)], rel=2e-5)
+    assert [other[step][0] for step in (4, 5, 6)] == pytest.approx([one[step][0] for step in (4, 5, 6)], rel=2e-2)
+    monkeypatch.undo()
+    for newest in (6, 5):
+        shutil.rmtree(folder.checkpoints / f"step-{newest}")
+    ask_to_resume(folder, tmp_path)
+    again = curve(run_here(folder), "loss")
+    assert [again[step] for step in (5, 6)] == pytest.approx([other[step] for step in (5, 6)], rel=1e-6)
 
 
 def test_an_evaluation_takes_shorter_passes(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

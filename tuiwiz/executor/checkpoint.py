@@ -141,6 +141,11 @@ def load(path: Path, weights: Mapping[str, nn.Parameter], optimizer: Any, scaler
     return msgspec.convert(state["progress"], Progress)
 
 
+def step_of(path: Path) -> int:
+    """The step that a checkpoint's folder is named after."""
+    return int(path.name.removeprefix(PREFIX))
+
+
 def load_weights(path: Path, weights: Mapping[str, nn.Parameter]) -> None:
     """Put only the trained weights back."""
     saved = load_file(path / WEIGHTS)

@@ -1,8 +1,9 @@
 """Out of memory: one rung down, and what failed once more from its start with its random streams.
 
-The rungs of a step are half the micro-batch, down to one row, and then recomputed activations; an evaluation halves the
-tokens of one pass; a save gives cached memory back once. None of them changes the arithmetic but for the order of sums:
-the effective batch and the learning rate stay. Each rung is an `adjusted` event and an entry of `[[adjustments]]` in
+The rungs of a step are half the micro-batch, down to one row, recomputed activations, and on CUDA those in host memory;
+an evaluation halves the tokens of one pass; a save gives cached memory back once. None of these changes the arithmetic
+but for the order of sums: the effective batch and the learning rate stay. The last rung of a step does, and says so:
+optimizer states in 8 bits. Each rung is an `adjusted` event and an entry of `[[adjustments]]` in
 `resolved.toml`, so that a resumed or replayed run takes it at the same step.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -18,11 +20,14 @@ import torch
 from tuiwiz.base.errors import DoesNotFitError
 from tuiwiz.base.files import write_atomic
 from tuiwiz.base.text import clean_line
+from tuiwiz.bundle.change import change
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.events import types
+from tuiwiz.executor import small_states
 from tuiwiz.executor.checkpoint import random_streams, restore_streams
 from tuiwiz.executor.model import enable_checkpointing
+from tuiwiz.executor.speedups import keeping_activations
 from tuiwiz.spec.bundle import Adjustment
 
 if TYPE_CHECKING:
@@ -31,6 +36,9 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 MICRO, RECOMPUTE, PASS = "batch.micro", "memory.gradient_checkpointing", "evaluation tokens of a pass"
+OFFLOAD, STATES = "memory.offload", small_states.KEY
+CHANGES = "this changes the arithmetic"
+"""What the reason of a rung ends with after which the run is not that of one with room."""
 LEAST_PASS = 64
 """Tokens below which an evaluation pass is not halved."""
 WHOLE_UPDATES = ("adamw", "sgd")
@@ -109,7 +117,8 @@ def _work(run: Trainer, work: Callable[[], _T], lower: Callable[[str], bool]) ->
 
 def _half_updated(run: Trainer) -> bool:
     """Whether the update may have moved some weights and not others: that step cannot be taken again."""
-    return run.updating and run.bundle.optimizer.name not in WHOLE_UPDATES
+    own = run.bundle.optimizer.name == small_states.FROM and type(run.optimizer) is not torch.optim.AdamW
+    return run.updating and (own or run.bundle.optimizer.name not in WHOLE_UPDATES)
 
 
 def _forget(run: Trainer) -> None:
@@ -127,6 +136,11 @@ def _lower_step(run: Trainer, words: str) -> bool:
         return _adjust(run, MICRO, run.micro, (run.micro + 1) // 2, words)
     if not run.recomputes:
         return _adjust(run, RECOMPUTE, False, True, words)
+    if run.device.is_cuda and run.keeping is nullcontext:
+        return _adjust(run, OFFLOAD, "none", "activations", words)
+    if small_states.possible(run.bundle, run.optimizer):
+        name = small_states.small_name(run.device)
+        return _adjust(run, STATES, run.bundle.optimizer.name, name, f"{words}; {CHANGES}")
     return False
 
 
@@ -156,5 +170,10 @@ def _apply(run: Trainer, one: Adjustment) -> None:
     elif one.key == RECOMPUTE:
         enable_checkpointing(run.model)
         run.recomputes = True
+    elif one.key == OFFLOAD:
+        run.keeping = keeping_activations(change(run.bundle, {OFFLOAD: one.to}, by="executor"))
+    elif one.key == STATES and small_states.possible(run.bundle, run.optimizer):
+        # A resumed run's optimizer may be the small one already.
+        run.optimizer = small_states.with_small_states(run.optimizer, run.bundle, str(one.to), run.weights, run.device)
     elif one.key == PASS:
         run.evaluation_tokens = int(one.to)

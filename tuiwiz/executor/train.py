@@ -101,6 +101,7 @@ def _train(
     from tuiwiz.executor.reference import fill_reference, visited_rows
     from tuiwiz.executor.rehearse import rest, worst_of
     from tuiwiz.executor.sampling import Sampler
+    from tuiwiz.executor.small_states import optimizer_at
     from tuiwiz.executor.speedups import (
         first_loss,
         keeping_activations,
@@ -153,6 +154,8 @@ def _train(
     if resume:
         path, complaints = checkpoint.newest_valid(folder.checkpoints)
         if path is not None:
+            taken = before.adjustments if before is not None else ()
+            optimizer = optimizer_at(bundle, taken, checkpoint.step_of(path), trained, device) or optimizer
             progress = checkpoint.load(path, trained, optimizer, built.scaler)
             if progress.digest != digest(bundle):
                 raise DriftError(
