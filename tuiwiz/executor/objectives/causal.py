@@ -148,16 +148,18 @@ class ChunkedCrossEntropy(torch.autograd.Function):
                 if softcap is not None:
                     capped = torch.tanh(logits / softcap)
                     logits = capped * softcap
-                chances = torch.log_softmax(logits, dim=-1)
-                chosen = chances.gather(1, labels[:, None])[:, 0]
+                if grad_hidden is None and grad_weight is None:
+                    right[part] = logits.argmax(dim=-1) == labels
+                # The same name, so that the logits are gone before the next copy is made.
+                logits = torch.log_softmax(logits, dim=-1)
+                chosen = logits.gather(1, labels[:, None])[:, 0]
                 losses[part] = -chosen
                 total -= chosen.sum()
                 if smoothing:
-                    total += smoothing * (chosen - chances.mean(dim=-1)).sum()
+                    total += smoothing * (chosen - logits.mean(dim=-1)).sum()
                 if grad_hidden is None and grad_weight is None:
-                    right[part] = chances.argmax(dim=-1) == labels
                     continue
-                grad = chances.exp_()
+                grad = logits.exp_()
                 grad.scatter_add_(1, labels[:, None], torch.full_like(chosen, smoothing - 1.0)[:, None])
                 if smoothing:
                     grad.sub_(smoothing / weight.shape[0])
