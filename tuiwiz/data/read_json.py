@@ -80,9 +80,7 @@ def _hint(text: str, reason: str) -> str:
     if reason.startswith("Invalid control character"):
         return "a tab, NUL or other control character inside a text is written as an escape, such as \\t"
     if text.startswith(("{'", "{ '")):
-        return (
-            "this is Python's way to write it: save with json.dumps (double quotes, null, true, false)"
-        )
+        return "this is Python's way to write it: save with json.dumps (double quotes, null, true, false)"
     return "the line may be cut off: fetch the file again, or repair or remove the line"
 
 

@@ -99,7 +99,7 @@ def _choose_split(path: Path, lists: dict[str, list[Any]], split: str, ended: bo
         hint = f"did you mean {close}?" if close else f"there are: {', '.join(clean_line(key, 20) for key in lists)}"
         raise streams.refuse(path, f"there is no split '{clean_line(split, 40)}'", hint=hint)
     chosen = split or next((by_name[name] for name in SPLIT_NAMES if name in by_name), next(iter(lists)))
-    if not ended and not split and chosen.casefold() not in SPLIT_NAMES[:2] and len(lists) > 1:
+    if not ended and not split and chosen.casefold() in SPLIT_NAMES[2:]:
         first = ", ".join(clean_line(key, 20) for key in list(lists)[:3])
         message = f"the first {LOOKED_AT_CHARACTERS // MIB} MiB hold {first} and no training rows"
         raise streams.refuse(path, message, hint="put `train` first, or save each part as JSON lines")

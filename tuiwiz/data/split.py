@@ -46,8 +46,9 @@ def held_out(
     `keys` are equal for rows that must not straddle (the same row or the same prompt twice); such rows all stay in
     training. Rows with one `owner` (pieces of one source row) go together. `near` are groups of owners that say nearly
     the same: they are held out, whole, only where the other rows are too few. With `classes` (one of each row) every
-    class gives its share, and none its last row; so with `labels`, where a row has any number of them. Only rows `among` some are held out, by default any. Fewer than `size`
-    come back when too few rows are unlike all others; at least one row stays.
+    class gives its share, and none its last row; so with `labels`, where a row has any number of them. Only rows
+    `among` some are held out, by default any. Fewer than `size` come back when too few rows are unlike all others; at
+    least one row stays.
     """
     allowed = set(range(len(keys)) if among is None else among)
     size = min(size, len(allowed) - 1)
@@ -134,10 +135,10 @@ def _spread(
         for label in labels[unit[0]] or _NONE:
             of_label[label].append(unit)
     rarest = sorted(rows, key=lambda label: (rows[label], label))
-    # What is left over after the exact shares goes to labels that then have one more, and at last to any.
+    # What is left over after the exact shares goes to frequent labels, which one more row distorts least.
     for over in (0, 1, size):
         most = {label: min(math.ceil(share[label]) + over, count - 1) for label, count in rows.items()}
-        for label in rarest:
+        for label in reversed(rarest) if over else rarest:
             enough = min(most[label], round(share[label])) if not over else most[label]
             for unit in of_label[label]:
                 if len(chosen) == size or had[label] >= enough:

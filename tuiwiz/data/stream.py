@@ -44,18 +44,19 @@ _ARCHIVES: tuple[tuple[bytes, str], ...] = (
 )
 _BINARY_SHARE = 0.08
 """Of random bytes a ninth are control characters, of text with some damage a few in a hundred."""
-_SCRIPTS: tuple[tuple[str, str, str, str], ...] = (
-    ("shift_jis", "Shift-JIS", "\u3041", "\u30ff"),
-    ("euc_jp", "EUC-JP", "\u3041", "\u30ff"),
-    ("euc_kr", "EUC-KR", "\uac00", "\ud7a3"),
-    ("gb18030", "GB18030", "\u4e00", "\u9fff"),
-    ("big5", "Big5", "\u4e00", "\u9fff"),
-    ("koi8-r", "KOI8-R", "\u0430", "\u044f"),
-    ("cp1251", "Windows-1251", "\u0430", "\u044f"),
-    ("cp1256", "Windows-1256", "\u0621", "\u06ff"),
-    ("cp1253", "Windows-1253", "\u0370", "\u03ff"),
+_SCRIPTS: tuple[tuple[str, str, str, str, float], ...] = (
+    ("shift_jis", "Shift-JIS", "\u3041", "\u30ff", 0.25),
+    ("euc_jp", "EUC-JP", "\u3041", "\u30ff", 0.25),
+    ("euc_kr", "EUC-KR", "\uac00", "\ud7a3", 0.9),
+    ("gb18030", "GB18030", "\u4e00", "\u9fff", 0.6),
+    ("big5", "Big5", "\u4e00", "\u9fff", 0.6),
+    ("koi8-r", "KOI8-R", "\u0430", "\u044f", 0.6),
+    ("cp1251", "Windows-1251", "\u0430", "\u044f", 0.6),
+    ("cp1256", "Windows-1256", "\u0621", "\u06ff", 0.6),
+    ("cp1253", "Windows-1253", "\u0370", "\u03ff", 0.6),
 )
-"""Codec, name, and the range of characters that a text in it mostly consists of (of Cyrillic, small letters)."""
+"""Codec, name, and the range of characters of which at least that share of a text consists, in the order in which they
+are tried: Japanese has kana among its signs, Cyrillic mostly small letters."""
 
 
 def refuse(
@@ -77,7 +78,7 @@ def open_bytes(path: Path) -> BinaryIO:
             magic = file.read(4)
         opener = _opener(path, magic)
         with opener() as file:
-            head = file.read(64)
+            head = file.read(512)
     except FileNotFoundError:
         raise refuse(path, "no such file", hint="check the path; a bundle's paths start at its own folder") from None
     except (OSError, EOFError, zlib.error) as error:
@@ -108,6 +109,8 @@ def _refuse_other_encodings(path: Path, head: bytes) -> None:
     for magic, name in _ARCHIVES:
         if head.startswith(magic):
             raise refuse(path, f"is {name}, not a data file", hint="unpack or export it to JSON lines, CSV or Parquet")
+    if head[257:262] == b"ustar":
+        raise refuse(path, "is a tar archive, not a data file", hint="unpack it and name the file or folder inside")
     if head and not head.strip(b"\x00"):
         raise refuse(path, "holds NUL bytes instead of text", hint="the file was damaged on its way: fetch it again")
     found = next((name for magic, name in _MAGIC if head.startswith(magic)), "")
@@ -128,8 +131,6 @@ def refuse_other_kinds(path: Path, head: bytes, named: str) -> None:
     if named != "text" and head.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
         hint = "the address gave a page instead of the file: fetch the file itself"
         raise refuse(path, "is a web page, not data", hint=hint)
-    if head[257:262] == b"ustar":
-        raise refuse(path, "is a tar archive, not a data file", hint="unpack it and name the file or folder inside")
     if named in {"parquet", "arrow"}:
         return
     if b"\n" not in head and b"\r" in head[:-1]:
@@ -168,17 +169,15 @@ def _guess(data: bytes) -> str:
         return "Windows-1252" if any(0x80 <= byte < 0xA0 for byte in data) else "Latin-1"
     if re.search(rb"\xed[\xa0-\xbf]", data):
         return "CESU-8, with halves of surrogate pairs"
-    best, found = 0.5, "another encoding"
     whole = data[:100_000].rpartition(b"\n")[0] or data[:100_000]
-    for codec, name, first, last in _SCRIPTS:
+    for codec, name, first, last, least in _SCRIPTS:
         try:
             text = whole.decode(codec)
         except UnicodeDecodeError:
             continue
-        share = sum(first <= char <= last for char in text) / max(1, sum(char > "\x7f" for char in text))
-        if share > best:
-            best, found = share, name
-    return found
+        if sum(first <= char <= last for char in text) >= least * max(1, sum(char > "\x7f" for char in text)):
+            return name
+    return "another encoding"
 
 
 def _convert_hint(path: Path, name: str) -> str:

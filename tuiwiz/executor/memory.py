@@ -42,8 +42,8 @@ def report_memory(run: Trainer, model: Path) -> None:
 
 
 def planned_micro(bundle: Bundle, rows: Rows, model: Path) -> int:
-    """The micro-batch of a bundle that leaves it open: what its token budget always holds, what its accumulation makes of it, else that of the planner's
-    first setting for the bundle's method."""
+    """The micro-batch of a bundle that leaves it open: what its token budget always holds, what its accumulation makes
+    of it, else that of the planner's first setting for the bundle's method."""
     if bundle.batch.micro_tokens is not None:
         lines = 2 if rows.others is not None else 1
         return rows_within(bundle.batch.micro_tokens, lines * max(rows.lengths, default=1), bundle.batch.effective)
