@@ -223,3 +223,29 @@ def test_a_template_that_refuses_a_row_is_quoted(tmp_path: Path) -> None:
     refuses = Renderer(with_template(tmp_path, "{{ raise_exception('roles must alternate') }}"))
     with pytest.raises(RowError, match="roles must alternate"):
         refuses.render(Example(1, 1, chat("a", "b")))
+
+
+@pytest.mark.parametrize("template", [DEFAULT_SYSTEM, CLOSES_DIFFERENTLY, DROPS_REASONING, None])
+@pytest.mark.parametrize("train_on", ["assistant", "completion", "all"])
+def test_marks_by_control_tokens_are_those_by_offsets(tmp_path: Path, template: str | None, train_on: str) -> None:
+    renderer = Renderer(with_template(tmp_path, template))
+    draw = random.Random(0)
+    odd = [*TEXTS, "<|im_end|>", "assistant\n", "\n\n", "\n", " ", "<", "<|im_start|>assistant\nHi"]
+    rows = []
+    for number in range(1, 120):
+        example = Example(number, number, chat(*draw.choices(odd, k=draw.choice((2, 4)))))
+        try:
+            rows.append(renderer.render(example, train_on))
+        except RowError:
+            continue
+    quick, exact = renderer.encode(rows), renderer._by_offsets(rows)
+    assert len(rows) > 60
+    assert [(row.ids, row.trained) for row in quick] == [(row.ids, row.trained) for row in exact]
+
+
+def test_plain_rows_are_marked_without_offsets_where_the_template_writes_control_tokens(tmp_path: Path) -> None:
+    for name, template in (("own", DEFAULT_SYSTEM), ("none", None)):
+        renderer = Renderer(with_template(tmp_path / name, template))
+        for _ in range(2):
+            renderer.encode([renderer.render(Example(n, n, chat(f"What is {n}?", f"It is {n}."))) for n in range(9)])
+        assert (renderer._marker is not None) == (template is not None)

@@ -21,10 +21,15 @@ from tuiwiz.spec.task import Task
 
 
 def bundle(
-    train: str = "a.jsonl", *, task: str = "instruct", validation: Validation | None = None, **data: Any
+    train: str = "a.jsonl",
+    *,
+    task: str = "instruct",
+    labels: str | None = None,
+    validation: Validation | None = None,
+    **data: Any,
 ) -> Bundle:
     return Bundle(
-        task=msgspec.convert({"kind": task}, Task),
+        task=msgspec.convert({"kind": task, "labels": labels}, Task),
         model=Model(source="none"),
         data=msgspec.convert({"train": train, **data}, Data),
         validation=validation or Validation(),

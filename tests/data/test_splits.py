@@ -79,6 +79,36 @@ def test_classes_keep_their_proportions_and_none_loses_its_last_row() -> None:
     assert held_out(list(range(100)), 20, 1, classes=classes) != chosen
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.frozensets(st.integers(0, 6), max_size=3), min_size=2, max_size=60), st.integers(0, 20), st.data())
+def test_rows_with_several_labels_are_never_torn_and_no_label_loses_its_last_row(
+    labels: list[frozenset[int]], size: int, data: st.DataObject
+) -> None:
+    owners = sorted(data.draw(st.lists(st.integers(0, 30), min_size=len(labels), max_size=len(labels))))
+    labels = [labels[owner % len(labels)] for owner in owners]
+    chosen = held_out(owners, size, 0, owners=owners, labels=labels)
+    rest = set(range(len(owners))) - chosen
+    assert rest and len(chosen) <= size and not {owners[i] for i in chosen} & {owners[i] for i in rest}
+    assert {label for one in labels for label in one} == {label for i in rest for label in labels[i]}
+
+
+def test_labels_of_which_a_row_has_several_keep_their_proportions(tmp_path: Path, tiny_tokenizer: Path) -> None:
+    draw = random.Random(1)
+    likely = {"news": 0.5, "sport": 0.2, "weather": 0.1, "chess": 0.03}
+    rows = [
+        {"text": f"text {i} {i * 31}", "labels": [name for name, p in likely.items() if draw.random() < p]}
+        for i in range(400)
+    ]
+    lines(tmp_path / "a.jsonl", rows)
+    config = bundle("a.jsonl", task="classify", labels="multi", validation=Validation(fraction=0.1))
+    found = prepare(config, tmp_path, tiny_tokenizer)
+    assert len(found.validation) == 40
+    for place, name in enumerate(found.labels):
+        share = sum(name in row["labels"] for row in rows) / 10
+        assert abs(sum(row.label[place] for row in found.validation) - share) <= 1 + share / 10, name
+    assert any("in the classes' proportions" in problem.message for problem in found.problems)
+
+
 def test_near_duplicates_are_held_out_whole_only_where_others_are_too_few() -> None:
     near = [[0, 1, 2], [3, 4], [5, 6, 7, 8]]
     assert held_out(list(range(30)), 6, 0, near=near) <= set(range(9, 30))

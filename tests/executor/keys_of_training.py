@@ -113,6 +113,20 @@ def _batch_micro(desk: Desk) -> None:
     assert [batch.rows for batch in desk.run(batch__micro=3, schedule__steps=2).batches] == [3, 1, 3, 1]
 
 
+@shows("batch.micro_tokens")
+def _batch_micro_tokens(desk: Desk) -> None:
+    changes: dict[str, object] = {"batch__micro": None, "batch__effective": 8, "schedule__steps": 2}
+    whole = desk.run(batch__micro_tokens=100_000, **changes)
+    assert [batch.rows for batch in whole.batches] == [8, 8]
+    longest = max(batch.input_ids.shape[1] for batch in whole.batches)
+    budget = 3 * longest
+    run = desk.run(batch__micro_tokens=budget, **changes)
+    assert len(run.batches) > 4 and sum(batch.rows for batch in run.batches) == 16
+    assert all(batch.input_ids.numel() <= budget for batch in run.batches)
+    assert run.metric("loss") == pytest.approx(whole.metric("loss"), rel=1e-4)
+    assert "micro_tokens" in run.folder.resolved.read_text(encoding="utf-8")
+
+
 @shows("batch.accumulation")
 def _batch_accumulation(desk: Desk) -> None:
     for passes in (1, 2, 4):

@@ -34,6 +34,20 @@ def rows_of(lengths: list[int], seed: int = 0) -> Rows:
     return rows
 
 
+@given(st.lists(st.integers(2, 60), min_size=1, max_size=30), st.integers(1, 300), st.booleans(), st.booleans())
+def test_a_token_budget_is_kept_with_its_padding_and_no_row_is_lost(
+    lengths: list[int], tokens: int, packing: bool, pairs: bool
+) -> None:
+    rows = rows_of(lengths)
+    if pairs:
+        rows.others = rows_of(lengths)
+    found = lay_out(rows, range(len(lengths)), 1, packing=packing and not pairs, tokens=tokens)
+    assert sorted(i for batch in found for sequence in batch for i in sequence) == list(range(len(lengths)))
+    for batch in found:
+        width = max(sum(lengths[i] for i in sequence) for sequence in batch)
+        assert len(batch) == 1 or width * len(batch) * (2 if pairs else 1) <= tokens
+
+
 @pytest.fixture
 def model(tiny_model: Path) -> Iterator[Any]:
     from transformers import AutoModelForCausalLM

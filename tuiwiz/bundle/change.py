@@ -17,6 +17,8 @@ ALTERNATIVES: dict[str, str] = {
     "schedule.steps": "schedule.epochs",
     "validation.path": "validation.fraction",
     "validation.fraction": "validation.path",
+    "batch.micro": "batch.micro_tokens",
+    "batch.micro_tokens": "batch.micro",
 }
 """Setting the one removes the other."""
 
@@ -67,7 +69,7 @@ def change(bundle: Bundle, edits: Mapping[str, Any], *, by: str = "user") -> Bun
         if value is None:
             origin.pop(key, None)
     # An accumulation that the edits did not ask for follows from the batch and the micro-batch.
-    if {"batch.effective", "batch.micro"} & set(edits) and "batch.accumulation" not in edits:
+    if {"batch.effective", "batch.micro", "batch.micro_tokens"} & set(edits) and "batch.accumulation" not in edits:
         flat["batch.accumulation"] = None
     tree = unflatten(flat)
     tree["origin"] = origin

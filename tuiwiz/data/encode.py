@@ -1,7 +1,8 @@
-"""Examples to tokens in batches: one batch is tokenized on all cores while the next is being rendered."""
+"""Examples to tokens in batches: some are tokenized on all cores while the next one is being rendered."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
@@ -14,8 +15,10 @@ from tuiwiz.data.types import Example
 from tuiwiz.data.verify import GLUED
 
 BATCH_ROWS = 512
-BATCH_CHARACTERS = 4_000_000
+BATCH_CHARACTERS = 2_000_000
 """Encodings take about a hundred bytes a character while they last."""
+AT_ONCE = 2
+"""Batches under way besides the one that is being rendered."""
 DISAGREEMENT_HINT = "the mask of this row cannot be trusted: choose another data.template, or report the template"
 SPACE_HINT = "move the space from the end of the prompt to the start of the answer: data.template takes a Jinja file"
 
@@ -42,16 +45,23 @@ class Counted(msgspec.Struct, gc=False):
 def encode(renderer: Renderer, examples: Iterable[Example], train_on: str, reject: Reject) -> Iterator[Counted]:
     """Encode examples in order. Rows that the template refuses, or whose mask is in dispute, go to `reject`."""
     source = iter(examples)
-    with ThreadPoolExecutor(1, thread_name_prefix="encode") as pool:
-        waiting: Future[list[Counted]] | None = None
-        while True:
-            batch = list(_some(source))
+
+    def settled(future: Future[_Done]) -> list[Counted]:
+        done = future.result()
+        for example, error in done.rejected:
+            reject(example, error)
+        return done.counted
+
+    # While the rows of one batch get their masks, which takes the interpreter, the next is tokenized, which does not.
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="encode") as pool:
+        waiting: deque[Future[_Done]] = deque()
+        while batch := list(_some(source)):
             pairs = [pair for example in batch if (pair := _render(renderer, example, train_on, reject)) is not None]
-            done = waiting.result() if waiting is not None else []
-            waiting = pool.submit(_encode_batch, renderer, pairs, reject) if pairs else None
-            yield from done
-            if not batch:
-                return
+            if len(waiting) == AT_ONCE:
+                yield from settled(waiting.popleft())
+            waiting.append(pool.submit(_encode_batch, renderer, pairs))
+        while waiting:
+            yield from settled(waiting.popleft())
 
 
 def _some(source: Iterator[Example]) -> Iterator[Example]:
@@ -85,24 +95,31 @@ def _render(renderer: Renderer, example: Example, train_on: str, reject: Reject)
     return example, rendered, other
 
 
-def _encode_batch(renderer: Renderer, pairs: list[Pair], reject: Reject) -> list[Counted]:
+class _Done(msgspec.Struct):
+    counted: list[Counted] = []
+    rejected: list[tuple[Example, RowError]] = []
+
+
+def _encode_batch(renderer: Renderer, pairs: list[Pair]) -> _Done:
+    done = _Done()
+    if not pairs:
+        return done
     every = [rendered for _, rendered, _ in pairs] + [other for _, _, other in pairs if other is not None]
     encoded = renderer.encode(every)
     verdicts = renderer.verify(every, encoded)
     others = iter(zip(encoded[len(pairs) :], verdicts[len(pairs) :], strict=True))
-    found = []
     for (example, _, other), tokens, verdict in zip(pairs, encoded, verdicts, strict=False):
         second: TokenRow | None = None
         if other is not None:
             second, second_verdict = next(others)
             verdict = verdict or second_verdict
         if verdict is not None:
-            reject(example, disputed(verdict))
+            done.rejected.append((example, disputed(verdict)))
         elif not tokens.ids:
-            reject(example, RowError("renders to nothing", hint="remove the row"))
+            done.rejected.append((example, RowError("renders to nothing", hint="remove the row")))
         else:
-            found.append(Counted(example, tokens, second))
-    return found
+            done.counted.append(Counted(example, tokens, second))
+    return done
 
 
 def disputed(verdict: str) -> RowError:

@@ -112,8 +112,8 @@ FORMATS: tuple[Format, ...] = (
         roles=(
             Role("prompt", ("prompt", "question", "instruction", "query", "input"), False),
             Role("messages", _TURNS, False),
-            Role("chosen", ("chosen", "preferred", "response_chosen", "chosen_response")),
-            Role("rejected", ("rejected", "dispreferred", "response_rejected", "rejected_response")),
+            Role("chosen", ("chosen", "preferred", "response_chosen", "chosen_response", "response_j")),
+            Role("rejected", ("rejected", "dispreferred", "response_rejected", "rejected_response", "response_k")),
             _SYSTEM,
         ),
         example='{"prompt": "Say hello", "chosen": "Hello!", "rejected": "What?"}',

@@ -73,8 +73,10 @@ def split(
         size = max(1, size)
     if bundle.validation.max_rows is not None:
         size = min(size, bundle.validation.max_rows)
-    classes = _classes(found, bundle)
-    chosen = held_out(found.keys, size, bundle.seed, owners=found.owners, near=near, classes=classes, among=rows)
+    classes, labels = _classes(found, bundle), _labels(found, bundle)
+    chosen = held_out(
+        found.keys, size, bundle.seed, owners=found.owners, near=near, classes=classes, labels=labels, among=rows
+    )
     train = [i for i in range(len(found.keys)) if i not in chosen]
     if not chosen:
         if fraction == 0:
@@ -84,7 +86,7 @@ def split(
         hint = "give a validation file, or validation.fraction"
         return train, [], [Problem(severity="warning", message=message, hint=hint, path=path)]
     share = f"a share measured on them is known to ±{100 * resolution(len(chosen)):.0f} points"
-    how = "in the classes' proportions, " if classes is not None else ""
+    how = "in the classes' proportions, " if classes is not None or labels is not None else ""
     message = f"{len(chosen):,} of {len(rows):,} rows are held out for validation {how}by seed {bundle.seed}; {share}"
     return train, sorted(chosen), [Problem(severity="info", message=message, path=path)]
 
@@ -93,3 +95,10 @@ def _classes(found: Collected, bundle: Bundle) -> list[tuple[float, ...]] | None
     """What the split keeps in proportion: single labels and verdicts."""
     single = bundle.task.kind == "classify" and (bundle.task.labels or "single") == "single"
     return found.rows.labels if single or bundle.task.kind == "kto" else None
+
+
+def _labels(found: Collected, bundle: Bundle) -> list[frozenset[int]] | None:
+    """The places of each row's labels, where a row may have several."""
+    if bundle.task.kind != "classify" or bundle.task.labels != "multi":
+        return None
+    return [frozenset(place for place, has in enumerate(row) if has) for row in found.rows.labels]

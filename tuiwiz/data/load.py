@@ -202,6 +202,9 @@ class Loader:
         elif self.format == "classification" and self.settings.labels != "regression" and len(examination.labels) < 2:
             only = next(iter(examination.labels.rows), "")
             problem = Problem(message=f"at least two classes are needed, all rows are '{only}'", path=path)
+        elif self.format == "multi-label" and not examination.labels:
+            message, hint = "no row has a label", "data.mapping names the column that holds the lists of labels"
+            problem = Problem(message=message, hint=hint, path=path)
         elif examination.usable == self.tally.dropped:
             message = f"every row is longer than {self.settings.max_length} tokens"
             problem = Problem(message=message, hint="raise data.max_length, or set data.overlong = truncate", path=path)

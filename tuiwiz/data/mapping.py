@@ -15,7 +15,7 @@ from tuiwiz.data.types import Example, Message, Row
 Mapper = Callable[[Row], Example]
 """Raises RowError for a row that cannot be used."""
 
-_KTO = {"true": True, "false": False}
+_KTO = {"true": True, "false": False, "1": True, "0": False}
 
 
 class _Reader:
@@ -180,6 +180,8 @@ def _preference(reader: _Reader, row: Row, value: dict[str, Any]) -> Example:
     if chosen.strip() == rejected.strip():
         hint = "a pair needs a better and a worse answer"
         raise RowError("chosen and rejected are the same", hint=hint, column=reader.mapping["rejected"])
+    if before and not isinstance(reader.raw(value, "chosen"), str):
+        messages = before  # a whole chat says all; a column of turns beside it often holds the same answer again
     messages = (messages or before) + [{"role": "assistant", "content": chosen}]
     return Example(row.number, row.line, messages, rejected=rejected)
 
@@ -203,8 +205,8 @@ def _answer(reader: _Reader, value: dict[str, Any], role: str) -> tuple[str, lis
 
 def _kto(reader: _Reader, row: Row, value: dict[str, Any]) -> Example:
     label = reader.raw(value, "label")
-    if isinstance(label, str):
-        label = _KTO.get(label.casefold(), label)
+    if isinstance(label, str | int | float):
+        label = _KTO.get(str(label).casefold(), label)
     if not isinstance(label, bool):
         column = reader.mapping["label"]
         raise RowError(f"`{column}` is neither true nor false: {clean_line(repr(label), 30)}", column=column)

@@ -1,4 +1,4 @@
-"""Rows out of JSON: one value a line, one big array, an object of columns or of splits. Arrays and lines stream."""
+"""JSON, one value a line; and values out of any JSON text, one after the other."""
 
 from __future__ import annotations
 
@@ -59,20 +59,29 @@ def _decode_slowly(path: Path, data: bytes, offset: int, line: int, number: int)
         return _bad(path, number, line, NESTED_TOO_DEEP, "flatten the row")
     except json.JSONDecodeError as error:
         column, reason = error.colno, error.msg
-    except ValueError as error:
-        column, reason = 1, str(error)
+    except ValueError:  # Python reads no numbers of more than 4,300 digits
+        column, reason = 1, "a number with thousands of digits"
     if number == 1 and text.lstrip()[:1] not in '{["' and column == 1 + len(text) - len(text.lstrip()):
         hint = "JSON lines hold one JSON object a line; for raw text use a .txt file"
         raise streams.refuse(path, f"line {line} is not JSON", hint=hint, line=line, column=column)
-    hint = "the line may be cut off: fetch the file again, or repair or remove the line"
     return Problem(
         message=f"is not valid JSON at column {column} ({reason})",
-        hint=hint,
+        hint=_hint(text, reason),
         path=str(path),
         row=number,
         line=line,
         column=column,
     )
+
+
+def _hint(text: str, reason: str) -> str:
+    if reason == "Extra data":
+        return "put each object on a line of its own"
+    if reason.startswith("Invalid control character"):
+        return "a tab, NUL or other control character inside a text is written as an escape, such as \\t"
+    if text.startswith(("{'", "{ '")):
+        return "this is Python's way to write it: save with json.dumps (double quotes, null, true, false)"
+    return "the line may be cut off: fetch the file again, or repair or remove the line"
 
 
 def _bad(path: Path, number: int, line: int, message: str, hint: str) -> Problem:
@@ -90,11 +99,13 @@ class Values:
         self._line = 1
         self._line_start = 0  # index in _text of the current line's first character; negative once that has gone
         self._ended = False
+        self._dropped = 0
 
     def _more(self) -> bool:
         """Drop what was read and append the next piece, twice as much as is unread so that long values stay linear."""
         parts, wanted = [self._text[self._at :]], max(1, len(self._text) - self._at)
         self._line_start -= self._at
+        self._dropped += self._at
         self._at = 0
         while wanted > 0:
             piece = next(self._pieces, None)
@@ -105,6 +116,12 @@ class Values:
             wanted -= len(piece)
         self._text = "".join(parts)
         return len(parts) > 1
+
+    def _more_of_value(self) -> None:
+        if len(self._text) - self._at > streams.LONGEST_LINE_BYTES:
+            message = f"the row on line {self._line} is longer than {streams.LONGEST_LINE_BYTES // MIB} MiB"
+            raise streams.refuse(self._path, message, hint="split or remove it", line=self._line)
+        self._more()
 
     def _advance(self, to: int) -> None:
         newlines = self._text.count("\n", self._at, to)
@@ -134,11 +151,16 @@ class Values:
     def line(self) -> int:
         return self._line
 
+    @property
+    def consumed(self) -> int:
+        """Characters read so far."""
+        return self._dropped + self._at
+
     def value(self) -> Any:
         """Decode one value at the current place.
 
         Raises:
-            InvalidError: the text is no JSON value, with line and column.
+            InvalidError: the text is no JSON value, with line and column, or one of more than `LONGEST_LINE_BYTES`.
         """
         while True:
             try:
@@ -148,13 +170,13 @@ class Values:
             except json.JSONDecodeError as error:
                 near_end = error.pos > len(self._text) - 16 or error.msg.startswith("Unterminated string")
                 if near_end and not self._ended:
-                    self._more()
+                    self._more_of_value()
                     continue
                 raise self.error(error.msg, error.pos) from None
-            except ValueError as error:
-                raise self.error(str(error), self._at) from None
+            except ValueError:
+                raise self.error("a number with thousands of digits", self._at) from None
             if end == len(self._text) and not self._ended:
-                self._more()
+                self._more_of_value()
                 continue  # a number may go on in the next piece
             self._advance(end)
             return value
@@ -167,33 +189,3 @@ class Values:
         message = f"is not valid JSON: {reason} (line {self._line} column {column})"
         hint = "repair the file at this place, or export it as JSON lines, where one bad row costs only itself"
         return streams.refuse(self._path, message, hint=hint, line=self._line, column=column)
-
-
-def read_array(path: Path, values: Values) -> Iterator[Row]:
-    """The elements of one JSON array.
-
-    Raises:
-        InvalidError: the array is not well formed.
-    """
-    values.skip()
-    number = 0
-    if values.peek() == "]":
-        values.skip()
-    else:
-        while True:
-            values.peek()
-            line = values.line
-            number += 1
-            yield Row(number, line, values.value())
-            after = values.peek()
-            if after not in {",", "]"}:
-                raise values.error("the array does not end" if not after else "expected a comma or ] after the element")
-            if after == "]":
-                values.skip()
-                break
-            comma = values.line
-            values.skip()
-            if values.peek() == "]":
-                raise values.error(f"a comma before the closing bracket (the comma is on line {comma})")
-    if values.peek():
-        raise values.error("there is more text after the array")

@@ -18,8 +18,11 @@ from tuiwiz.data.types import Row
 _DELIMITERS = ",\t;|"
 
 
-def guess_delimiter(head: str) -> str:
-    """The separator that splits the first line of `head` into most parts, outside quotes; a comma when none does."""
+def guess_delimiter(head: str, likely: str = "") -> str:
+    """The separator that splits the first line of `head` into most parts, outside quotes; `likely` where that is among
+    them, a comma when none is. Spreadsheets write a first line `sep=;` that names it."""
+    if head[:4].lower() == "sep=" and head[4:5] in _DELIMITERS:
+        return head[4]
     line, quoted = [], False
     for char in head:
         if char == '"':
@@ -29,26 +32,49 @@ def guess_delimiter(head: str) -> str:
         elif not quoted:
             line.append(char)
     counts = {delimiter: line.count(delimiter) for delimiter in _DELIMITERS}
+    if likely and counts[likely]:
+        return likely
     return max(_DELIMITERS, key=lambda delimiter: (counts[delimiter], -_DELIMITERS.index(delimiter)))
 
 
+class _Lines:
+    """Decoded lines, and how many quotes those since the last look held."""
+
+    def __init__(self, path: Path, stream: BinaryIO) -> None:
+        self._lines = _text_lines(path, stream)
+        self.quotes = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.quotes += line.count('"')
+        return line
+
+
 def read_csv(path: Path, stream: BinaryIO, delimiter: str) -> Iterator[Row | Problem]:
-    """Rows as `{column: text}`. Blank lines are skipped; a row with more or fewer cells than the header is a Problem.
+    """Rows as `{column: text}`. Blank lines and columns without a name are skipped; a row with more or fewer cells than
+    the header is a Problem.
 
     Raises:
         InvalidError: bytes are not UTF-8, or the header names a column twice.
     """
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    reader = csv.reader(_text_lines(path, stream), delimiter=delimiter, strict=False)
+    lines = _Lines(path, stream)
+    reader = csv.reader(lines, delimiter=delimiter, strict=False)
     header: list[str] = []
+    named: list[int] = []
     number, before = 0, 0
     while True:
+        lines.quotes = 0
         try:
             cells = next(reader, None)
         except csv.Error as error:
             number += 1
             hint = "line ends must be LF or CRLF"
-            yield Problem(message=f"is not CSV: {error}", hint=hint, path=str(path), row=number, line=reader.line_num)
+            message = f"is not CSV: {str(error).partition(' - ')[0]}"
+            yield Problem(message=message, hint=hint, path=str(path), row=number, line=reader.line_num)
             before = reader.line_num
             continue
         if cells is None:
@@ -56,19 +82,32 @@ def read_csv(path: Path, stream: BinaryIO, delimiter: str) -> Iterator[Row | Pro
         line, before = before + 1, reader.line_num
         if not cells or (len(cells) == 1 and len(header) != 1 and not cells[0].strip()):
             continue
+        if not header and line == 1 and "".join(cells).lower() == "sep=":
+            continue
         if not header:
             header = [cell.strip() for cell in cells]
-            twice = next((name for name, times in Counter(header).items() if times > 1), None)
+            named = [index for index, name in enumerate(header) if name]
+            twice = next((name for name, times in Counter(header).items() if times > 1 and name), None)
             if twice is not None:
                 raise streams.refuse(path, f"the header names column '{clean_line(twice, 40)}' twice", line=line)
             continue
         number += 1
-        if len(cells) == len(header):
-            yield Row(number, line, dict(zip(header, cells, strict=True)))
+        unclosed = before > line and lines.quotes % 2
+        if len(cells) == len(header) and not unclosed:
+            yield Row(number, line, {header[index]: cells[index] for index in named})
             continue
-        found = f"{len(cells)} cell{'s' if len(cells) != 1 else ''}, but the header has {len(header)}"
+        yield _wrong(path, number, line, before, len(cells), len(header), bool(unclosed))
+
+
+def _wrong(path: Path, number: int, line: int, last: int, cells: int, wanted: int, unclosed: bool) -> Problem:
+    if unclosed:
+        message = f"opens a quote that is never closed: it takes in the lines up to {last}"
+        hint = 'close it, or write a quote inside quotes twice: ""'
+    else:
+        over = f" on lines {line} to {last}" if last > line else ""
+        message = f"has {cells} cell{'s' if cells != 1 else ''}{over}, but the header has {wanted}"
         hint = 'put a text that holds the separator or a line break into "quotes"'
-        yield Problem(message=f"has {found}", hint=hint, path=str(path), row=number, line=line)
+    return Problem(message=message, hint=hint, path=str(path), row=number, line=line)
 
 
 def _text_lines(path: Path, stream: BinaryIO) -> Iterator[str]:

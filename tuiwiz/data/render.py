@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from tuiwiz.data.marks import Marker
 from tuiwiz.data.spans import Span, answer_spans, content_spans
 from tuiwiz.data.template import ChatTemplate, load_template, own_template
 from tuiwiz.data.tokens import Tokens
@@ -58,6 +59,7 @@ class Renderer:
 
     def __init__(self, folder: Path | None, *, template: str = "model") -> None:
         self.tokens = Tokens(folder) if folder is not None else None
+        self._marker = Marker(self.tokens) if self.tokens else None
         config = self.tokens.config if self.tokens else {}
         self.own_template = own_template(folder, config)
         own = template == "model" and self.tokens is not None and _brings_template(folder, config)
@@ -146,6 +148,23 @@ class Renderer:
 
     def encode(self, rows: Sequence[Rendered]) -> list[TokenRow]:
         """Tokens and masks of rendered rows, in order. Needs a tokenizer."""
+        assert self.tokens is not None
+        marker = self._marker  # another thread may give it up meanwhile
+        if marker is None or all(row.whole for row in rows):
+            return self._by_offsets(rows)
+        encodings = self.tokens.encode_fast([row.text for row in rows])
+        found: list[TokenRow | None] = []
+        for row, encoding in zip(rows, encodings, strict=True):
+            ids = encoding.ids
+            marks = marker.mark(row, ids) if not row.literal else None
+            found.append(TokenRow(row.row, ids, marks) if marks is not None else None)
+        left = [place for place, row in enumerate(found) if row is None]
+        if sum(not rows[place].literal for place in left) > len(rows) // 2:
+            self._marker = None  # the template does not let it: from now on by offsets at once
+        exact = iter(self._by_offsets([rows[place] for place in left]) if left else ())
+        return [row if row is not None else next(exact) for row in found]
+
+    def _by_offsets(self, rows: Sequence[Rendered]) -> list[TokenRow]:
         assert self.tokens is not None
         whole = all(row.whole for row in rows)
         encodings = (self.tokens.encode_whole if whole else self.tokens.encode_batch)([row.text for row in rows])

@@ -94,7 +94,9 @@ def _decide(
     if source.container == "text":
         return ("text", {}, []) if format in {"auto", "text"} else _refused_text(source, format)
     if values and not rows:
-        kind = {str: "a string", int: "a number", float: "a number"}.get(type(values[0]), "no object")
+        kind = {str: "a string", int: "a number", float: "a number", type(None): "null"}.get(
+            type(values[0]), "no object"
+        )
         hint = 'each row must be an object with named columns; raw text is {"text": "..."} or a .txt file'
         return "none", {}, [_problem(source, f"rows are not objects: the first is {kind}", hint, 1)]
     if len(columns) > MOST_COLUMNS:
@@ -161,7 +163,7 @@ def _fits(name: str, roles: dict[str, str], rows: list[dict[str, Any]], columns:
     if name == "kto":
         verdicts = _values(rows, roles["label"])
         answered = "messages" in roles or {"prompt", "completion"} <= roles.keys()
-        return name if answered and verdicts and all(_is_verdict(value) for value in verdicts) else ""
+        return name if answered and sum(map(_is_verdict, verdicts)) * 2 > len(verdicts) else ""
     if name == "openai":
         values = _values(rows, roles["messages"])
         turns = [turns_in_text(value) if isinstance(value, str) else value for value in values]
@@ -175,7 +177,8 @@ def _fits(name: str, roles: dict[str, str], rows: list[dict[str, Any]], columns:
     if name in {"classification", "multi-label"}:
         labels = _values(rows, roles["label"])
         wanted = list if name == "multi-label" else (str, int, float)
-        return name if labels and all(isinstance(label, wanted) for label in labels) else ""
+        # One odd row must not make the labels of all others go unread.
+        return name if sum(isinstance(label, wanted) for label in labels) * 2 > len(labels) else ""
     if name == "text" and _transcripts(_values(rows, roles["text"])):
         return "transcript"
     return name
@@ -188,7 +191,7 @@ def _transcripts(values: list[Any]) -> bool:
 
 
 def _is_verdict(value: Any) -> bool:
-    return isinstance(value, bool) or (isinstance(value, str) and value.casefold() in {"true", "false"})
+    return value in (0, 1) or (isinstance(value, str) and value.casefold() in {"true", "false", "0", "1"})
 
 
 def _given_mapping(

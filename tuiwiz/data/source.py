@@ -10,13 +10,11 @@ from typing import Any
 import msgspec
 
 from tuiwiz.base.hashes import cached_sha256
-from tuiwiz.base.problems import Problem, nearest
-from tuiwiz.base.text import clean_line
-from tuiwiz.data import read_json, read_table
+from tuiwiz.base.problems import Problem
+from tuiwiz.data import read_json, read_object, read_table, shards
 from tuiwiz.data import stream as streams
 from tuiwiz.data.types import Row
 
-SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "dev", "eval", "test")
 _SUFFIXES = {
     ".jsonl": "json-lines",
     ".ndjson": "json-lines",
@@ -35,8 +33,9 @@ COLUMNAR = ("parquet", "arrow")
 class Source(msgspec.Struct, kw_only=True):
     """How the rows of a path lie on disk. Read them with `read`; it starts anew each time.
 
-    `container` is json-lines, json-array, json-columns, json-splits, json-object, csv, text, parquet or arrow; a folder
-    is what its files are. `split` is the part that is read, `splits` all parts with their rows.
+    `container` is json-lines, json-array, json-columns, json-splits, json-object, json-objects (one after the other),
+    csv, text, parquet or arrow; a folder is what its files are. `split` is the part that is read, `splits` all parts
+    with their rows where these are known, `key` the name of the list that the rows lie in.
     """
 
     path: Path
@@ -44,6 +43,7 @@ class Source(msgspec.Struct, kw_only=True):
     container: str
     delimiter: str = ","
     split: str = ""
+    key: str = ""
     splits: dict[str, int] = {}
     loaded: list[Any] | None = None
 
@@ -80,8 +80,12 @@ class Source(msgspec.Struct, kw_only=True):
                 yield from read_table.read_text(file, stream)
             elif self.container == "json-lines":
                 yield from read_json.read_lines(file, stream)
+            elif self.container == "json-objects":
+                yield from read_object.read_objects(file, stream)
+            elif self.key:
+                yield from read_object.read_under(file, stream, self.key)
             else:
-                yield from read_json.read_array(file, _at_value(file, stream))
+                yield from read_object.read_array(file, stream)
 
     def digest(self) -> str:
         """Hex SHA-256 over the files' bytes, in reading order."""
@@ -99,7 +103,7 @@ def open_source(path: Path, *, split: str = "") -> Source:
     if path.is_dir():
         return _open_folder(path, split)
     with path.open("rb") if path.is_file() else streams.open_bytes(path) as file:
-        magic = file.read(6)
+        magic = file.read(64)
     if magic.startswith(b"PAR1"):
         return Source(path=path, files=(path,), container="parquet")
     if magic.startswith(b"ARROW1"):
@@ -107,6 +111,7 @@ def open_source(path: Path, *, split: str = "") -> Source:
     suffix = next((s for s in reversed(path.suffixes) if s.lower() in _SUFFIXES), "").lower()
     named = _SUFFIXES.get(suffix, "")
     if named in COLUMNAR:
+        streams.refuse_other_kinds(path, magic, named)
         return Source(path=path, files=(path,), container=named)
     with streams.open_bytes(path) as stream:
         try:
@@ -115,10 +120,11 @@ def open_source(path: Path, *, split: str = "") -> Source:
             raise streams.refuse(path, f"the compressed data is damaged: {error}") from None
     if not head.strip():
         raise streams.refuse(path, "no rows: the file is empty" + (" but for blank lines" if head else ""))
+    streams.refuse_other_kinds(path, head, named)
     container = _container(head.lstrip(), named)
     if container == "csv":
         text = head.decode("utf-8", errors="replace")
-        delimiter = "\t" if suffix == ".tsv" else read_table.guess_delimiter(text)
+        delimiter = read_table.guess_delimiter(text, "\t" if suffix == ".tsv" else "")
         return Source(path=path, files=(path,), container="csv", delimiter=delimiter)
     if container == "json-object":
         return _open_object(path, split)
@@ -141,8 +147,10 @@ def loads_numpy(path: Path) -> bool:
 def _container(head: bytes, named: str) -> str:
     """The container of a text file from its first bytes (white space before them removed)."""
     first = head[:1]
-    if named in {"json-lines", "text", "csv"}:
+    if named in {"text", "csv"}:
         return named
+    if named == "json-lines":
+        return _of_lines(head)
     if first == b"[":
         return "json-array"
     if first == b"{":
@@ -158,49 +166,39 @@ def _container(head: bytes, named: str) -> str:
     return "text" if read_table.guess_delimiter(head.decode("utf-8", "replace")) != "\t" else "csv"
 
 
-def _at_value(path: Path, stream: Any) -> read_json.Values:
-    values = read_json.Values(path, stream)
-    values.peek()
-    return values
+def _of_lines(head: bytes) -> str:
+    """What a file named as JSON lines holds: those, unless it is one array, or objects written over several lines."""
+    line, _, _ = head.partition(b"\n")
+    if line.strip() == b"{":
+        return "json-object"
+    if head[:1] != b"[":
+        return "json-lines"
+    inside = head[1:].lstrip()[:1]
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # The first line is no value: an array over several lines, or over one that is longer than this look.
+        return "json-array" if not line.strip(b"[ \t\r") or inside in (b"{", b"[") else "json-lines"
+    return "json-array" if inside in (b"{", b"[") else "json-lines"
 
 
 def _open_object(path: Path, split: str) -> Source:
-    """One JSON object that is the whole file: splits, columns, rows under one key, or a single row."""
     with streams.open_bytes(path) as stream:
-        values = _at_value(path, stream)
-        found = values.value()
-        if values.peek():
-            # Objects one after the other, each over several lines.
-            rows = [found]
-            while values.peek():
-                rows.append(values.value())
-            return Source(path=path, files=(path,), container="json-objects", loaded=rows)
-    lists = {key: value for key, value in found.items() if isinstance(value, list)}
-    if lists and len(lists) == len(found):
-        heads = [value[0] for value in lists.values() if value]
-        rows_inside = heads and all(isinstance(head, dict) for head in heads)
-        if rows_inside or any(key.casefold() in SPLIT_NAMES for key in lists):
-            return _choose_split(path, lists, split)
-        if len({len(value) for value in lists.values()}) == 1:
-            columns = [dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]
-            return Source(path=path, files=(path,), container="json-columns", loaded=columns)
-        sizes = ", ".join(f"{clean_line(key, 20)} {len(value)}" for key, value in list(lists.items())[:5])
-        raise streams.refuse(path, f"an object of columns of different lengths ({sizes})")
-    inside = [key for key, value in lists.items() if value and isinstance(value[0], dict)]
-    if len(inside) == 1 and inside[0] not in {"messages", "conversations", "tools"}:
-        return Source(path=path, files=(path,), container="json-object", loaded=lists[inside[0]])
-    return Source(path=path, files=(path,), container="json-object", loaded=[found])
-
-
-def _choose_split(path: Path, lists: dict[str, list[Any]], split: str) -> Source:
-    sizes = {key: len(value) for key, value in lists.items()}
-    by_name = {key.casefold(): key for key in lists}
-    if split and split not in lists:
-        close = nearest(split, lists)
-        hint = f"did you mean {close}?" if close else f"there are: {', '.join(clean_line(key, 20) for key in lists)}"
-        raise streams.refuse(path, f"there is no split '{clean_line(split, 40)}'", hint=hint)
-    chosen = split or next((by_name[name] for name in SPLIT_NAMES if name in by_name), next(iter(lists)))
-    return Source(path=path, files=(path,), container="json-splits", split=chosen, splits=sizes, loaded=lists[chosen])
+        values = read_json.Values(path, stream)
+        values.peek()
+        seen = read_object.outline(path, values)
+    if seen.more:
+        return Source(path=path, files=(path,), container="json-objects")
+    found = read_object.layout(path, seen, split)
+    return Source(
+        path=path,
+        files=(path,),
+        container=found.container,
+        split=found.key if found.container == "json-splits" else "",
+        key=found.key,
+        splits=found.splits,
+        loaded=found.loaded,
+    )
 
 
 def _open_folder(path: Path, split: str) -> Source:
@@ -211,7 +209,7 @@ def _open_folder(path: Path, split: str) -> Source:
         if file.is_file()
         and not any(part.startswith(".") for part in file.relative_to(path).parts)
         and any(suffix.lower() in _SUFFIXES for suffix in file.suffixes)
-        and file.name not in {"dataset_info.json", "state.json", "dataset_dict.json", "README.md"}
+        and file.name not in {"dataset_info.json", shards.STATE_FILE, "dataset_dict.json", "README.md"}
         and file.suffix.lower() != ".md"
     )
     wanted = [file for file in files if (split or "train") in str(file.relative_to(path)).casefold()]
@@ -220,11 +218,10 @@ def _open_folder(path: Path, split: str) -> Source:
         raise streams.refuse(
             path, "no data files in this folder", hint="expected .jsonl, .json, .csv, .parquet, .arrow"
         )
+    shards.complete(path, files)
     first = open_source(files[0])
     kinds = {_SUFFIXES.get(next(s for s in reversed(f.suffixes) if s.lower() in _SUFFIXES).lower()) for f in files}
-    if len(kinds) > 1 or (first.loaded is not None and len(files) > 1):
+    if len(kinds) > 1 or ((first.loaded is not None or first.key) and len(files) > 1):
         names = ", ".join(file.name for file in files[:4])
         raise streams.refuse(path, f"holds files of several kinds ({names})", hint="name one file")
-    return Source(
-        path=path, files=tuple(files), container=first.container, delimiter=first.delimiter, loaded=first.loaded
-    )
+    return msgspec.structs.replace(first, path=path, files=tuple(files))

@@ -38,6 +38,7 @@ def held_out(
     owners: Sequence[int] | None = None,
     near: Sequence[Collection[int]] = (),
     classes: Sequence[Hashable] | None = None,
+    labels: Sequence[frozenset[int]] | None = None,
     among: Collection[int] | None = None,
 ) -> set[int]:
     """Indexes of about `size` rows to hold out, chosen by `seed`.
@@ -45,8 +46,9 @@ def held_out(
     `keys` are equal for rows that must not straddle (the same row or the same prompt twice); such rows all stay in
     training. Rows with one `owner` (pieces of one source row) go together. `near` are groups of owners that say nearly
     the same: they are held out, whole, only where the other rows are too few. With `classes` (one of each row) every
-    class gives its share, and none its last row. Only rows `among` some are held out, by default any. Fewer than `size`
-    come back when too few rows are unlike all others; at least one row stays.
+    class gives its share, and none its last row; so with `labels`, where a row has any number of them. Only rows
+    `among` some are held out, by default any. Fewer than `size` come back when too few rows are unlike all others; at
+    least one row stays.
     """
     allowed = set(range(len(keys)) if among is None else among)
     size = min(size, len(allowed) - 1)
@@ -64,6 +66,8 @@ def held_out(
     draw = random.Random(seed)
     units = [pieces[owner] for owner in pieces if owner in single and owner not in alike]
     draw.shuffle(units)
+    if labels is not None:
+        return _spread(units, size, labels, allowed)
     chosen = _fill(units, size) if classes is None else _stratified(units, size, classes, allowed)
     if len(chosen) < size and classes is None:
         whole = [group for group in near if all(owner in single for owner in group)]
@@ -103,3 +107,41 @@ def _stratified(
         for one in open_classes[: size - sum(quota.values())]:
             quota[one] += 1
     return {index for one, count in quota.items() for index in _fill(by_class[one], count)}
+
+
+_NONE = frozenset({-1})
+"""Rows without a label are a kind of their own."""
+
+
+def _spread(
+    units: Sequence[Sequence[int]], size: int, labels: Sequence[frozenset[int]], allowed: Collection[int]
+) -> set[int]:
+    """Rows that have of each label about its share of `size`: the rarest label is served first, since the rows that
+    have it also have frequent ones (iterative stratification, Sechidis and others 2011)."""
+    rows = Counter(label for index in allowed for label in labels[index] or _NONE)
+    share = {label: size * count / len(allowed) for label, count in rows.items()}
+    had: Counter[int] = Counter()
+    chosen: set[int] = set()
+
+    def take(unit: Sequence[int], most: dict[int, int]) -> None:
+        gained = Counter(label for index in unit for label in labels[index] or _NONE)
+        fits = len(unit) <= size - len(chosen) and chosen.isdisjoint(unit)
+        if fits and all(had[label] + count <= most[label] for label, count in gained.items()):
+            chosen.update(unit)
+            had.update(gained)
+
+    of_label: dict[int, list[Sequence[int]]] = defaultdict(list)
+    for unit in units:
+        for label in labels[unit[0]] or _NONE:
+            of_label[label].append(unit)
+    rarest = sorted(rows, key=lambda label: (rows[label], label))
+    # What is left over after the exact shares goes to frequent labels, which one more row distorts least.
+    for over in (0, 1, size):
+        most = {label: min(math.ceil(share[label]) + over, count - 1) for label, count in rows.items()}
+        for label in reversed(rarest) if over else rarest:
+            enough = min(most[label], round(share[label])) if not over else most[label]
+            for unit in of_label[label]:
+                if len(chosen) == size or had[label] >= enough:
+                    break
+                take(unit, most)
+    return chosen

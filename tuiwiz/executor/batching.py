@@ -6,7 +6,7 @@ sorting and packing only rearrange rows inside a step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -80,8 +80,11 @@ class Order:
         return self._order[place * self.effective : (place + 1) * self.effective]
 
 
-def lay_out(rows: Rows, indexes: Sequence[int], micro: int, *, packing: bool) -> list[list[list[int]]]:
-    """Row indexes as micro-batches of sequences of rows.
+def lay_out(
+    rows: Rows, indexes: Sequence[int], micro: int, *, packing: bool, tokens: int | None = None
+) -> list[list[list[int]]]:
+    """Row indexes as micro-batches of sequences of rows: `micro` of them, or as many as come to `tokens`, padding
+    included, and at least one.
 
     Without packing each sequence is one row, and rows of similar length share a micro-batch. With packing rows are put
     together first-fit-decreasing up to the length of the longest one of the step: longer packs lose more to attention
@@ -89,9 +92,10 @@ def lay_out(rows: Rows, indexes: Sequence[int], micro: int, *, packing: bool) ->
     """
     lengths = rows.lengths_of(indexes)
     ordered = [index for _, index in sorted(zip(lengths, indexes, strict=True), reverse=True)]
-    if not packing:
-        return [[[index] for index in ordered[start : start + micro]] for start in range(0, len(ordered), micro)]
     size = dict(zip(indexes, lengths, strict=True))
+    lines = 2 if rows.others is not None else 1
+    if not packing:
+        return _cut([[index] for index in ordered], micro, tokens, lambda sequence: lines * size[sequence[0]])
     room = max(lengths)
     packs: list[list[int]] = []
     left: list[int] = []
@@ -105,7 +109,20 @@ def lay_out(rows: Rows, indexes: Sequence[int], micro: int, *, packing: bool) ->
             packs.append([index])
             left.append(room - size[index])
     packs.sort(key=lambda pack: sum(size[index] for index in pack), reverse=True)
-    return [packs[start : start + micro] for start in range(0, len(packs), micro)]
+    return _cut(packs, micro, tokens, lambda pack: sum(size[index] for index in pack))
+
+
+def _cut(
+    sequences: list[list[int]], micro: int, tokens: int | None, length: Callable[[list[int]], int]
+) -> list[list[list[int]]]:
+    """Sequences, the longest first, as micro-batches: all of one are padded to its first."""
+    found = []
+    start = 0
+    while start < len(sequences):
+        end = start + (micro if tokens is None else max(1, tokens // max(1, length(sequences[start]))))
+        found.append(sequences[start:end])
+        start = end
+    return found
 
 
 def flat(layout: list[list[list[int]]]) -> list[list[list[int]]]:

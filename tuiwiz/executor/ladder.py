@@ -39,6 +39,7 @@ MICRO, RECOMPUTE, PASS = "batch.micro", "memory.gradient_checkpointing", "evalua
 OFFLOAD, STATES = "memory.offload", small_states.KEY
 CHANGES = "this changes the arithmetic"
 """What the reason of a rung ends with after which the run is not that of one with room."""
+TOKENS = "batch.micro_tokens"
 LEAST_PASS = 64
 """Tokens below which an evaluation pass is not halved."""
 WHOLE_UPDATES = ("adamw", "sgd")
@@ -132,7 +133,11 @@ def _forget(run: Trainer) -> None:
 
 
 def _lower_step(run: Trainer, words: str) -> bool:
-    if run.micro > 1:
+    if run.micro_tokens is not None:
+        # Below the longest row a smaller budget changes nothing for it.
+        if run.micro_tokens > max(run.train_rows.lengths):
+            return _adjust(run, TOKENS, run.micro_tokens, run.micro_tokens // 2, words)
+    elif run.micro > 1:
         return _adjust(run, MICRO, run.micro, (run.micro + 1) // 2, words)
     if not run.recomputes:
         return _adjust(run, RECOMPUTE, False, True, words)
@@ -167,6 +172,8 @@ def _adjust(run: Trainer, key: str, before: int, after: int, words: str) -> bool
 def _apply(run: Trainer, one: Adjustment) -> None:
     if one.key == MICRO:
         run.micro = int(one.to)
+    elif one.key == TOKENS:
+        run.micro_tokens = int(one.to)
     elif one.key == RECOMPUTE:
         enable_checkpointing(run.model)
         run.recomputes = True

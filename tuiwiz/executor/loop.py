@@ -67,6 +67,8 @@ class Trainer:
     adjustments: tuple[Adjustment, ...] = ()
     """What the ladder changed in this attempt and in earlier ones; the first `adjusted` of them hold."""
     adjusted: int = 0
+    micro_tokens: int | None = None
+    """Most tokens of a forward pass, where that and not `micro` decides; `micro` rows always fit into it then."""
     recomputes: bool = False
     """Whether activations are computed again in the backward pass."""
     evaluation_tokens: int = TOKENS
@@ -139,7 +141,8 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     """
     progress, device = run.progress, run.device
     clock = Clock(device)
-    layout = lay_out(run.train_rows, indexes, run.micro, packing=run.bundle.data.packing)
+    packing = run.bundle.data.packing
+    layout = lay_out(run.train_rows, indexes, run.micro, packing=packing, tokens=run.micro_tokens)
     layout = flat(layout) if run.unpadded else layout
     batches = [run.objective.collate(run.train_rows, sequences, device.where) for sequences in layout]
     counts = added(run.objective.counts(batch) for batch in batches)

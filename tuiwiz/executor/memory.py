@@ -12,6 +12,7 @@ from tuiwiz.base.errors import TuiwizError
 from tuiwiz.bundle.change import change
 from tuiwiz.data.types import Rows
 from tuiwiz.events import types
+from tuiwiz.memory.setting import rows_within
 from tuiwiz.spec.bundle import Bundle
 
 if TYPE_CHECKING:
@@ -40,8 +41,11 @@ def report_memory(run: Trainer, model: Path) -> None:
 
 
 def planned_micro(bundle: Bundle, rows: Rows, model: Path) -> int:
-    """The micro-batch of a bundle that leaves it open: what its accumulation makes of it, else that of the planner's
-    first setting for the bundle's method."""
+    """The micro-batch of a bundle that leaves it open: what its token budget always holds, what its accumulation makes
+    of it, else that of the planner's first setting for the bundle's method."""
+    if bundle.batch.micro_tokens is not None:
+        lines = 2 if rows.others is not None else 1
+        return rows_within(bundle.batch.micro_tokens, lines * max(rows.lengths, default=1), bundle.batch.effective)
     if bundle.batch.accumulation is not None:
         return math.ceil(bundle.batch.effective / bundle.batch.accumulation)
     found = plan_of(bundle, rows, model)

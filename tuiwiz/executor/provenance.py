@@ -49,9 +49,10 @@ def resolve(
         "model.dtype": device.compute_name,
         "model.attention": "sdpa" if bundle.model.attention == "auto" and device.is_cuda else bundle.model.attention,
         "data.train": _absolute(bundle.data.train, base),
-        "batch.micro": micro,
     }
-    if bundle.batch.effective % micro == 0:
+    if bundle.batch.micro_tokens is None:
+        edits["batch.micro"] = micro
+    if bundle.batch.micro_tokens is None and bundle.batch.effective % micro == 0:
         edits["batch.accumulation"] = accumulation(bundle.batch.effective, micro)
     if bundle.validation.path is not None:
         edits["validation.path"] = str((base / bundle.validation.path).resolve())

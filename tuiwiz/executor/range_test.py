@@ -166,6 +166,7 @@ def run(folder: Path) -> dict[str, Any]:
             held_out=prepared.validation,
             total=int(job["steps"]),
             micro=bundle.batch.micro or planned_micro(bundle, prepared.train, weights),
+            micro_tokens=bundle.batch.micro_tokens,
             evaluation_steps=frozenset(),
             checkpoint_every=int(job["steps"]),
             recorder=recorder,

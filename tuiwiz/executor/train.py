@@ -230,6 +230,7 @@ def _train(
         held_out=prepared.validation if rehearsing or not replay else Rows(),
         total=total,
         micro=micro,
+        micro_tokens=bundle.batch.micro_tokens,
         evaluation_steps=frozenset(steps),
         checkpoint_every=cadence(bundle.checkpoint.every, total) if not replay else total,
         milestones=milestones,

@@ -70,13 +70,16 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
 def setting_of(bundle: Bundle, device: Device, longest: int | None = None, *, grouped: bool = True) -> Setting:
     """The setting that a bundle asks for on a device; rows are no longer than `longest` tokens, if that is known."""
-    length = int(bundle.data.max_length)
+    lines = 2 if bundle.task.kind in PAIR_TASKS else 1
+    length = min(int(bundle.data.max_length), longest or int(bundle.data.max_length))
     batch = bundle.batch
     own = -(-batch.effective // batch.accumulation) if batch.accumulation else min(batch.effective, 8)
+    if batch.micro_tokens:
+        own = rows_within(batch.micro_tokens, lines * length, batch.effective)
     micro = batch.micro or own
     return Setting(
         method=bundle.adapter.method,
-        length=min(length, longest) if longest else length,
+        length=length,
         micro=micro,
         accumulation=-(-batch.effective // micro),
         rank=bundle.adapter.rank,
@@ -91,7 +94,7 @@ def setting_of(bundle: Bundle, device: Device, longest: int | None = None, *, gr
         momentum=bool(bundle.optimizer.momentum),
         slim=device.kind == "cpu",
         bits=bundle.quantization.bits,
-        lines=2 if bundle.task.kind in PAIR_TASKS else 1,
+        lines=lines,
         samples=0 if bundle.task.kind in HEAD_TASKS else bundle.evaluation.samples,
         trainable=as_words(bundle.adapter.trainable),
         numbers=bundle.task.kind in HEAD_TASKS,
@@ -100,6 +103,11 @@ def setting_of(bundle: Bundle, device: Device, longest: int | None = None, *, gr
         cards=max(1, bundle.batch.processes),
         attention=_attention(bundle, device, grouped=grouped),
     )
+
+
+def rows_within(tokens: int, longest: int, effective: int) -> int:
+    """Rows that one forward pass of at most so many tokens can always hold: rows of `longest` tokens, at least one."""
+    return max(1, min(effective, tokens // max(1, longest)))
 
 
 def _attention(bundle: Bundle, device: Device, *, grouped: bool) -> Literal["sdpa", "flash", "math", "eager"]:

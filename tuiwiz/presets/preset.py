@@ -41,6 +41,7 @@ _PERSONAL = {
     "adapter.from",
     "schedule.stop_by",
     "batch.micro",
+    "batch.micro_tokens",
     "batch.accumulation",
     "batch.processes",
 }

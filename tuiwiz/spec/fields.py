@@ -317,6 +317,14 @@ FIELDS: dict[str, Field] = {
     "batch.micro": Field(
         "micro-batch", "rows in one forward pass; only memory and speed depend on it", "rows", least=1
     ),
+    "batch.micro_tokens": Field(
+        "token budget",
+        "tokens of one forward pass, padding included: as many rows as fit, at least one; in place of batch.micro",
+        "tokens",
+        least=1,
+        too_low="one row a pass",
+        too_high="does not fit into memory",
+    ),
     "batch.accumulation": Field("accumulation", "forward passes of one optimizer step", least=1),
     "batch.processes": Field("processes", "training processes, one a device", least=1),
     "phases": Field(

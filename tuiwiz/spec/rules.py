@@ -79,6 +79,13 @@ def _length_of_run(bundle: Bundle) -> Iterator[Problem]:
 
 def _batch(bundle: Bundle) -> Iterator[Problem]:
     batch = bundle.batch
+    for name in ("micro", "accumulation"):
+        if batch.micro_tokens is not None and getattr(batch, name) is not None:
+            yield Problem(
+                message=f"batch.micro_tokens and batch.{name} both say what makes a forward pass",
+                key="batch.micro_tokens",
+                hint="keep one of them",
+            )
     if batch.micro is not None and batch.micro > batch.effective:
         yield Problem(
             message=f"a micro-batch of {batch.micro} rows exceeds the effective batch of {batch.effective}",

@@ -8,10 +8,12 @@ from tuiwiz.spec.section import Section
 
 
 class Batch(Section, frozen=True, kw_only=True):
-    """`effective` rows make one optimizer step; `micro`, `accumulation`, `processes` are only the way there."""
+    """`effective` rows make one optimizer step; `micro` rows or `micro_tokens`, `accumulation` and `processes` are only
+    the way there."""
 
     effective: int = 16
     micro: int | None = None
+    micro_tokens: int | None = None
     accumulation: int | None = None
     processes: int = 1
 

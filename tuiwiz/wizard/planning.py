@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tuiwiz.wizard.answers import Picked
     from tuiwiz.wizard.facts import DataFacts, Facts
 
-MICRO, ACCUMULATION = "batch.micro", "batch.accumulation"
+MICRO, ACCUMULATION, TOKENS = "batch.micro", "batch.accumulation", "batch.micro_tokens"
 CHECKPOINTING, LENGTH = "memory.gradient_checkpointing", "data.max_length"
 
 
@@ -104,7 +104,8 @@ def _fill(work: Work, choice: Choice) -> None:
     effective = int(work.values["batch.effective"])
     speed = f", about {choice.tokens_per_second:,.0f} tokens/s" if choice.tokens_per_second else ""
     size = f"{gib(choice.total_bytes)}{speed}"
-    if work.origin[MICRO] != PLANNER:
+    budgeted = work.values[TOKENS] is not None
+    if work.origin[MICRO] != PLANNER and not budgeted:
         work.put(MICRO, min(choice.micro_batch, effective), PLANNER, f"the fastest that fits: {size}")
     if work.origin[CHECKPOINTING] != PLANNER:
         words = (
@@ -112,7 +113,7 @@ def _fill(work: Work, choice: Choice) -> None:
         )
         work.put(CHECKPOINTING, choice.gradient_checkpointing, PLANNER, f"{words} ({size})")
     micro = int(work.values[MICRO] or 1)
-    if effective % micro == 0:
+    if effective % micro == 0 and not budgeted:
         why = f"{micro} x {effective // micro} = the effective batch of {effective}"
         work.put(ACCUMULATION, effective // micro, PLANNER, why)
 

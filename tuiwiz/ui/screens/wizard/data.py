@@ -112,7 +112,7 @@ class DataView(StepView):
         name = self.query_one("#train", Input).value.strip()
         info, rows = self.query_one("#data-info", Static), self.query_one("#data-rows", Static)
         path = absolute(name, self.session.folder)
-        if not name or not path.exists() or path.is_dir():
+        if not name or not path.exists() or (path.is_dir() and not self._is_set()):
             found = candidates(name or "./", self.session.folder, limit=8)
             lines = (
                 [Content.assemble(("  tab or right arrow completes: ", "$dim"), clean(found[0]))]
@@ -127,6 +127,10 @@ class DataView(StepView):
             return
         info.update(self._info())
         rows.update(self._rows())
+
+    def _is_set(self) -> bool:
+        """Whether what is named was read as a data set: a folder of shards is one, a folder on the way to it is not."""
+        return self.preview is not None and not any(one.severity == "error" for one in self.preview.problems)
 
     def _info(self) -> Content:
         preview = self.preview
