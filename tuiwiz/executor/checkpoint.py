@@ -72,6 +72,8 @@ class Progress(msgspec.Struct, kw_only=True):
     """Steps of the run where a request changed them, else 0."""
     evaluate_every: int = 0
     """Steps between evaluations where a request changed them, else 0."""
+    events_bytes: int = 0
+    """Length of the event file when this was saved: what a resume must find of it."""
     made_with: dict[str, str] = {}
     """Versions, device and threads of the attempt that saved."""
 
