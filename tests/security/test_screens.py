@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 
@@ -110,10 +111,7 @@ async def test_the_wizard_among_hostile_files(hostile_place: Path) -> None:
             await type_text(pilot, text)
             await settled(pilot)
             looked_at(app)
-            await pilot.press("tab", "tab")
-            await settled(pilot)
-            looked_at(app)
-            await pilot.press("shift+tab", "shift+tab", key)
+            await pilot.press(key)
             await settled(pilot)
             assert screen.step != before or before == "fit", screen_text(app)
         looked_at(app)
@@ -138,8 +136,11 @@ async def test_a_file_with_a_hostile_name_and_broken_rows_in_the_wizard(hostile_
 
 
 async def test_what_a_hostile_draft_kept_is_offered_as_text(hostile_place: Path) -> None:
-    answers = Answers(task="instruct", data=EVIL, model=EVIL, validation=EVIL, preset=EVIL, name=EVIL)
-    draft = Draft(step="data", answers=answers, output=EVIL)
+    text = EVIL.replace("\x00", "")
+    answers = Answers(task="instruct", data=text, model=text, validation=text, preset=text, name=text)
+    draft = Draft(step="data", answers=answers, output=text)
+    saved.save(msgspec.structs.replace(draft, output=EVIL))
+    assert saved.load() is None, "a zero byte"
     saved.save(draft)
     assert saved.load() == draft
     for app in (TuiwizApp(), wizard_app(hostile_place)):

@@ -71,6 +71,10 @@ def evil_files(tmp_path: Path) -> Path:
     (places.presets() / "sly.toml").write_text(SLY, encoding="utf-8")
     (folder / "sly-preset.toml").write_text(SLY.replace('"sly"', '"other"'), encoding="utf-8")
     odd = {"base_model": EVIL, "datasets": [{"path": EVIL, "type": EVIL}], EVIL: EVIL, "learning_rate": EVIL}
+    zero = ("data.train", "validation.path", "data.template", "adapter.from")
+    write_bundle(folder / "zero", "a\x00b", **{key.replace(".", "__"): '"a\\u0000b"' for key in zero})
+    text = (folder / "zero" / "bundle.toml").read_text(encoding="utf-8").replace("validation.fraction = 0.1\n", "")
+    (folder / "zero.toml").write_text(text, encoding="utf-8")
     (folder / "axolotl.yaml").write_text(json.dumps(odd), encoding="utf-8")
     (folder / "notes.jsonl").write_text(json.dumps({"text": EVIL}) + "\n", encoding="utf-8")
     (folder / "archive.zip").write_text(EVIL, encoding="utf-8")
@@ -89,8 +93,8 @@ reason = {TOML_EVIL}
 source = {TOML_EVIL}
 grade = "B"
 [[results]]
-model = {TOML_EVIL}
-hardware = {TOML_EVIL}
+model = "tiny"
+hardware = "L4"
 first = 2.0
 value = 0.5
 rows = 800
@@ -186,6 +190,11 @@ OF_FILES: tuple[tuple[str, ...], ...] = (
     ("schema", "--explain", EVIL.replace("\x00", "")),
     ("models", "get", EVIL.replace("\x00", "")),
     ("queue", "add", "{files}/odd.toml"),
+    ("check", "{files}/zero.toml"),
+    ("plan", "{files}/zero.toml"),
+    ("run", "{files}/zero.toml", "--plain"),
+    ("bundle", "lock", "{files}/zero.toml"),
+    ("bundle", "pack", "{files}/zero.toml", "-o", "{files}/z.zip"),
     ("queue", "remove", EVIL.replace("\x00", "")),
     ("presets", "list", "--json"),
     ("presets", "show", "sly", "--task", "chat", "--band", "S", "--method", "lora"),
