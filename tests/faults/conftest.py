@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.processes import environment, eventually
+from tests.support.tiny import make_model
 from tests.support.training import make_run
 from tuiwiz.events.folder import RunFolder
 
@@ -106,13 +109,25 @@ class Whole:
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, server: Server) -> Whole:
-    base = tmp_path_factory.mktemp("faults")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where all runs lie: in memory, where there is room. What a kill leaves behind does not depend on the disk, and
+    hundreds of flushed saves need not wait for one."""
+    memory = Path("/dev/shm")
+    if not (os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 1 << 30):
+        yield tmp_path_factory.mktemp("faults")
+        return
+    with tempfile.TemporaryDirectory(prefix="tuiwiz-faults-", dir=memory) as made:
+        yield Path(made)
+
+
+@pytest.fixture(scope="session")
+def whole(base: Path, server: Server) -> Whole:
+    model = make_model(base / "model", layers=1)
     os.environ.setdefault("TUIWIZ_HOME", str(base / "home"))
-    run = make_run(base, tiny_model, "whole", **SETTINGS)
+    run = make_run(base, model, "whole", **SETTINGS)
     begun = time.monotonic()
     assert server.start(run).wait() == 0, run.events.read_text()[-2000:]
-    return Whole(base, tiny_model, run, time.monotonic() - begun)
+    return Whole(base, model, run, time.monotonic() - begun)
 
 
 @dataclass

@@ -172,7 +172,9 @@ def test_an_event_file_that_was_cut(server: Server, whole: Whole, table: Table, 
     content = run.events.read_bytes()
     run.events.write_bytes(content[: int(share * len(content))])
     assert resume(server, run).wait() == 0
-    from_step = of_kind(events_of(run), RunStarted)[-1].from_step
+    events = events_of(run)
+    from_step = of_kind(events, RunStarted)[-1].from_step
     assert from_step >= 12
+    assert any(one.rule == "events_cut" and "lacks" in one.message for one in of_kind(events, Alert))
     assert_same(run, whole, recorded_from=from_step)
     table.add("truncated event file", lost="records of the curve alone")

@@ -116,11 +116,13 @@ def test_two_executors_on_one_folder(server: Server, whole: Whole, table: Table)
     run = fresh(whole, "contested")
     first = server.start(run)
     until_step(run, 2, first)
-    begun = step_of(run)
+    # Held, so that it cannot be over before the second one is there.
+    first.signal(signal.SIGSTOP)
     second = server.start(run)
     assert second.wait() == 2 and first.poll() is None
-    assert_state(run, "training")
-    assert first.wait() == 0 and begun
+    assert_state(run, "paused")
+    first.signal(signal.SIGCONT)
+    assert first.wait() == 0
     assert_same(run, whole)
     assert bits(run, "loss") == bits(whole.run, "loss")
     table.add("two executors on one folder")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -16,7 +17,7 @@ from tests.support.streams import finished_run
 from tuiwiz.events import types
 from tuiwiz.events.writer import EventWriter
 from tuiwiz.runs import notify
-from tuiwiz.runs.notify import Settings, Watcher, send, settings
+from tuiwiz.runs.notify import Settings, Watcher, send, settings, trouble
 
 
 class Webhook:
@@ -68,22 +69,27 @@ def test_what_is_configured_is_read_and_nonsense_is_nothing(config: Path) -> Non
         "notify = 3",
         '[notify]\nurl = "file:///etc/passwd"',
         '[notify]\nurl = "ftp://x/y"',
+        '[notify]\nurl = "http://[::s3cret"',
+        '[notify]\nurl = "https://ntfy.sh/s3cret"\non = ["finish"]',
         "[notify]\nurl = 3",
         "[",
     ):
         config.write_text(bad)
         assert settings() == Settings()
+        assert trouble() and "s3cret" not in trouble()
+    config.write_text("")
+    assert not trouble()
 
 
 def test_each_service_gets_its_own_form(webhook: Webhook) -> None:
     assert send(Settings(url=webhook.url), "finished", "run", "all well\x1b[31m")
     assert send(Settings(url=webhook.url, kind="ntfy"), "failed", "rün", "höh")
-    assert send(Settings(url=webhook.url, kind="slack"), "alert", "run", "loss is odd")
+    assert send(Settings(url=webhook.url, kind="slack"), "alert", "run", "loss is <!channel>")
     document, ntfy, slack = webhook.got
     found = json.loads(document[2])
     assert (found["event"], found["run"], found["message"]) == ("finished", "run", "all well")
     assert ntfy[1]["Title"] == "tuiwiz: r?n failed" and ntfy[2].decode() == "höh"
-    assert json.loads(slack[2]) == {"text": "tuiwiz: run alert: loss is odd"}
+    assert json.loads(slack[2]) == {"text": "tuiwiz: run alert: loss is &lt;!channel&gt;"}
 
 
 def test_only_what_was_asked_for_is_sent_and_nowhere_else(webhook: Webhook) -> None:
@@ -138,3 +144,20 @@ def test_the_terminal_is_rung_only_where_there_is_one(
     notify.ring("evil\x07\x1b]52;c;ZXZpbA==\x07", "finished")
     told = capsys.readouterr().err
     assert told.startswith("\x07\x1b]9;tuiwiz: evil") and told.count("\x1b") == 1 and "]52" not in told
+
+
+def test_an_answer_that_is_no_http_and_addresses_that_are_none_fail_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            peer, _ = server.accept()
+            with peer:
+                peer.recv(65536)
+                peer.sendall(b"\x00\x1b[2J no http\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert not send(Settings(url=f"http://127.0.0.1:{server.getsockname()[1]}/"), "failed", "run", "x")
+        thread.join()
+    for url in ("http://[::1", "http://127.0.0.1:99999/", "http://127.0.0.1/a b", "http://x:y@127.0.0.1:9/"):
+        assert not send(Settings(url=url), "failed", "run", "x")

@@ -13,8 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.processes import tuiwiz, write_bundle
-from tuiwiz.bundle.drift import Drift
+from tuiwiz.base.errors import DriftError
+from tuiwiz.bundle.drift import Drift, drift
+from tuiwiz.bundle.lock import lock_now
+from tuiwiz.bundle.pack import pack
+from tuiwiz.bundle.read import read_bundle
+from tuiwiz.bundle.unpack import unpack
 from tuiwiz.events.folder import RunFolder
+from tuiwiz.runs.folder import as_it_ran, base_of
 from tuiwiz.runs.verify import judge, verify
 
 CURVE = {1: (2.0, 0.5), 2: (1.5, 0.25), 3: (math.nan, math.inf)}
@@ -142,3 +148,21 @@ def test_the_same_run_anew_or_not_at_all(copy: Path, tmp_path: Path) -> None:
     refused = tuiwiz("rerun", copy / "run", "--json")
     assert refused.returncode == 5 and "rows.jsonl" in refused.stdout
     assert tuiwiz("verify", tmp_path / "absent").returncode == 2
+
+
+def test_a_run_is_packed_as_it_really_ran_and_not_with_other_data(copy: Path, tmp_path: Path) -> None:
+    run = RunFolder(copy / "run")
+    resolved = read_bundle(run.resolved)
+    pack(as_it_ran(run), base_of(run), tmp_path / "x.zip")
+    found, _ = unpack(tmp_path / "x.zip", tmp_path / "there")
+    assert found.model.source == "../model" and found.data.train == "data/rows.jsonl"
+    assert (found.batch, found.model.dtype) == (resolved.batch, resolved.model.dtype)
+    assert found.lock is not None and resolved.lock is not None
+    assert found.lock.model == resolved.lock.model and found.lock.hardware["threads"]
+    assert list(found.lock.data) == ["data/rows.jsonl"] and list(found.lock.rows) == ["data/rows.jsonl"]
+    now = lock_now(found, tmp_path / "there", copy / "model")
+    assert not [one for one in drift(found.lock, now) if one.fatal]
+    change_row(copy)
+    with pytest.raises(DriftError, match=r"rows\.jsonl"):
+        pack(as_it_ran(run), base_of(run), tmp_path / "y.zip")
+    assert not (tmp_path / "y.zip").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,9 +68,38 @@ def evil_files(tmp_path: Path) -> Path:
     (folder / "evil-preset.toml").write_text(preset, encoding="utf-8")
     places.presets().mkdir(parents=True)
     (places.presets() / "evil.toml").write_text(preset, encoding="utf-8")
+    (places.presets() / "sly.toml").write_text(SLY, encoding="utf-8")
+    (folder / "sly-preset.toml").write_text(SLY.replace('"sly"', '"other"'), encoding="utf-8")
+    odd = {"base_model": EVIL, "datasets": [{"path": EVIL, "type": EVIL}], EVIL: EVIL, "learning_rate": EVIL}
+    zero = ("data.train", "validation.path", "data.template", "adapter.from")
+    write_bundle(folder / "zero", "a\x00b", **{key.replace(".", "__"): '"a\\u0000b"' for key in zero})
+    text = (folder / "zero" / "bundle.toml").read_text(encoding="utf-8").replace("validation.fraction = 0.1\n", "")
+    (folder / "zero.toml").write_text(text, encoding="utf-8")
+    (folder / "axolotl.yaml").write_text(json.dumps(odd), encoding="utf-8")
+    (folder / "notes.jsonl").write_text(json.dumps({"text": EVIL}) + "\n", encoding="utf-8")
     (folder / "archive.zip").write_text(EVIL, encoding="utf-8")
     return folder
 
+
+SLY = f"""name = "sly"
+[when]
+task = "chat"
+band = "S"
+method = "lora"
+[optimizer]
+learning_rate = 1e-4
+[why."optimizer.learning_rate"]
+reason = {TOML_EVIL}
+source = {TOML_EVIL}
+grade = "B"
+[[results]]
+model = "tiny"
+hardware = "L4"
+first = 2.0
+value = 0.5
+rows = 800
+"""
+"""A preset that is valid, and hostile in every text it may have."""
 
 Clean = Callable[..., str]
 
@@ -107,6 +137,16 @@ OF_RUNS: tuple[tuple[str, ...], ...] = (
     ("runs", "note", "evil", EVIL.replace("\x00", "")),
     ("runs", "tag", "evil", EVIL.replace("\x00", "")),
     ("runs", "remove", "evil"),
+    ("pause", "evil"),
+    ("checkpoint", "evil"),
+    ("extend", "evil", "--steps", "3"),
+    ("doctor", "evil", "--all"),
+    ("doctor", "evil", "--apply", "1", "-o", "{files}/b.toml"),
+    ("report", "evil", "--format", "markdown", "-o", "{files}/r.md"),
+    ("compare", "{run}", "{other}", "--plain"),
+    ("presets", "from-run", "evil", "--name", "of-evil"),
+    ("watch", "evil", "--json"),
+    ("runs", "show", "evil", "--json"),
 )
 
 
@@ -114,7 +154,11 @@ OF_RUNS: tuple[tuple[str, ...], ...] = (
 def test_commands_that_show_a_run(
     evil_run: RunFolder, evil_files: Path, words: tuple[str, ...], assert_clean: Clean
 ) -> None:
-    told = assert_clean(*(word.format(files=evil_files, run=evil_run.path) if "{" in word else word for word in words))
+    other = evil_run.path.with_name("20260102-000000-other-bbbbbb")
+    if "{other}" in words:
+        shutil.copytree(evil_run.path, other)
+    places = {"files": evil_files, "run": evil_run.path, "other": other}
+    told = assert_clean(*(word.format(**places) if "{" in word else word for word in words))
     assert told
 
 
@@ -146,6 +190,28 @@ OF_FILES: tuple[tuple[str, ...], ...] = (
     ("schema", "--explain", EVIL.replace("\x00", "")),
     ("models", "get", EVIL.replace("\x00", "")),
     ("queue", "add", "{files}/odd.toml"),
+    ("check", "{files}/zero.toml"),
+    ("plan", "{files}/zero.toml"),
+    ("run", "{files}/zero.toml", "--plain"),
+    ("bundle", "lock", "{files}/zero.toml"),
+    ("bundle", "pack", "{files}/zero.toml", "-o", "{files}/z.zip"),
+    ("queue", "remove", EVIL.replace("\x00", "")),
+    ("presets", "list", "--json"),
+    ("presets", "show", "sly", "--task", "chat", "--band", "S", "--method", "lora"),
+    ("presets", "why", "optimizer.learning_rate", "--preset", "sly", "--band", "S", "--method", "lora"),
+    ("presets", "copy", "sly", "mine"),
+    ("presets", "copy", "sly", EVIL.replace("\x00", "")),
+    ("presets", "export", "sly"),
+    ("presets", "add", "{files}/sly-preset.toml", "--yes"),
+    ("presets", "remove", "sly"),
+    ("import", "{files}/axolotl.yaml", "-o", "{files}/i.toml"),
+    ("data", "check", "{files}/notes.jsonl", "--task", "pretrain"),
+    ("data", "check", "{files}/rows.jsonl", "--json"),
+    ("diff", "{files}/bundle.toml", "{files}/odd.toml"),
+    ("tune", "grid", "{files}/odd.toml", "--dry-run"),
+    ("tune", "show", EVIL.replace("\x00", "")),
+    ("plan", "--model", EVIL.replace("\x00", ""), "--task", "chat"),
+    ("run", "{files}/bundle.toml", "--set", EVIL.replace("\x00", "")),
     (EVIL.replace("\x00", ""),),
 )
 

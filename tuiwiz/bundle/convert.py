@@ -21,6 +21,8 @@ REQUIRED = {
     "data.train": 'say which data, e.g. [data] train = "train.jsonl"',
 }
 
+MOST_VALUES, MOST_DEEP, MOST_GUESSES = 20_000, 16, 50
+"""Values of a bundle, tables in each other, and unknown keys for which a known one is suggested."""
 _EXPECTED = re.compile(r"^Expected `(?P<wanted>[^`]+)`(?:, got `(?P<got>[^`]+)`)?")
 _WORDS = {
     "int": "a whole number",
@@ -38,7 +40,7 @@ def to_bundle(tree: Mapping[str, Any]) -> tuple[Bundle | None, list[Problem]]:
 
     The bundle is None when any single value is wrong; rules between fields are checked only when all values are fine.
     """
-    problems: list[Problem] = list(_format_problems(tree))
+    problems: list[Problem] = [*_shape_problems(tree), *_format_problems(tree)]
     if problems:
         return None, problems
     good: dict[str, Any] = {}
@@ -61,7 +63,7 @@ def to_bundle(tree: Mapping[str, Any]) -> tuple[Bundle | None, list[Problem]]:
             problems += _typed_problems("adjustments", value, tuple[Adjustment, ...])
             good[key] = value
         else:
-            problems.append(_unknown(key))
+            problems.append(_unknown(key, len(problems)))
     for key, hint in REQUIRED.items():
         section, name = key.split(".")
         table = tree.get(section, {})
@@ -101,6 +103,26 @@ def value_problems(key: str, value: Any) -> list[Problem]:
     return problems
 
 
+def _shape_problems(tree: Mapping[str, Any]) -> list[Problem]:
+    """Tables that only somebody writes who wants to keep this program busy."""
+    values, level, depth = 0, [tree], 0
+    while level:
+        depth += 1
+        below: list[Any] = []
+        for table in level:
+            inner = table.values() if isinstance(table, Mapping) else table
+            values += len(table)
+            if any(isinstance(one, int) and one.bit_length() > 63 for one in inner):
+                return [Problem(message="a number is larger than TOML's 64 bits")]
+            below += [one for one in inner if isinstance(one, Mapping | list | tuple)]
+        if values > MOST_VALUES:
+            return [Problem(message=f"more than {MOST_VALUES:,} values: this is no bundle")]
+        if depth > MOST_DEEP:
+            return [Problem(message="nested too deeply")]
+        level = below
+    return []
+
+
 def _format_problems(tree: Mapping[str, Any]) -> list[Problem]:
     given = tree.get("format", FORMAT)
     if not isinstance(given, int) or isinstance(given, bool):
@@ -125,7 +147,7 @@ def _section_problems(section: str, table: Any) -> list[Problem]:
     known = section_keys(section)
     for name, value in table.items():
         key = f"{section}.{name}"
-        problems += value_problems(key, value) if name in known else [_unknown(key)]
+        problems += value_problems(key, value) if name in known else [_unknown(key, len(problems))]
     return problems
 
 
@@ -191,8 +213,9 @@ def _example(key: str) -> str:
     )
 
 
-def _unknown(key: str) -> Problem:
-    close = nearest(key, [*all_keys(), *SECTIONS])
+def _unknown(key: str, before: int = 0) -> Problem:
+    """`before`: problems that are known already; after many of them nobody is helped by another guess."""
+    close = nearest(key, [*all_keys(), *SECTIONS]) if before < MOST_GUESSES else ""
     return Problem(
         message=f"unknown key {key}",
         key=key,

@@ -18,13 +18,15 @@ import tuiwiz
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.files import fsync_folder, sha256_file
 from tuiwiz.bundle.change import change
-from tuiwiz.bundle.lock import data_names
+from tuiwiz.bundle.drift import drift, refuse
+from tuiwiz.bundle.lock import data_names, lock_now
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.keys import plain
 
 FORMAT = 1
 MANIFEST = "pack.json"
+PUT_BACK = "put the old files back, or accept the new ones with `tuiwiz bundle lock`"
 
 
 class Packed(msgspec.Struct, frozen=True):
@@ -50,15 +52,20 @@ def pack(
 
     Raises:
         InvalidError: a file that the bundle names is not there.
+        DriftError: data are not those of the bundle's lock, so that the other machine would refuse them.
         OSError: the archive cannot be written; nothing is left behind.
     """
     files, edits = _gather(bundle, base)
+    if bundle.lock is not None:
+        found = drift(bundle.lock, lock_now(bundle, base, None), model_is_here=False)
+        refuse((one for one in found if one.kind == "data"), hint=PUT_BACK)
     if preset is not None:
         files["preset.toml"] = preset
     packed = change(bundle, edits, by="pack") if edits else bundle
     # The files are the same, only elsewhere: the lock goes along under their new names.
     lock = _renamed(bundle, edits)
-    text = write_bundle(msgspec.structs.replace(packed, lock=lock, origin=bundle.origin)).encode("utf-8")
+    whole = msgspec.structs.replace(packed, lock=lock, origin=bundle.origin, adjustments=bundle.adjustments)
+    text = write_bundle(whole).encode("utf-8")
     temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     listed: dict[str, Packed] = {}
     try:

@@ -18,6 +18,10 @@ from tuiwiz.spec.bundle import Bundle
 LARGEST_FILE = 1 << 20
 """Bytes. A bundle is a page of settings; anything larger is another kind of file."""
 
+MOST_PARTS = 16
+_PART = r"(?:[A-Za-z0-9_-]{1,256}|\"[^\"]{0,256}\"|'[^']{0,256}')"
+_LONG_KEY = re.compile(rf"(?:{_PART}[ \t]*\.[ \t]*){{{MOST_PARTS}}}")
+"""A key of so many parts that reading it alone takes minutes: tomllib needs time with the square of them."""
 _TOML_PLACE = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
 
 
@@ -50,10 +54,14 @@ def inspect_bundle(path: Path) -> tuple[Bundle | None, Problems]:
 def parse_bundle(text: str, name: str = "") -> tuple[Bundle | None, Problems]:
     """As `inspect_bundle`, from a text; `name` is the file named in problems."""
     problems = Problems()
+    if any(line.count(".") > MOST_PARTS and _LONG_KEY.search(line) for line in text.splitlines()):
+        problems.add(Problem(message="not valid TOML: nested too deeply", path=name))
+        return None, problems
     try:
         tree: dict[str, Any] = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        message = str(error) or "nested too deeply"
+    except (ValueError, RecursionError) as error:
+        # A plain ValueError is what a number of thousands of digits is.
+        message = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         place = _TOML_PLACE.search(message)
         line, column = (int(place[1]), int(place[2])) if place else (None, None)
         what = _TOML_PLACE.sub("", message)

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import stat
+import unicodedata
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from tuiwiz.base.errors import InvalidError, MachineLacksError, UsageError
-from tuiwiz.base.text import clean_line
+from tuiwiz.base.text import CONTROL, clean_line
 from tuiwiz.base.units import GIB, human_bytes
 from tuiwiz.bundle.pack import FORMAT, MANIFEST, Manifest
 from tuiwiz.bundle.read import LARGEST_FILE, read_bundle
@@ -24,6 +25,8 @@ from tuiwiz.spec.bundle import Bundle
 MOST_FILES = 10_000
 MOST_RATIO = 100
 """Unpacked bytes for a byte of the archive, beyond the first GiB: text shrinks to a tenth, a bomb to a thousandth."""
+MOST_DEEP, LONGEST_NAME = 32, 255
+"""Folders below each other, and bytes of one name, which is what file systems take."""
 _PLACES = re.compile(r"(bundle\.toml|preset\.toml|pack\.json|(data|adapter|template)/.+)")
 _NAME = re.compile(r"[^\x00-\x1f\x7f\\:*?\"<>|]+")
 _ADAPTER = (".json", ".safetensors")
@@ -68,9 +71,13 @@ def _inspected(opened: zipfile.ZipFile, archive: Path, target: Path) -> tuple[li
     if len(members) > MOST_FILES:
         raise InvalidError(f"{archive.name} holds {len(members):,} files, more than {MOST_FILES:,}")
     names = [member.filename for member in members]
-    folded = {name.casefold() for name in names}
+    # As the file systems compare that tell neither capitals nor ways to write an accent apart.
+    folded = {unicodedata.normalize("NFKC", name.casefold()) for name in names}
     if len(folded) != len(names):
         raise InvalidError(f"{archive.name} holds a name twice")
+    inside = {part for name in folded for part in _parents(name)} & folded
+    if inside:
+        raise InvalidError(f"{clean_line(min(inside), 80)} in the archive is a file and a folder")
     for member in members:
         _refuse_dangerous(member)
     if "bundle.toml" not in names or MANIFEST not in names:
@@ -86,13 +93,19 @@ def _inspected(opened: zipfile.ZipFile, archive: Path, target: Path) -> tuple[li
             raise InvalidError(f"{name} is larger than 1 MiB")
     try:
         manifest = msgspec.json.decode(opened.read(MANIFEST), type=Manifest)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidError(f"{MANIFEST} cannot be read: {clean_line(str(error), 120)}") from None
     if manifest.format > FORMAT:
         raise InvalidError(f"the archive has format {manifest.format}", hint="install a newer tuiwiz")
     if set(manifest.files) != set(names) - {"bundle.toml", MANIFEST}:
         raise InvalidError(f"{MANIFEST} does not list the files that are in the archive")
     return members, manifest
+
+
+def _parents(name: str) -> list[str]:
+    """The folders above a name: `a`, `a/b` of `a/b/c`."""
+    parts = name.split("/")[:MOST_DEEP]
+    return ["/".join(parts[:number]) for number in range(1, len(parts))]
 
 
 def _refuse_dangerous(member: zipfile.ZipInfo) -> None:
@@ -106,6 +119,8 @@ def _refuse_dangerous(member: zipfile.ZipInfo) -> None:
         raise InvalidError(
             f"the archive holds the name {shown!r}, which leads outside its folder or is no plain file's"
         )
+    if CONTROL.search(name) or len(parts) > MOST_DEEP or any(len(part.encode()) > LONGEST_NAME for part in parts):
+        raise InvalidError(f"the archive holds the name {shown!r}, which no data set has")
     if not _PLACES.fullmatch(name) or any(part.startswith(".") for part in parts):
         raise InvalidError(f"the archive holds {shown!r}, which has no place in it")
     kind = stat.S_IFMT(member.external_attr >> 16)

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
     @group.command("pack")
     def pack(
-        bundle: Path = typer.Argument(..., help="The bundle file, or a run folder."),
+        bundle: str = typer.Argument(..., help="The bundle file; or a run, which is packed as it really ran."),
         output: Path | None = typer.Option(None, "-o", "--output", help="The archive; else NAME.tuiwiz.zip."),
         force: bool = typer.Option(False, "--force", help="Replace the archive if it is there."),
         as_json: bool = AS_JSON,
@@ -75,18 +75,22 @@ def _lock(path: Path, output: Path | None, *, as_json: bool) -> None:
     say(f"{target}: locked {len(now.data)} data and {len(now.model)} model files")
 
 
-def _pack(path: Path, output: Path | None, *, force: bool, as_json: bool) -> None:
+def _pack(given: str, output: Path | None, *, force: bool, as_json: bool) -> None:
     from tuiwiz.base.errors import MachineLacksError, UsageError
     from tuiwiz.base.units import human_bytes
     from tuiwiz.bundle.pack import pack
     from tuiwiz.bundle.read import read_bundle
     from tuiwiz.cli.output import emit_json, note, say
-    from tuiwiz.events.folder import RunFolder
-    from tuiwiz.runs.folder import base_of
+    from tuiwiz.runs.folder import as_it_ran, base_of
     from tuiwiz.runs.names import slug
+    from tuiwiz.runs.registry import find
 
-    base = base_of(RunFolder(path)) if path.is_dir() else path.resolve().parent
-    bundle = read_bundle(path / "bundle.toml" if path.is_dir() else path)
+    path = Path(given)
+    if path.is_file():
+        bundle, base = read_bundle(path), path.resolve().parent
+    else:
+        run = find(given)
+        bundle, base = as_it_ran(run), base_of(run)
     target = output or Path(f"{slug(bundle.name)}.tuiwiz.zip")
     if target.exists() and not force:
         raise UsageError(f"{target} is there already", hint="name another with -o, or replace it with --force")

@@ -7,11 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from tuiwiz.base.units import human_duration
 from tuiwiz.cli.lines import Lines, fault_lines
-from tuiwiz.cli.output import emit_json, note, say
+from tuiwiz.cli.output import emit_json, json_line, note, say
 from tuiwiz.doctor.live import Judge
 from tuiwiz.events import types
 from tuiwiz.events.fold import fold
@@ -62,7 +60,7 @@ class Follower:
                 continue
             self._closed = self.view.closing is not None
             if self._json:
-                sys.stdout.write(msgspec.json.encode(event).decode("utf-8") + "\n")
+                sys.stdout.write(json_line(event) + "\n")
             else:
                 for line in self._lines.of(event, self.view):
                     self._out(line)

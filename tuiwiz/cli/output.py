@@ -8,11 +8,17 @@ from typing import Any
 
 from tuiwiz.base.errors import TuiwizError
 from tuiwiz.base.problems import Problem
-from tuiwiz.base.text import clean, clean_line
+from tuiwiz.base.text import CONTROL, clean, clean_line
 
 
 def emit_json(document: Any) -> None:
     """Print `document` as exactly one line of JSON on stdout. Structs are allowed."""
+    sys.stdout.write(json_line(document) + "\n")
+    sys.stdout.flush()
+
+
+def json_line(document: Any) -> str:
+    """`document` as JSON on one line, in which escapes stand for whatever a terminal would obey."""
     import msgspec
 
     try:
@@ -21,9 +27,9 @@ def emit_json(document: Any) -> None:
         import json
 
         # File names that are no UTF-8 reach us with halves of surrogate pairs, which only escapes can carry.
-        line = json.dumps(msgspec.to_builtins(document))
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+        return json.dumps(msgspec.to_builtins(document))
+    # All of them stand within texts: JSON's own syntax has none.
+    return CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", line)
 
 
 def say(text: str = "") -> None:

@@ -120,7 +120,7 @@ def run_as_child(ready: Ready, *, as_json: bool, out: Callable[[str], None] | No
     from tuiwiz.cli.output import note, say
     from tuiwiz.events.folder import RunFolder
     from tuiwiz.runs.launch import exit_code, start
-    from tuiwiz.runs.notify import ring
+    from tuiwiz.runs.notify import ring, trouble
     from tuiwiz.runs.registry import view_of
 
     forwarded = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -128,6 +128,8 @@ def run_as_child(ready: Ready, *, as_json: bool, out: Callable[[str], None] | No
     follower = Follower(folder, as_json=as_json, skip=view_of(folder).events, out=out or say)
     if not as_json:
         note(f"tuiwiz: run folder {folder.path}")
+    if words := trouble():
+        note(f"tuiwiz: config.toml: {words}; nobody will be told how the run ends")
     asked: list[int] = []
 
     def forward(number: int, frame: FrameType | None) -> None:

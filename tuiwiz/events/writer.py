@@ -46,6 +46,8 @@ class EventWriter:
         except OSError:
             # Some network file systems have no locks; pid.json still tells most double starts.
             pass
+        self.found_bytes = os.fstat(self._file).st_size
+        """Length of the file when it was opened."""
         self._seq, self._torn = _end_of(self._file)
 
     def write(self, kind: type[Base], **fields: Any) -> Base:
@@ -71,9 +73,10 @@ class EventWriter:
             tidy = msgspec.to_builtins(event)
             return self._encoder.encode(_tidy(tidy)) + b"\n"
 
-    def flush(self) -> None:
-        """Make everything written so far survive a power cut."""
+    def flush(self) -> int:
+        """Make everything written so far survive a power cut; returns how many bytes that are."""
         os.fsync(self._file)
+        return os.fstat(self._file).st_size
 
     def close(self) -> None:
         os.close(self._file)

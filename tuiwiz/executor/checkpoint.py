@@ -72,6 +72,8 @@ class Progress(msgspec.Struct, kw_only=True):
     """Steps of the run where a request changed them, else 0."""
     evaluate_every: int = 0
     """Steps between evaluations where a request changed them, else 0."""
+    events_bytes: int = 0
+    """Length of the event file when this was saved: what a resume must find of it."""
     made_with: dict[str, str] = {}
     """Versions, device and threads of the attempt that saved."""
 
@@ -255,7 +257,7 @@ def random_streams() -> dict[str, Any]:
     kind, words, position, has_gauss, cached = numpy.random.get_state(legacy=True)
     streams: dict[str, Any] = {
         "python": [version, list(keys), gauss],
-        "numpy": [kind, [int(word) for word in words], int(position), int(has_gauss), float(cached)],
+        "numpy": [kind, words.tolist(), int(position), int(has_gauss), float(cached)],
         "torch": torch.get_rng_state().tolist(),
     }
     if torch.cuda.is_available():

@@ -212,10 +212,10 @@ def save_checkpoint(run: Trainer, *, best: bool = False) -> None:
     progress, folder = run.progress, run.recorder.folder
     if not folder.checkpoint(progress.step).exists():
         run.recorder.stage("saving")
+        progress.events_bytes = run.recorder.flush()
         path, size = ladder.save_or_release(
             run, lambda: checkpoint.save(folder.checkpoints, run.weights, run.optimizer, run.scaler, progress)
         )
-        run.recorder.flush()
         relative = path.relative_to(folder.path).as_posix()
         run.recorder.write(types.Checkpoint, step=progress.step, path=relative, bytes=size, best=best)
         run.recorder.stage("training", progress.step, run.total)

@@ -69,8 +69,13 @@ class Recorder:
             # Before the last event, so that what trackers have to say comes before it, too.
             feed.close(fields["summary"])
 
-    def flush(self) -> None:
-        self._writer.flush()
+    def flush(self) -> int:
+        """Make all events survive a power cut; returns the bytes that the file has now."""
+        return self._writer.flush()
+
+    def missing(self, events_bytes: int) -> int:
+        """Bytes that the event file lacked at the start of this attempt of those that it had at a checkpoint."""
+        return max(0, events_bytes - self._writer.found_bytes)
 
     def stage(self, name: str, done: int = 0, total: int = 0, note: str = "") -> None:
         """Say what is going on. The same stage again is throttled, but for its end."""

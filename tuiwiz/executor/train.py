@@ -213,6 +213,8 @@ def _train(
     if resume:
         for complaint in complaints:
             recorder.alert("damaged_checkpoint", f"a checkpoint could not be used: {complaint}")
+        if lost := recorder.missing(progress.events_bytes):
+            recorder.alert("events_cut", f"the event file lacks {lost:,} bytes that it had at step {progress.step}")
         recorder.log(resumed_words(progress.step, restored, differs))
     write_environment(folder, device, threads, prepared, bundle)
     write_atomic(folder.resolved, resolved)

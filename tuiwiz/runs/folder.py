@@ -22,6 +22,7 @@ from tuiwiz.events.job import read_job, write_job
 from tuiwiz.events.process import is_alive, read_process
 from tuiwiz.runs.names import new_folder, register, run_root
 from tuiwiz.runs.registry import view_of
+from tuiwiz.spec.bundle import Bundle
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -113,6 +114,22 @@ def base_of(folder: RunFolder) -> Path:
     """Where the relative paths of a run's bundle start: the folder that its bundle came from, else its own."""
     given = read_job(folder.path).get("bundle_folder") if folder.job.exists() else None
     return Path(given) if isinstance(given, str) and Path(given).is_dir() else folder.path
+
+
+def as_it_ran(folder: RunFolder) -> Bundle:
+    """The run's bundle with every value that was decided when it ran, and the lock of what it ran with.
+
+    The model stays as the user named it, since another machine keeps it elsewhere. A run that never came so far as to
+    be resolved gives its bundle.
+
+    Raises:
+        InvalidError: the bundle cannot be read.
+    """
+    given = read_bundle(folder.bundle)
+    if not folder.resolved.is_file():
+        return given
+    resolved = read_bundle(folder.resolved)
+    return msgspec.structs.replace(resolved, model=msgspec.structs.replace(resolved.model, source=given.model.source))
 
 
 def _take_up(folder: RunFolder, bundle: Path | None, sets: Sequence[str], *, allow_drift: bool) -> Ready:

@@ -5,14 +5,15 @@ The address may hold a secret: it is never written anywhere, and a bundle cannot
 
 from __future__ import annotations
 
+import html
 import os
 import socket
 import sys
 import threading
 import tomllib
 import urllib.request
+from http.client import HTTPException
 from typing import Any, Literal
-from urllib.error import URLError
 from urllib.parse import urlsplit
 
 import msgspec
@@ -38,26 +39,46 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 def settings() -> Settings:
-    """What the user configured; nothing where it cannot be read."""
+    """What the user configured; nothing where it cannot be used."""
+    return _configured()[0]
+
+
+def trouble() -> str:
+    """Why nobody will be told although the user configured something; empty where all is well. Names no address."""
+    return _configured()[1]
+
+
+def _configured() -> tuple[Settings, str]:
     try:
         config = tomllib.loads(places.config_file().read_text(encoding="utf-8"))
         found = msgspec.convert(config.get("notify", {}), Settings)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError):
-        return Settings()
-    return found if urlsplit(found.url).scheme in ("http", "https") else Settings()
+    except FileNotFoundError:
+        return Settings(), ""
+    except msgspec.ValidationError as error:
+        return Settings(), f"[notify] is not understood: {clean_line(str(error), 120)}"
+    except (OSError, ValueError, RecursionError):
+        return Settings(), "it is no TOML that can be read"
+    try:
+        usable = urlsplit(found.url).scheme in ("http", "https")
+    except ValueError:
+        usable = False
+    if usable or not found.url:
+        return found, ""
+    return Settings(), "notify.url is no http or https address"
 
 
 def send(given: Settings, what: What, run: str, text: str) -> bool:
     """Post one message; False where that failed, which never fails a run."""
     if not given.url or what not in given.on:
         return False
-    title = f"tuiwiz: {clean_line(run, 80)} {what}"
-    body, headers = _content(given, what, run, title, clean_line(text, 500))
+    run = clean_line(run, 80)
     try:
+        body, headers = _content(given, what, run, f"tuiwiz: {run} {what}", clean_line(text, 500))
         request = urllib.request.Request(given.url, data=body, headers=headers, method="POST")
         with _opener().open(request, timeout=TIMEOUT_S):
             return True
-    except (URLError, OSError, ValueError):
+    except (OSError, ValueError, HTTPException):
+        # Nobody there, an address that is none, an answer that is no HTTP.
         return False
 
 
@@ -138,7 +159,8 @@ def _content(given: Settings, what: What, run: str, title: str, text: str) -> tu
         return text.encode(), {**agent, "Title": title.encode("ascii", "replace").decode("ascii")}
     json = {**agent, "Content-Type": "application/json"}
     if kind == "slack":
-        return msgspec.json.encode({"text": f"{title}: {text}"}), json
+        # Slack reads `<!channel>` and links out of a text unless these three are escaped.
+        return msgspec.json.encode({"text": html.escape(f"{title}: {text}", quote=False)}), json
     document = {"event": what, "run": run, "title": title, "message": text, "host": socket.gethostname()}
     return msgspec.json.encode(document), json
 

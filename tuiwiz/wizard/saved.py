@@ -33,10 +33,12 @@ def save(draft: Draft) -> None:
 def load() -> Draft | None:
     """The draft that was left; None where there is none, or one of another version."""
     try:
-        found = msgspec.json.decode(path().read_bytes(), type=_Saved)
-    except (OSError, msgspec.MsgspecError):
+        data = path().read_bytes()
+        found = msgspec.json.decode(data, type=_Saved)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return found.draft if found.version == VERSION else None
+    # No path has a zero byte, and nobody typed one.
+    return found.draft if found.version == VERSION and b"\\u0000" not in data else None
 
 
 def forget() -> None:
