@@ -136,6 +136,11 @@ FIELDS: dict[str, Field] = {
     "adapter.train_tokens": Field(
         "trained tokens", "tokens of the vocabulary whose embeddings are trained beside the adapters, e.g. chat marks"
     ),
+    "adapter.new_tokens": Field(
+        "new tokens",
+        "tokens that the vocabulary gets besides its own, each one id wherever it stands in a text; their embeddings "
+        "begin as the mean of their pieces' and are trained",
+    ),
     "adapter.loraplus_ratio": Field(
         "LoRA+ ratio",
         "learning rate of the B matrices over that of the A matrices (variant loraplus)",
