@@ -77,6 +77,8 @@ def value_problems(key: str, value: Any) -> list[Problem]:
     """What is wrong with one value by itself: unknown key, type, choice, bounds. Used while typing, too."""
     if key not in FIELDS:
         return [_unknown(key)]
+    if key == "phases":
+        return _phase_problems(value)
     options = choices(key)
     if options and isinstance(value, str | int) and not isinstance(value, bool) and value not in options:
         hint = nearest(str(value), [str(option) for option in options])

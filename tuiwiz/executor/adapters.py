@@ -160,7 +160,7 @@ class PissaStart:
         import torch
         from safetensors.torch import load_file, save_file
 
-        model.save_pretrained(str(folder), safe_serialization=True)
+        model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
         found = load_file(folder / "adapter_model.safetensors")
         state: dict[str, Tensor] = {}
         for name, value in found.items():
