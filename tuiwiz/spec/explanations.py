@@ -223,7 +223,19 @@ EXPLANATIONS: dict[str, Explanation] = {
         high="passes of one row: slow, and no better",
     ),
     "batch.processes": _E(unit="processes", low="1 is all that this version carries out", high="not in this version"),
-    "phases": _E("https://arxiv.org/abs/2202.10054", unit="table", high="phases too short to learn in"),
+    "phases": _E(
+        "https://arxiv.org/abs/2202.10054",
+        unit="table",
+        high="phases too short to learn in",
+        words={
+            "share, steps": "all phases have a share of the run, together 1, or all have steps, in place of schedule.*",
+            "learning_rate, schedule, warmup": "over the phase's own length; left out: those of the run",
+            "trainable": "all, adapters, head, embeddings, norms, layers[-25%:], patterns such as *.q_proj.*",
+            "data": "rows of its own, without those that are held out",
+            "until": "plateau:N ends the phase early after N evaluations without improvement",
+            "optimizer state": "kept for what stays trainable, dropped for what is frozen",
+        },
+    ),
     "regularization.label_smoothing": _E(
         "https://arxiv.org/abs/1512.00567",
         unit="share of the target",
