@@ -33,6 +33,21 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "strangers": ({**FREEZE, "adapter__new_tokens": ["<t>"]}, "adapter.new_tokens", 'add "embeddings"'),
     "known token": ({"adapter__new_tokens": ["<|im_end|>"]}, "adapter.new_tokens", "has '<|im_end|>' already"),
     "twice": ({"adapter__new_tokens": ["<t>", "<t>"]}, "adapter.new_tokens", "names a token twice"),
+    "no matrix": ({"adapter__targets": ["norm"]}, "adapter.targets", "modules_to_save"),
+    "container": ({"adapter__targets": ["q_proj", "self_attn"]}, "adapter.targets", "no matrix that adapters fit on"),
+    "embedding": ({"adapter__targets": ["embed_tokens"]}, "adapter.targets", "adapter.train_tokens"),
+    "everything": ({"adapter__modules_to_save": ["layers"]}, "adapter.modules_to_save", "holds every layer"),
+    "token": ({"adapter__train_tokens": ["nope"]}, "adapter.train_tokens", "adapter.new_tokens adds it"),
+    "head of words": (
+        {"task__kind": "classify", "data__train": "classes.jsonl", "adapter__modules_to_save": ["lm_head"]},
+        "adapter.modules_to_save",
+        'no module "lm_head"',
+    ),
+    "numbers": (
+        {"task__kind": "classify", "task__labels": "regression", "data__train": "classes.jsonl"},
+        "data.train",
+        "no row has a label",
+    ),
     "card": ({"launch__devices": "x"}, "launch.devices", '"auto", or a list'),
     "states": ({"memory__offload": "optimizer"}, "memory.offload", "paged_adamw_8bit"),
 }
@@ -41,6 +56,8 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_not_there_is_told_before_the_run(tmp_path: Path, tiny_model: Path, case: str) -> None:
     write_rows(tmp_path / "rows.jsonl", 24)
+    rows = [{"text": f"text {n}", "label": "ab"[n % 2]} for n in range(8)]
+    (tmp_path / "classes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     changes, key, words = CASES[case]
     found = errors(tmp_path, make_run(tmp_path, tiny_model, **changes).bundle)
     assert any(words in text for text in found.values()) and (key in found or case == "known token"), found

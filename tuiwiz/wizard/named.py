@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.parts import as_words, is_embedding, is_head, select
 from tuiwiz.spec.task import HEAD_TASKS
 
-_HEADS = ("lm_head", "score", "classifier", "pre_classifier", "classification_head", "embed_out")
+_WORD_HEADS = ("lm_head", "embed_out")
+_HEADS = ("score", "classifier", "pre_classifier", "classification_head")
 """Modules that a model may have without a weight of their own in its files: shared with the embedding, or new."""
 
 
@@ -25,9 +26,10 @@ def named_parts(bundle: Bundle, base: Path, model: Path) -> Iterator[Problem]:
     if bundle.adapter.from_ is not None:
         yield from _continued(bundle, base, shapes)
     elif names and bundle.adapter.method in ("lora", "qlora"):
-        yield from _modules(bundle, names)
+        yield from _modules(bundle, shapes)
     if names:
         yield from _trained(bundle, names)
+    yield from _tokens(bundle, model / "tokenizer.json")
 
 
 def _continued(bundle: Bundle, base: Path, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Problem]:
@@ -66,12 +68,55 @@ def _continued(bundle: Bundle, base: Path, shapes: Mapping[str, tuple[int, ...]]
             return
 
 
-def _modules(bundle: Bundle, names: tuple[str, ...]) -> Iterator[Problem]:
-    parts = {part for name in names for part in name.split(".")[:-1] if not part.isdigit()}
-    for key, word in unknown_modules(bundle.adapter, [*(name.rpartition(".")[0] for name in names), *parts, *_HEADS]):
+def _tokens(bundle: Bundle, file: Path) -> Iterator[Problem]:
+    if not bundle.adapter.train_tokens or not file.is_file():
+        return
+    from tokenizers import Tokenizer
+
+    vocabulary = Tokenizer.from_file(str(file))
+    for token in bundle.adapter.train_tokens:
+        if vocabulary.token_to_id(token) is None:
+            yield Problem(
+                message=f"adapter.train_tokens: the tokenizer has no token {token!r}",
+                key="adapter.train_tokens",
+                hint="adapter.new_tokens adds it to the vocabulary",
+            )
+
+
+def _modules(bundle: Bundle, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Problem]:
+    modules = [name.rpartition(".")[0] for name in shapes]
+    parts = {part for name in modules for part in name.split(".") if not part.isdigit()}
+    heads = _HEADS if bundle.task.kind in HEAD_TASKS else _WORD_HEADS
+    for key, word in unknown_modules(bundle.adapter, [*modules, *parts, *heads]):
         close = nearest(word.rpartition(".")[2], sorted(parts))
         hint = f"did you mean {close}?" if close else f"its modules: {', '.join(sorted(parts))[:200]}"
         yield Problem(message=f'{key}: this model has no module "{word}"', key=key, hint=hint)
+    yield from _targets(bundle, shapes, parts)
+
+
+def _targets(bundle: Bundle, shapes: Mapping[str, tuple[int, ...]], parts: Collection[str]) -> Iterator[Problem]:
+    """Targets that no adapter fits on, and modules that leave none to adapters."""
+    matrices = {name.rpartition(".")[0] for name, shape in shapes.items() if len(shape) == 2 and not is_embedding(name)}
+    adapter = bundle.adapter
+    for word in adapter.targets if not isinstance(adapter.targets, str) else ():
+        fits = word in _WORD_HEADS or any(name == word or name.endswith(f".{word}") for name in matrices)
+        if not fits and word.rpartition(".")[2] in parts:
+            embedding = is_embedding(f"{word}.weight")
+            yield Problem(
+                message=f'adapter.targets: "{word}" is no matrix that adapters fit on',
+                key="adapter.targets",
+                hint="adapter.train_tokens or adapter.modules_to_save trains embeddings"
+                if embedding
+                else "name linear layers such as q_proj, or use adapter.modules_to_save",
+            )
+    inner = [name for name in matrices if not is_head(f"{name}.weight")]
+    for word in adapter.modules_to_save:
+        if inner and isinstance(adapter.targets, str) and all(f".{word}." in f".{name}." for name in inner):
+            yield Problem(
+                message=f'adapter.modules_to_save: "{word}" holds every layer that adapters would be put on',
+                key="adapter.modules_to_save",
+                hint='name single modules, or set adapter.method = "full"',
+            )
 
 
 def _trained(bundle: Bundle, names: tuple[str, ...]) -> Iterator[Problem]:
@@ -126,6 +171,6 @@ def _trainable_names(bundle: Bundle, names: tuple[str, ...]) -> Iterator[str]:
         wanted = not is_embedding(name) and not is_head(name) and "norm" not in last.lower()
         if kind == "weight" and (wanted if isinstance(adapter.targets, str) else last in adapter.targets):
             yield f"{module}.lora_A.weight"
-    yield from (f"{name}.weight" for name in adapter.modules_to_save if name in _HEADS)
+    yield from (f"{name}.weight" for name in adapter.modules_to_save if name in (*_HEADS, *_WORD_HEADS))
     if adapter.train_tokens or adapter.new_tokens:
         yield "embed_tokens.token_adapter.trainable_tokens_delta"

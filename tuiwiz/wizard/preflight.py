@@ -102,6 +102,9 @@ def _data(bundle: Bundle, folder: Path, located: Located | None, problems: list[
         problems += phase_rows(bundle, folder, tokenizer, prepared.validation, tokenizer_name=bundle.model.source)[1]
     except TuiwizError as error:
         problems += error.problems
+        if not any(problem.severity == "error" for problem in error.problems):
+            # Its problems are notes about rows: what they come to is the error itself.
+            problems.append(Problem(message=error.message, key="data.train", hint=error.hint))
         return None
     return prepared
 
