@@ -123,7 +123,7 @@ def _values(key: str) -> st.SearchStrategy[Any]:
         return st.dictionaries(st.text(min_size=1, max_size=5), st.text(max_size=5), max_size=3)
     if key == "adapter.rank_pattern":
         return st.dictionaries(st.text(min_size=1, max_size=5), st.integers(1, 64), max_size=3)
-    if key in ("adapter.modules_to_save", "adapter.train_tokens"):
+    if key in ("adapter.modules_to_save", "adapter.train_tokens", "adapter.new_tokens"):
         return st.lists(st.text(max_size=5), max_size=3)
     if "bool" in names:
         return st.booleans()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.support.processes import write_bundle
@@ -17,6 +18,7 @@ from tuiwiz.base.errors import InvalidError, MachineLacksError, TuiwizError, Usa
 from tuiwiz.base.files import sha256_file
 from tuiwiz.bundle import unpack as unpacking
 from tuiwiz.bundle.digest import digest
+from tuiwiz.bundle.drift import drift
 from tuiwiz.bundle.lock import lock_now
 from tuiwiz.bundle.pack import pack
 from tuiwiz.bundle.read import read_bundle
@@ -254,3 +256,21 @@ def test_without_room_nothing_is_written(bundle: Path, tmp_path: Path, monkeypat
     with pytest.raises(MachineLacksError, match="are free"):
         unpack(archive, tmp_path / "there")
     assert not (tmp_path / "there").exists()
+
+
+def test_a_phases_data_counts_in_lock_and_digest_wherever_it_lies(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    tables = '\n[[phases]]\nname = "a"\nshare = 0.5\n[[phases]]\nname = "b"\nshare = 0.5\ndata = "../more.jsonl"\n'
+    bundle.write_text(bundle.read_text() + tables)
+    given = read_bundle(bundle)
+    lock = lock_now(given, bundle.parent, None, rows={"../data/rows.jsonl": 60, "../more.jsonl": 1})
+    assert "../more.jsonl" in lock.data
+    locked = msgspec.structs.replace(given, lock=lock)
+    bundle.write_text(with_lock(bundle.read_text(), given, lock))
+    found, _ = unpack(packed(bundle, tmp_path / "x.zip"), tmp_path / "there")
+    assert found.lock is not None and found.lock.data["data/more.jsonl"] == lock.data["../more.jsonl"]
+    assert found.lock.rows["data/more.jsonl"] == 1 and digest(found) == digest(locked)
+    (tmp_path / "more.jsonl").write_text('{"prompt": "a", "completion": "c"}\n')
+    again = lock_now(given, bundle.parent, None)
+    assert digest(msgspec.structs.replace(given, lock=again)) != digest(locked)
+    assert [one.name for one in drift(lock, again)] == ["../more.jsonl"]

@@ -32,7 +32,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "ui": HEAVY,
     "cli": (*HEAVY, "textual"),
 }
-DATA_TABLES = {"spec/fields.py", "catalog/models.py", "catalog/gpus.py", "data/demo/intents.py"}
+DATA_TABLES = {"spec/fields.py", "spec/explanations.py", "catalog/models.py", "catalog/gpus.py", "data/demo/intents.py"}
 LONGEST = 300
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 from tests.executor.desk import ONE, SGD, Desk, Seen, shows
 from tests.executor.keys_of_schedules import moved_parts
@@ -37,6 +38,18 @@ def _adapter_train_tokens(desk: Desk) -> None:
     (name,) = [name for name in run.first if "trainable_tokens" in name]
     assert run.first[name].shape == (2, 64) and run.moved("trainable_tokens") > 0
     assert desk.refused(desk.prepare(adapter__train_tokens=["<|none|>"])) == 3
+
+
+@shows("adapter.new_tokens")
+def _adapter_new_tokens(desk: Desk) -> None:
+    desk.file("tools.jsonl", *({"prompt": f"call {n}", "completion": f"<tool>{n}</tool>"} for n in range(8)))
+    run = desk.run(data__train="tools.jsonl", adapter__new_tokens=["<tool>", "</tool>"])
+    saved = AutoTokenizer.from_pretrained(run.folder.adapter)
+    (begin,), (end,) = (saved.encode(token, add_special_tokens=False) for token in ("<tool>", "</tool>"))
+    assert all(begin in row and end in row for row in run.ids), "each is one id"
+    (name,) = [name for name in run.first if "trainable_tokens" in name]
+    assert run.first[name].shape == (2, 64) and run.moved("trainable_tokens") > 0
+    assert desk.refused(desk.prepare(adapter__new_tokens=["<|im_end|>"])) == 3
 
 
 @shows("adapter.loraplus_ratio")

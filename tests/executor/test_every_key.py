@@ -14,6 +14,7 @@ import pytest
 from tests.executor import (
     keys_of_adapters,
     keys_of_model_and_data,
+    keys_of_phases,
     keys_of_schedules,
     keys_of_tasks,
     keys_of_tracking,
@@ -24,11 +25,13 @@ from tuiwiz.bundle.read import read_bundle
 from tuiwiz.executor import train
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.keys import all_keys, default_of
+from tuiwiz.spec.optimizer import Phase
 from tuiwiz.spec.rules import AVAILABLE
 
 TABLES = (
     keys_of_adapters,
     keys_of_model_and_data,
+    keys_of_phases,
     keys_of_schedules,
     keys_of_tasks,
     keys_of_tracking,
@@ -44,7 +47,26 @@ def desk(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> D
 
 def test_no_key_is_forgotten() -> None:
     in_force = {key for key in all_keys() if len(AVAILABLE.get(key, (None, None))) > 1}
+    in_force |= {f"phases.{name}" for name in Phase.__struct_fields__}
     assert TABLES and in_force == SHOWN.keys()
+
+
+KEYS = Path(__file__).with_name("KEYS.md")
+
+
+def table() -> str:
+    """Key -> the check of what it changes in a run; keys of which a version knows one value have none."""
+    one_value = [f"| `{key}` | only {AVAILABLE[key][0]}: refused by `check` otherwise |" for key in sorted(AVAILABLE)]
+    one_value = [line for line in one_value if line.split("`")[1] not in SHOWN]
+    checks = [f"| `{key}` | `{SHOWN[key].__module__}.{SHOWN[key].__name__}` |" for key in sorted(SHOWN)]
+    heading = (
+        "# What proves each key\n\nWritten by `python -m tests.executor.test_every_key`; a test holds it to the code."
+    )
+    return "\n".join([heading, "", "| key | check |", "|---|---|", *checks, *one_value, ""])
+
+
+def test_the_written_table_is_that_of_the_checks() -> None:
+    assert KEYS.read_text(encoding="utf-8") == table(), "python -m tests.executor.test_every_key"
 
 
 @pytest.mark.parametrize("key", SHOWN)
@@ -63,10 +85,15 @@ def ignoring(key: str, model: Path) -> Callable[[Path], Bundle]:
 
     def read(path: Path) -> Bundle:
         bundle = read_bundle(path)
-        value = {**REQUIRED, "model.source": str(model)}.get(key, default_of(key))
+        chosen = {**REQUIRED, "model.source": str(model)}
+        value = chosen.get(key) or (None if key.startswith("phases.") else default_of(key))
         tree = msgspec.to_builtins(bundle)
         section, _, name = key.rpartition(".")
-        (tree[section] if section else tree)[name] = value
+        if section == "phases":
+            for phase in tree["phases"]:
+                phase[name] = "" if name == "name" else None
+        else:
+            (tree[section] if section else tree)[name] = value
         return msgspec.convert(tree, Bundle)
 
     return read
@@ -79,3 +106,7 @@ def test_an_executor_that_ignores_the_key_is_found_out(desk: Desk, key: str) -> 
     desk.patch.setattr(train, "read_bundle", ignoring(key, desk.model))
     with pytest.raises((Exception, pytest.fail.Exception)):
         SHOWN[key](desk)
+
+
+if __name__ == "__main__":
+    KEYS.write_text(table(), encoding="utf-8")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tests.support.training import curve, events_of
 from tuiwiz.events import types
 from tuiwiz.executor.tracking import feed
 from tuiwiz.executor.tracking.trackers import wandb_mode
+
+LEVELDB_BLOCK = 32768
 
 
 @pytest.fixture
@@ -103,3 +106,43 @@ def test_wandb_is_online_only_with_a_key(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert wandb_mode() == "online"
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert wandb_mode() == "disabled"
+
+
+def test_the_folder_that_wandb_leaves_offline_is_read_back(desk: Desk) -> None:
+    """With wandb's own message types, from the file that `wandb sync` sends."""
+    wandb = pytest.importorskip("wandb")
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        desk.patch.delenv(name, raising=False)
+    desk.patch.setenv("HOME", str(desk.base))
+    run = desk.run(tracking__wandb=True, **FRACTION)
+    assert not [event.message for event in run.of(types.Log) if "failed" in event.message], wandb.__version__
+    (folder,) = (run.folder.path / "wandb").glob("offline-run-*")
+    records = list(offline_records(next(folder.glob("*.wandb"))))
+    steps = [{item.key or "/".join(item.nested_key): item.value_json for item in one.history.item} for one in records]
+    losses = [float(step["train/loss"]) for step in steps if "train/loss" in step]
+    assert losses == pytest.approx(run.metric("loss"), rel=1e-6)
+    assert any(one.HasField("run") and one.run.project == "tuiwiz" for one in records)
+    assert any(one.HasField("exit") for one in records), "the run was closed"
+
+
+def offline_records(path: Path) -> Iterator[Any]:
+    """The records of a `.wandb` file, which is a LevelDB log behind a header of 7 bytes."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, place, whole = path.read_bytes(), 7, b""
+    assert data[:4] == b":W&B"
+    while place + 7 <= len(data):
+        left = LEVELDB_BLOCK - place % LEVELDB_BLOCK
+        if left < 7:
+            place += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", data, place)
+        whole += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        # 1 is a whole record, 2 to 4 the first, the inner and the last part of one.
+        if kind in (1, 4):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(whole)
+            yield record
+            whole = b""
+    assert not whole

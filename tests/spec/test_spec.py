@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tuiwiz.spec import derive
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.fields import FIELDS, choices
-from tuiwiz.spec.keys import all_keys, default_of, flatten, unflatten
+from tuiwiz.spec.keys import all_keys, default_of, flatten, type_of, unflatten
 from tuiwiz.spec.rules import AVAILABLE, available, check
 from tuiwiz.spec.schema import explain_key, json_schema
 
@@ -153,3 +153,19 @@ def test_the_schema_describes_every_key() -> None:
             section, name = key.split(".", 1)
             assert schema["$defs"][section.capitalize()]["properties"][name]["description"]
     assert explain_key("adapter.alpha")["too high"]
+
+
+@pytest.mark.parametrize("key", all_keys())
+def test_every_key_is_explained_to_the_end(key: str) -> None:
+    """Meaning and source of each; unit, a bound and both ends of a number; when each word of a choice is a good one."""
+    facts = explain_key(key)
+    assert facts["meaning"] and facts["source"]
+    kind = str(type_of(key))
+    number = ("int" in kind or "float" in kind) and not any(word in kind for word in ("tuple", "dict", "Literal"))
+    if number:
+        assert facts["unit"] and facts["bounds"] and facts["too low"] and facts["too high"], facts
+    told = [line.partition(":")[0] for line in facts["when"]]
+    if choices(key) and key != "launch.strategy":
+        assert set(told) == {str(word) for word in available(key)}
+    if "bool" in kind:
+        assert set(told) == {"true", "false"}

@@ -47,7 +47,9 @@ def make_tokenizer(folder: Path, vocab: int = 512) -> Path:
     return folder
 
 
-def make_model(folder: Path, *, hidden: int = 64, layers: int = 2, vocab: int = 512, seed: int = 0) -> Path:
+def make_model(
+    folder: Path, *, hidden: int = 64, layers: int = 2, vocab: int = 512, seed: int = 0, tied: bool = True
+) -> Path:
     """Write a random Llama of about 0.1 M parameters (safetensors, fp32) with its tokenizer; returns `folder`."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -62,7 +64,7 @@ def make_model(folder: Path, *, hidden: int = 64, layers: int = 2, vocab: int = 
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=2048,
-        tie_word_embeddings=True,
+        tie_word_embeddings=tied,
         bos_token_id=1,
         eos_token_id=2,
         pad_token_id=2,

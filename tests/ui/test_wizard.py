@@ -19,6 +19,7 @@ from tuiwiz.runs.index import list_runs
 from tuiwiz.spec.rules import available, check
 from tuiwiz.ui.app import TuiwizApp
 from tuiwiz.ui.screens.run import RunScreen
+from tuiwiz.ui.screens.wizard.review import ReviewView
 from tuiwiz.ui.screens.wizard.screen import WizardScreen
 from tuiwiz.ui.widgets.dialog import Dialog
 from tuiwiz.ui.widgets.picklist import PickList
@@ -424,6 +425,29 @@ async def test_values_of_few_choices_are_chosen_with_arrows(place: Path) -> None
         await settled(pilot)
         composed = screen.session.composed
         assert composed is not None and composed.bundle.schedule.kind == "constant"
+
+
+async def test_phases_are_typed_drawn_and_written(place: Path) -> None:
+    app = wizard_app(place)
+    async with app.run_test(size=SIZE) as pilot:
+        await answer(pilot, until_step="settings")
+        screen = wizard_of(pilot)
+        await select(pilot, "phases")
+        await pilot.press("enter")
+        line = screen.query_one("#settings-edit", Input)
+        line.value = '[{name = "hot", share = 0.5}, {name = "cool", share = 0.6}]'
+        await pilot.pause()
+        assert "add up to 1.1" in screen_text(app)
+        line.value = '[{name = "hot", share = 0.5}, {name = "cool", share = 0.5, learning_rate = 1e-6}]'
+        await pilot.press("enter")
+        await settled(pilot)
+        text = screen_text(app)
+        assert "hot, cool" in text and "at step 1" in text, "names in the list, the curve below"
+        await pilot.press("ctrl+n")
+        await on_step(pilot, "review")
+        composed = screen.session.composed
+        assert composed is not None and composed.bundle.phases[1].learning_rate == 1e-6
+        assert "[[phases]]" in screen.query_one(ReviewView).text(composed)
 
 
 async def test_the_guides_value_is_one_key_away(place: Path) -> None:

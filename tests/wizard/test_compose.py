@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from tests.wizard.known import CPU, GPU, SHAPES, data, device, facts, planner
 from tuiwiz.base.errors import UsageError
+from tuiwiz.bundle.change import parse_value
 from tuiwiz.bundle.read import parse_bundle
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.spec.keys import flatten
 from tuiwiz.wizard.compose import Answers, Composed, Picked, compose
 from tuiwiz.wizard.facts import Facts
+from tuiwiz.wizard.work import shown
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -307,3 +309,30 @@ def test_the_other_tasks_have_presets_of_their_own_and_a_text_to_classify_may_be
     mine = made(task="dpo", method="lora", sets={"optimizer.learning_rate": 3e-5})
     assert mine.bundle.optimizer.learning_rate == 3e-5
     assert made(task="classify").bundle.data.overlong == "truncate"
+
+
+def test_phases_are_a_setting_like_any_other() -> None:
+    stages = [{"name": "probe", "share": 0.25, "trainable": "adapters"}, {"name": "tune", "share": 0.75}]
+    composed = made({"phases": stages})
+    assert [phase.name for phase in composed.bundle.phases] == ["probe", "tune"]
+    assert composed.origin["phases"] == "user" and composed.ready
+    again, problems = parse_bundle(write_bundle(composed.bundle, why=composed.why))
+    assert again == composed.bundle and problems.ok
+    # As shown it can be typed again.
+    assert parse_value(shown(value(composed, "phases"))) == stages
+
+
+def test_phases_in_steps_are_the_length_of_the_run() -> None:
+    composed = made({"phases": [{"name": "a", "steps": 30}, {"name": "b", "steps": 12}]})
+    assert composed.steps == 42 and composed.ready
+    assert value(composed, "schedule.epochs") is None is value(composed, "schedule.steps")
+
+
+def test_a_phase_that_cannot_be_is_told_by_the_wizard() -> None:
+    for stages, words in (
+        ([{"name": "a", "shares": 1.0}], "phases.shares"),
+        ([{"name": "a", "share": 1.0, "schedule": "cosin"}], "schedule cannot be 'cosin'"),
+        ([{"name": "a", "share": 0.5}], "add up to 0.5"),
+        ("probe", "must be tables"),
+    ):
+        assert any(words in problem.message for problem in made({"phases": stages}).problems), words

@@ -33,7 +33,7 @@ def parse_set(text: str) -> tuple[str, Any]:
     key = key.strip()
     if not equals:
         raise UsageError(f"--set {text!r} has no value", hint="write section.key=VALUE")
-    if key not in all_keys() or key in ("format", "phases"):
+    if key not in all_keys() or key == "format":
         close = nearest(key, all_keys())
         raise UsageError(f"--set names an unknown key {key!r}", hint=f"did you mean {close}?" if close else "")
     return key, parse_value(value)
@@ -49,6 +49,12 @@ def parse_value(text: str) -> Any:
     except tomllib.TOMLDecodeError:
         return text
     return parsed["x"] if set(parsed) == {"x"} else text
+
+
+def fixes_length(phases: Any) -> bool:
+    """Whether phases say in steps how long they are: the run's own length has no place beside them."""
+    tables = phases if isinstance(phases, list | tuple) else ()
+    return any(isinstance(phase, Mapping) and phase.get("steps") is not None for phase in tables)
 
 
 def change(bundle: Bundle, edits: Mapping[str, Any], *, by: str = "user") -> Bundle:
@@ -67,6 +73,10 @@ def change(bundle: Bundle, edits: Mapping[str, Any], *, by: str = "user") -> Bun
             flat[other] = None
             origin.pop(other, None)
         if value is None:
+            origin.pop(key, None)
+    if fixes_length(edits.get("phases")):
+        for key in {"schedule.epochs", "schedule.steps"} - set(edits):
+            flat[key] = None
             origin.pop(key, None)
     # An accumulation that the edits did not ask for follows from the batch and the micro-batch.
     if {"batch.effective", "batch.micro", "batch.micro_tokens"} & set(edits) and "batch.accumulation" not in edits:

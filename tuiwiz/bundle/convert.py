@@ -79,6 +79,8 @@ def value_problems(key: str, value: Any) -> list[Problem]:
     """What is wrong with one value by itself: unknown key, type, choice, bounds. Used while typing, too."""
     if key not in FIELDS:
         return [_unknown(key)]
+    if key == "phases":
+        return _phase_problems(value)
     options = choices(key)
     if options and isinstance(value, str | int) and not isinstance(value, bool) and value not in options:
         hint = nearest(str(value), [str(option) for option in options])
@@ -162,7 +164,12 @@ def _phase_problems(value: Any) -> list[Problem]:
             close = nearest(name, known)
             hint = f"did you mean {close}?" if close else f"one of {', '.join(known)}"
             problems.append(Problem(message=f"unknown key phases.{name}", key=f"phases.{name}", hint=hint))
-        if not strange:
+        kinds = choices("schedule.kind")
+        if (kind := item.get("schedule")) is not None and kind not in kinds:
+            close = nearest(str(kind), [str(one) for one in kinds])
+            hint = f"did you mean {close}?" if close else f"one of {', '.join(map(str, kinds))}"
+            problems.append(Problem(message=f"a phase's schedule cannot be {kind!r}", key="phases.schedule", hint=hint))
+        elif not strange:
             problems += _typed_problems("phases", item, Phase)
     return problems
 

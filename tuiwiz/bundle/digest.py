@@ -6,8 +6,8 @@ import hashlib
 
 import msgspec
 
-from tuiwiz.spec.bundle import Bundle
-from tuiwiz.spec.keys import flatten
+from tuiwiz.spec.bundle import Bundle, Lock
+from tuiwiz.spec.keys import Plain, flatten, plain
 
 
 def digest(bundle: Bundle) -> str:
@@ -22,6 +22,7 @@ def digest(bundle: Bundle) -> str:
         weights = [one.weight for one in bundle.data.train] if isinstance(bundle.data.train, tuple) else []
         flat["data.train"] = [*sorted(lock.data.values()), *weights]
         flat.pop("validation.path", None)
+        flat["phases"] = [{**phase, "data": _hashes(lock, phase["data"])} for phase in plain(bundle.phases)]
     if lock is not None and (lock.model or lock.revision):
         flat["model.source"] = sorted(lock.model.values()) or lock.revision
         flat.pop("model.revision", None)
@@ -30,3 +31,11 @@ def digest(bundle: Bundle) -> str:
         key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in flat.items()
     }
     return hashlib.sha256(msgspec.json.encode(whole, order="sorted")).hexdigest()
+
+
+def _hashes(lock: Lock, name: str | None) -> Plain:
+    """What the lock knows of one of its data sets, or the name where it knows nothing."""
+    if name is None:
+        return None
+    folder = f"{name.rstrip('/')}/"
+    return sorted(found for inner, found in lock.data.items() if inner == name or inner.startswith(folder)) or name

@@ -13,7 +13,11 @@ from tuiwiz import __version__
 from tuiwiz.base.hashes import cached_sha256
 from tuiwiz.spec.bundle import Bundle, Lock
 
-LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "tokenizers", "safetensors")
+LIBRARIES = (
+    *("torch", "transformers", "peft", "bitsandbytes", "accelerate", "tokenizers", "safetensors"),
+    *("pytorch-optimizer", "schedulefree"),
+)
+"""Packages whose version can change what a run computes."""
 MOST_NAMED = 200
 """Files of one data folder that are locked by name: a bundle must stay a page that people read."""
 WEIGHTS = ("*.safetensors", "*.gguf", "pytorch_model*.bin")

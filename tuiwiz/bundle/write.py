@@ -43,6 +43,7 @@ _SELDOM = frozenset(
         "adapter.rank_pattern",
         "adapter.modules_to_save",
         "adapter.train_tokens",
+        "adapter.new_tokens",
         "adapter.loraplus_ratio",
         "evaluation.noise_aware",
         "memory.liger",

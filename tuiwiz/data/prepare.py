@@ -22,6 +22,7 @@ from tuiwiz.data.render import Renderer
 from tuiwiz.data.source import open_source
 from tuiwiz.data.tokens import TOKENIZER_FILE
 from tuiwiz.data.types import DataProfile, Prepared, Rows
+from tuiwiz.data.vocabulary import with_new_tokens
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.task import LAST_ANSWER_TASKS
 
@@ -76,7 +77,8 @@ def prepare(
         InvalidError: the data cannot be used; its problems name every bad row.
     """
     settings = settings_of(bundle)
-    renderer = Renderer(tokenizer_folder, template=template_choice(bundle, folder))
+    words = with_new_tokens(tokenizer_folder, bundle.adapter.new_tokens)
+    renderer = Renderer(words, template=template_choice(bundle, folder))
     name = tokenizer_name or tokenizer_folder.name
     key = _cache_key(bundle, folder, settings, renderer, hold_out, name)
     kept = cache.load(key)

@@ -12,8 +12,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from tuiwiz.base.errors import InvalidError
+from tuiwiz.data.vocabulary import with_new_tokens
 from tuiwiz.executor.heads import feed_in_fp32, head_modules
 from tuiwiz.executor.lora import speed_up
+from tuiwiz.executor.vocabulary import untied_head
+from tuiwiz.spec.adapter import unknown_modules
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.task import HEAD_TASKS
 
@@ -45,7 +48,13 @@ def add_adapters(model: Any, bundle: Bundle, folder: Path, tokens: dict[str, int
             # peft would unpickle an adapter_model.bin, which can run anything.
             hint = "only safetensors are loaded: save it again with a newer peft"
             raise InvalidError(f"the adapter in {source} has no adapter_model.safetensors", hint=hint)
-        wrapped = PeftModel.from_pretrained(model, str(source), is_trainable=True, autocast_adapter_dtype=True)
+        try:
+            wrapped = PeftModel.from_pretrained(model, str(source), is_trainable=True, autocast_adapter_dtype=True)
+        except (RuntimeError, ValueError, LookupError, TypeError) as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            hint = "continue it on the model that it was trained on, with the same adapter.new_tokens"
+            raise InvalidError(f"the adapter in {source} does not fit this model: {first}", hint=hint) from error
+        _same_tokens(wrapped, bundle, tokens or {})
     else:
         config = _config(model, bundle, tokens or {})
         try:
@@ -68,13 +77,12 @@ def _config(model: Any, bundle: Bundle, vocabulary: dict[str, int]) -> Any:
 
     adapter = bundle.adapter
     heads = head_modules(model) if bundle.task.kind in HEAD_TASKS else []
-    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    for name in adapter.modules_to_save:
-        if name not in names:
-            raise InvalidError(
-                f'adapter.modules_to_save: this model has no module "{name}"', hint=f"its modules: {_listed(names)}"
-            )
-    unknown = [token for token in adapter.train_tokens if token not in vocabulary]
+    modules = [name for name, _ in model.named_modules() if name]
+    for key, word in unknown_modules(adapter, modules):
+        names = {name.rpartition(".")[2] for name in modules}
+        raise InvalidError(f'{key}: this model has no module "{word}"', hint=f"its modules: {_listed(names)}")
+    trained = (*adapter.train_tokens, *adapter.new_tokens)
+    unknown = [token for token in trained if token not in vocabulary]
     if unknown:
         raise InvalidError(
             f"adapter.train_tokens: the tokenizer has no token {unknown[0]!r}",
@@ -87,7 +95,7 @@ def _config(model: Any, bundle: Bundle, vocabulary: dict[str, int]) -> Any:
         target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
         rank_pattern=dict(adapter.rank_pattern),
         modules_to_save=[*adapter.modules_to_save, *heads] or None,
-        trainable_token_indices=[vocabulary[token] for token in adapter.train_tokens] or None,
+        trainable_token_indices=_trained_rows(model, [vocabulary[token] for token in trained]),
         use_rslora=adapter.variant == "rslora",
         use_dora=adapter.variant == "dora",
         init_lora_weights=f"pissa_niter_{SVD_ITERATIONS}" if adapter.variant == "pissa" else True,
@@ -96,13 +104,37 @@ def _config(model: Any, bundle: Bundle, vocabulary: dict[str, int]) -> Any:
     )
 
 
+def _same_tokens(model: Any, bundle: Bundle, vocabulary: dict[str, int]) -> None:
+    """Refuse new tokens that the adapter which is continued does not train."""
+    given = next(iter(model.peft_config.values())).trainable_token_indices or []
+    known = {row for rows in given.values() for row in rows} if isinstance(given, dict) else set(given)
+    for token in (*bundle.adapter.train_tokens, *bundle.adapter.new_tokens):
+        if vocabulary.get(token) not in known:
+            raise InvalidError(
+                f"the adapter of adapter.from does not train the token {token!r}",
+                hint="name the tokens that it was trained with, in the same order, or start a new adapter",
+            )
+
+
+def _trained_rows(model: Any, ids: list[int]) -> list[int] | dict[str, list[int]] | None:
+    """As peft takes them. A head with weights of its own has a row for each token, too: what is not trained there is
+    never said."""
+    head = untied_head(model) if ids else None
+    if head is None:
+        return ids or None
+    modules = (model.get_input_embeddings(), head)
+    return {name: list(ids) for name, module in model.named_modules() if any(module is one for one in modules)}
+
+
 def vocabulary(bundle: Bundle, weights: Path) -> dict[str, int]:
     """The tokenizer's tokens, where the bundle trains some of them."""
-    if not bundle.adapter.train_tokens:
+    adapter = bundle.adapter
+    if not adapter.train_tokens and not adapter.new_tokens:
         return {}
     from tokenizers import Tokenizer
 
-    found: dict[str, int] = Tokenizer.from_file(str(weights / "tokenizer.json")).get_vocab(with_added_tokens=True)
+    file = with_new_tokens(weights, adapter.new_tokens) / "tokenizer.json"
+    found: dict[str, int] = Tokenizer.from_file(str(file)).get_vocab(with_added_tokens=True)
     return found
 
 
@@ -128,7 +160,7 @@ class PissaStart:
         import torch
         from safetensors.torch import load_file, save_file
 
-        model.save_pretrained(str(folder), safe_serialization=True)
+        model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
         found = load_file(folder / "adapter_model.safetensors")
         state: dict[str, Tensor] = {}
         for name, value in found.items():

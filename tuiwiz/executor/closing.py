@@ -101,7 +101,9 @@ def save_result(run: Trainer, model: Path) -> Path:
         if run.pissa is not None:
             run.pissa.save(run.model, temporary)
         else:
-            run.model.save_pretrained(str(temporary), safe_serialization=True)
+            # peft would save all of a matrix that has grown: its new rows are in the adapter already.
+            more = {"save_embedding_layers": False} if run.bundle.adapter.new_tokens and not whole else {}
+            run.model.save_pretrained(str(temporary), safe_serialization=True, **more)
         if config is not None and run.bundle.task.kind in HEAD_TASKS:
             # Names and number of the outputs; an adapter's own files do not say.
             config.save_pretrained(str(temporary))

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from tuiwiz.base.errors import InvalidError
-from tuiwiz.data.prepare import prepare
 from tuiwiz.data.types import Rows
 from tuiwiz.events import types
 from tuiwiz.executor.batching import Order
@@ -65,18 +61,6 @@ def make_course(
         else:
             stages.append(Stage(span, own, trained, Order(len(own), bundle.batch.effective, bundle.seed)))
     return tuple(stages)
-
-
-def phase_rows(bundle: Bundle, base: Path, weights: Path) -> list[Rows | None]:
-    """Each phase's own rows, read as the run's are; None for a phase over the run's."""
-    found: list[Rows | None] = []
-    for phase in bundle.phases:
-        if phase.data is None:
-            found.append(None)
-            continue
-        own = msgspec.structs.replace(bundle, data=msgspec.structs.replace(bundle.data, train=phase.data))
-        found.append(prepare(own, base, weights, hold_out=False, tokenizer_name=bundle.model.source).train)
-    return found
 
 
 def begin(run: Trainer) -> None:

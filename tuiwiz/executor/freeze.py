@@ -11,7 +11,7 @@ from tuiwiz.base.errors import InvalidError
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.heads import head_modules
 from tuiwiz.spec.bundle import Bundle
-from tuiwiz.spec.parts import as_words, select
+from tuiwiz.spec.parts import as_words, is_embedding, select
 from tuiwiz.spec.task import HEAD_TASKS
 
 
@@ -27,6 +27,11 @@ def freeze(model: nn.Module, bundle: Bundle, device: Device) -> None:
         # New weights that nobody trained yet.
         parts = tuple(f"{name}." for name in head_modules(model))
         chosen |= {name for name in names if name.startswith(parts)}
+    if bundle.adapter.new_tokens and not any(is_embedding(name) for name in chosen):
+        raise InvalidError(
+            "adapter.new_tokens get embeddings that adapter.trainable leaves untrained",
+            hint='add "embeddings" to adapter.trainable',
+        )
     if not chosen:
         words = ", ".join(as_words(bundle.adapter.trainable))
         raise InvalidError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tuiwiz.base.errors import InvalidError
@@ -9,7 +10,7 @@ from tuiwiz.bundle.drift import drift, refuse
 from tuiwiz.bundle.lock import absolute, lock_now
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.catalog.machine import hardware
-from tuiwiz.data.types import Prepared
+from tuiwiz.data.types import Prepared, Rows
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.record import Recorder
@@ -25,6 +26,7 @@ def check_lock(
     base: Path,
     model: Path,
     prepared: Prepared,
+    own_rows: Sequence[Rows | None],
     device: Device,
     threads: int,
     *,
@@ -40,6 +42,11 @@ def check_lock(
     recorder.stage("loading", note="hashing data and model")
     train = bundle.data.train
     rows = {train: prepared.profile.usable_rows} if isinstance(train, str) else {}
+    rows |= {
+        phase.data: len(own)
+        for phase, own in zip(bundle.phases, own_rows, strict=True)
+        if phase.data is not None and own is not None and phase.data != train
+    }
     facts = {**hardware(), "device": device.name, "threads": str(threads)}
     now = lock_now(bundle, base, model, hardware=facts, rows=rows)
     found = drift(bundle.lock, now) if bundle.lock is not None else []

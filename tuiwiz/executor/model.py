@@ -15,6 +15,7 @@ from tuiwiz.executor.attention import register
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.freeze import freeze, with_residual_dropout
 from tuiwiz.executor.fused import slim
+from tuiwiz.executor.vocabulary import add_tokens
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.task import HEAD_TASKS
 
@@ -58,6 +59,7 @@ def load_base(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str
             f"the model in {folder} cannot be loaded: {(str(error) or type(error).__name__).splitlines()[0]}",
             hint="it needs config.json and *.safetensors of an architecture that transformers knows",
         ) from error
+    add_tokens(model, folder, bundle.adapter.new_tokens)
     if method != "qlora":
         model = model.to(device.where)
     model.config.use_cache = False

@@ -15,6 +15,7 @@ import torch
 import tuiwiz
 from tuiwiz.base.files import write_atomic
 from tuiwiz.bundle.change import change
+from tuiwiz.bundle.lock import LIBRARIES as LOCKED
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.catalog.machine import hardware
 from tuiwiz.data.types import Prepared
@@ -25,7 +26,7 @@ from tuiwiz.spec.data import WeightedPath
 from tuiwiz.spec.derive import accumulation
 from tuiwiz.spec.keys import plain
 
-LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "safetensors", "numpy")
+LIBRARIES = (*LOCKED, "numpy")
 
 
 def resolve(

@@ -40,6 +40,7 @@ def _score(folder: Path, source: RunFolder, rows: Path, examples: Path) -> dict[
 
     from tuiwiz.data.render import Renderer
     from tuiwiz.data.tokens import Tokens
+    from tuiwiz.data.vocabulary import with_new_tokens
     from tuiwiz.executor.device import choose_device, set_threads
     from tuiwiz.executor.evaluate import evaluate
     from tuiwiz.executor.generate import generate, stop_ids, until_stop
@@ -48,12 +49,13 @@ def _score(folder: Path, source: RunFolder, rows: Path, examples: Path) -> dict[
 
     bundle = read_bundle(source.resolved)
     model_folder = Path(bundle.model.source)
+    words = with_new_tokens(model_folder, bundle.adapter.new_tokens)
     set_threads()
     device = choose_device(bundle)
     judged = msgspec.structs.replace(bundle, data=msgspec.structs.replace(bundle.data, train=str(rows)))
     held_out = prepare(judged, rows.parent, model_folder, hold_out=False).train
-    tokens, renderer = Tokens(model_folder), Renderer(model_folder)
-    stop = stop_ids(model_folder, tokens)
+    tokens, renderer = Tokens(words), Renderer(words)
+    stop = stop_ids(words, tokens)
     expected = [tokens.decode(until_stop(row.answer_ids, stop)) for row in held_out]
     budget = max(len(row.answer_ids) for row in held_out) + 1
     total = 0

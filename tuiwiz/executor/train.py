@@ -13,8 +13,10 @@ from tuiwiz.base.errors import DriftError, ExitCode
 from tuiwiz.base.files import write_atomic
 from tuiwiz.bundle.digest import digest
 from tuiwiz.bundle.read import read_bundle
+from tuiwiz.data.phase_rows import phase_rows
 from tuiwiz.data.prepare import prepare
 from tuiwiz.data.types import Prepared, Rows
+from tuiwiz.data.vocabulary import with_new_tokens
 from tuiwiz.events import types
 from tuiwiz.events.fold import fold
 from tuiwiz.events.folder import RunFolder
@@ -63,11 +65,12 @@ def run(path: Path) -> int:
         )
         if prepared.cached:
             recorder.log(f"tokenised rows of an earlier start are used again ({prepared.fingerprint[:12]})")
-        for problem in prepared.problems:
+        own_rows, notes = phase_rows(bundle, base, weights, prepared.validation, tokenizer_name=bundle.model.source)
+        for problem in (*prepared.problems, *notes):
             place = problem.place()
             level = "warning" if problem.severity != "info" else "info"
             recorder.log(f"{place + ': ' if place else ''}{problem.message}", level)
-        return _train(folder, recorder, interrupts, bundle, base, weights, prepared, job)
+        return _train(folder, recorder, interrupts, bundle, base, weights, prepared, own_rows, job)
     return int(ExitCode.INTERNAL)
 
 
@@ -79,6 +82,7 @@ def _train(
     base: Path,
     weights: Path,
     prepared: Prepared,
+    own_rows: list[Rows | None],
     job: dict[str, Any],
 ) -> int:
     resume, replay, rehearsing = bool(job.get("resume")), int(job.get("replay") or 0), bool(job.get("rehearse"))
@@ -87,7 +91,7 @@ def _train(
     from tuiwiz.executor.build import build
     from tuiwiz.executor.chance import be_deterministic, seed_everything
     from tuiwiz.executor.closing import finish, stop
-    from tuiwiz.executor.course import make_course, phase_rows
+    from tuiwiz.executor.course import make_course
     from tuiwiz.executor.device import choose_device, set_threads
     from tuiwiz.executor.disk import check_room
     from tuiwiz.executor.evaluate import evaluation_steps
@@ -118,7 +122,7 @@ def _train(
     refuse_without_cuda(bundle, device)
     set_precision(bundle)
     allow = bool(job.get("allow_drift"))
-    lock = check_lock(folder, recorder, bundle, base, weights, prepared, device, threads, allow=allow)
+    lock = check_lock(folder, recorder, bundle, base, weights, prepared, own_rows, device, threads, allow=allow)
     seed_everything(bundle.seed)
     be_deterministic()
     built = build(bundle, base, weights, prepared, device, recorder)
@@ -242,7 +246,7 @@ def _train(
         generated=dict,
         after_step=lambda step: None,
         progress=progress,
-        course=make_course(bundle, planned, list(trained), prepared.train, phase_rows(bundle, base, weights)),
+        course=make_course(bundle, planned, list(trained), prepared.train, own_rows),
         limit=TimeLimit(bundle.schedule, progress.wall_s),
         pissa=built.pissa,
         keeping=keeping_activations(bundle),
@@ -256,9 +260,10 @@ def _train(
         packed, apart = prove_packing(prepared.train, model, objective, device.where, device.compute, built.autocast)
         recorder.log(f"packed rows do not see each other: loss {packed:.4f} packed, {apart:.4f} apart")
     trainer.unpadded = without_padding(trainer)
-    sampler = Sampler(trainer, weights, steps, earlier.samples)
+    words = with_new_tokens(weights, bundle.adapter.new_tokens)
+    sampler = Sampler(trainer, words, steps, earlier.samples)
     trainer.sample = sampler.at
-    trainer.generated = Generated(trainer, weights).metrics
+    trainer.generated = Generated(trainer, words).metrics
 
     reported = 0
 
@@ -281,7 +286,7 @@ def _train(
         rest(trainer, sampler, weights)
         return int(ExitCode.STOPPED)
     if reason in ("finished", "early", "time"):
-        finish(trainer, weights, sampler, reason, wall_s)
+        finish(trainer, words, sampler, reason, wall_s)
         return int(ExitCode.DONE)
     stop(trainer, reason, wall_s)
     return int(ExitCode.STOPPED)

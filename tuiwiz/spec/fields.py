@@ -136,6 +136,11 @@ FIELDS: dict[str, Field] = {
     "adapter.train_tokens": Field(
         "trained tokens", "tokens of the vocabulary whose embeddings are trained beside the adapters, e.g. chat marks"
     ),
+    "adapter.new_tokens": Field(
+        "new tokens",
+        "tokens that the vocabulary gets besides its own, each one id wherever it stands in a text; their embeddings "
+        "begin as the mean of their pieces' and are trained",
+    ),
     "adapter.loraplus_ratio": Field(
         "LoRA+ ratio",
         "learning rate of the B matrices over that of the A matrices (variant loraplus)",
@@ -329,9 +334,8 @@ FIELDS: dict[str, Field] = {
     "batch.processes": Field("processes", "training processes, one a device", least=1),
     "phases": Field(
         "phases",
-        "stages of one run: name; share or steps; learning_rate, schedule, warmup over its own length; trainable "
-        "(all, adapters, head, embeddings, norms, layers[-25%:], patterns); data; until (plateau:N evaluations). "
-        "Optimizer state is kept for what stays trainable and dropped for what is frozen",
+        'stages of one run: [{name = "a", share = 0.5, trainable = "head"}, ...]; of each name, share or steps, '
+        "learning_rate, schedule, warmup, trainable, data, until",
         too_low="a phase shorter than its warm-up never reaches its rate",
     ),
     "regularization.label_smoothing": Field(

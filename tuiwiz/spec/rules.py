@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tuiwiz.base.problems import Problem
-from tuiwiz.spec import task_rules
+from tuiwiz.spec import adapter_rules, task_rules
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.fields import choices
-from tuiwiz.spec.keys import default_of, flatten
+from tuiwiz.spec.keys import flatten
 from tuiwiz.spec.training_rules import TRAINING_RULES
 
 AVAILABLE: dict[str, tuple[Any, ...]] = {
@@ -22,6 +22,13 @@ AVAILABLE: dict[str, tuple[Any, ...]] = {
     "launch.nodes": (1,),
 }
 """Keys of which this version carries out only these values."""
+
+
+INSTEAD = {
+    ("memory.offload", "optimizer"): 'optimizer.name = "paged_adamw_8bit" lets the states go to host memory when the '
+    "card is full, and adapters have small ones; without the line they stay on the card",
+}
+"""(Key, value) that is not available -> what comes nearest to it."""
 
 
 def available(key: str) -> tuple[str | int, ...]:
@@ -45,7 +52,7 @@ def _not_available(bundle: Bundle) -> Iterator[Problem]:
             yield Problem(
                 message=f"{key} = {flat[key]!r} is not available in this version",
                 key=key,
-                hint=f"available: {words}" if words else "leave it out",
+                hint=INSTEAD.get((key, str(flat[key])), f"available: {words}" if words else "leave it out"),
             )
         else:
             yield Problem(message=f"{key} is not available in this version", key=key, hint="leave it out")
@@ -118,45 +125,6 @@ def _validation(bundle: Bundle) -> Iterator[Problem]:
         )
 
 
-def _adapter(bundle: Bundle) -> Iterator[Problem]:
-    adapter = bundle.adapter
-    if adapter.method in ("full", "freeze"):
-        flat = flatten(bundle)
-        unused = ("rank", "alpha", "dropout", "targets", "variant", "from")
-        for key in (f"adapter.{name}" for name in unused):
-            if flat[key] != default_of(key):
-                yield Problem(
-                    message=f"{key} has no meaning when the model's own weights are trained",
-                    key=key,
-                    hint='leave it out, or set adapter.method = "lora"',
-                )
-    if isinstance(adapter.targets, str) and adapter.targets != "all-linear":
-        yield Problem(
-            message=f'adapter.targets = "{adapter.targets}" is no known set',
-            key="adapter.targets",
-            hint='use "all-linear" or a list such as ["q_proj", "v_proj"]',
-        )
-    if isinstance(adapter.targets, tuple) and not adapter.targets:
-        yield Problem(message="adapter.targets is empty: nothing would be trained", key="adapter.targets")
-    if adapter.alpha / adapter.rank > 16 and adapter.method in ("lora", "qlora") and adapter.variant == "plain":
-        yield Problem(
-            severity="warning",
-            message=f"alpha / rank = {adapter.alpha / adapter.rank:g}: a very strong adapter scale",
-            key="adapter.alpha",
-            hint="alpha is part of the learning rate; presets use alpha 32",
-        )
-    if adapter.method != "qlora":
-        flat = flatten(bundle)
-        for name in ("bits", "type", "double", "compute_dtype"):
-            key = f"quantization.{name}"
-            if flat[key] != default_of(key):
-                yield Problem(
-                    message=f'{key} has no meaning for adapter.method = "{adapter.method}"',
-                    key=key,
-                    hint='leave it out, or set adapter.method = "qlora"',
-                )
-
-
 def _data(bundle: Bundle) -> Iterator[Problem]:
     data = bundle.data
     if isinstance(data.train, tuple):
@@ -188,6 +156,19 @@ def _data(bundle: Bundle) -> Iterator[Problem]:
         )
 
 
+def _devices(bundle: Bundle) -> Iterator[Problem]:
+    devices = bundle.launch.devices
+    if isinstance(devices, str) and devices != "auto":
+        message = f'launch.devices = "{devices}" names no card'
+        yield Problem(message=message, key="launch.devices", hint='"auto", or a list of one index such as [0]')
+    if isinstance(devices, tuple) and (len(devices) != 1 or min(devices) < 0):
+        yield Problem(
+            message=f"launch.devices = {list(devices)} is not one card, and this version trains on one",
+            key="launch.devices",
+            hint='"auto", or a list of one index such as [0]',
+        )
+
+
 RULES: tuple[Callable[[Bundle], Iterator[Problem]], ...] = (
     _not_available,
     _data,
@@ -195,6 +176,7 @@ RULES: tuple[Callable[[Bundle], Iterator[Problem]], ...] = (
     _length_of_run,
     _batch,
     _validation,
-    _adapter,
+    _devices,
+    *adapter_rules.RULES,
     *TRAINING_RULES,
 )

@@ -9,6 +9,7 @@ import msgspec
 from tuiwiz.base.errors import UsageError
 from tuiwiz.base.problems import nearest
 from tuiwiz.spec.bundle import SECTIONS, Bundle
+from tuiwiz.spec.explanations import EXPLANATIONS
 from tuiwiz.spec.fields import FIELDS, Field, choices
 from tuiwiz.spec.keys import TOP_LEVEL, all_keys, default_of, plain, section_keys
 from tuiwiz.spec.rules import AVAILABLE, available
@@ -38,19 +39,20 @@ def explain_key(key: str) -> dict[str, Any]:
     if key not in FIELDS:
         close = nearest(key, all_keys())
         raise UsageError(f"unknown key {key}", hint=f"did you mean {close}?" if close else "`tuiwiz schema` lists all")
-    field = FIELDS[key]
+    field, more = FIELDS[key], EXPLANATIONS[key]
     words = list(available(key)) if choices(key) else []
+    when = {**more.words, **field.words}
     return {
         "key": key,
         "meaning": field.help,
-        "unit": field.unit,
+        "unit": field.unit or more.unit,
         "default": plain(default_of(key)),
         "choices": words,
         "bounds": _bounds(field),
-        "too low": field.too_low,
-        "too high": field.too_high,
-        "source": field.source,
-        "when": [f"{word}: {field.words[word]}" for word in words if word in field.words],
+        "too low": field.too_low or more.low,
+        "too high": field.too_high or more.high,
+        "source": field.source or more.source,
+        "when": [f"{word}: {text}" for word, text in when.items() if not words or word in map(str, words)],
         "note": "" if words or key not in AVAILABLE else "not available in this version beyond its default",
     }
 

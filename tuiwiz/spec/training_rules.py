@@ -1,4 +1,4 @@
-"""Rules about optimizer, schedule, phases, adapters and what watches them; `rules` gathers them."""
+"""Rules about optimizer, schedule, phases and what watches them; `rules` gathers them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from tuiwiz.base.problems import Problem
+from tuiwiz.spec.adapter_rules import PARTS
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.fields import FIELDS
 from tuiwiz.spec.keys import default_of, flatten
 from tuiwiz.spec.optimizer import Phase
 from tuiwiz.spec.parts import as_words, problem_of
@@ -18,6 +20,7 @@ WITHOUT_EPSILON = ("sgd", "adafactor", "lion")
 WHOLE = ("full", "freeze")
 WORD_TASKS = ("chat", "instruct", "pretrain")
 
+MOST_STEPS = FIELDS["schedule.steps"].most or 0.0
 _CLOCK = re.compile(r"^([01]?\d|2[0-3]):[0-5]\d$")
 
 _ONLY: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -164,11 +167,11 @@ def phases(bundle: Bundle) -> Iterator[Problem]:
     names = [phase.name for phase in stages]
     if not (all(shares) and not any(steps)) and not (all(steps) and not any(shares)):
         yield _phase("every phase says how long it is, all by share or all by steps", "e.g. share = 0.5 in each of two")
-    elif all(shares) and abs(sum(p.share or 0 for p in stages) - 1) > 1e-6:
+    elif all(shares) and not abs(sum(p.share or 0 for p in stages) - 1) <= 1e-6:
         total = sum(p.share or 0 for p in stages)
         yield _phase(f"the phases' shares add up to {total:g}, not to 1", "let them add up to 1")
-    elif any((p.share or 0) <= 0 and (p.steps or 0) <= 0 for p in stages):
-        yield _phase("a phase has no length", "give it a share above 0 or steps from 1 on")
+    elif any((p.share or 0) <= 0 and not 0 < (p.steps or 0) <= MOST_STEPS for p in stages):
+        yield _phase("a phase has no length that can be", f"give it a share above 0 or 1 to {MOST_STEPS:g} steps")
     elif all(steps) and (bundle.schedule.epochs is not None or bundle.schedule.steps is not None):
         yield _phase(
             "the phases' steps make the run's length; schedule.epochs or schedule.steps says another", "keep one"
@@ -186,54 +189,23 @@ def _one_phase(bundle: Bundle, phase: Phase) -> Iterator[Problem]:
     name = phase.name
     for word in as_words(phase.trainable or ()):
         if problem := problem_of(word):
-            yield _phase(f'phase "{name}": {problem}', _PARTS)
+            yield _phase(f'phase "{name}": {problem}', PARTS)
     if phase.trainable is not None and not as_words(phase.trainable):
         yield _phase(f'phase "{name}" trains nothing', "leave trainable out, or name a part")
     if phase.learning_rate is not None and not 0 < phase.learning_rate <= 10:
         yield _phase(f'phase "{name}": a learning rate of {phase.learning_rate:g} is outside 0..10', "e.g. 1e-4")
-    if phase.warmup is not None and phase.warmup < 0:
+    if phase.warmup is not None and not 0 <= phase.warmup < float("inf"):
         yield _phase(f'phase "{name}": a warm-up of {phase.warmup:g}', "0 or more")
     if phase.steps is not None and phase.warmup is not None and 1 <= phase.steps <= phase.warmup:
         yield _phase(f'phase "{name}": its warm-up takes all of its {phase.steps} steps', "use a share, such as 0.03")
+    if not name.strip():
+        yield _phase("a phase has no name", "give each a name: it stands in the log and on the curve")
+    if phase.data is not None and not phase.data.strip():
+        yield _phase(f'phase "{name}" has an empty path for its data', "name a file, or leave data out")
     if phase.until is not None and patience_of(phase.until) is None:
         yield _phase(f'phase "{name}": until = "{phase.until}" is no condition', 'e.g. until = "plateau:3"')
     if phase.until is not None and bundle.validation.path is None and bundle.validation.fraction == 0:
         yield _phase(f'phase "{name}" ends by evaluations, and nothing is held out', "set validation.fraction")
-
-
-_PARTS = "one of all, adapters, head, embeddings, norms, layers[-25%:], or a pattern such as *.q_proj.*"
-
-
-def adapters(bundle: Bundle) -> Iterator[Problem]:
-    adapter = bundle.adapter
-    if adapter.variant == "pissa" and adapter.method == "qlora":
-        yield Problem(
-            message="PiSSA starts from a decomposition of the weights, which 4- and 8-bit ones do not allow",
-            key="adapter.variant",
-            hint='set adapter.method = "lora", or adapter.variant = "plain"',
-        )
-    if adapter.variant == "pissa" and adapter.from_ is not None:
-        yield Problem(
-            message="PiSSA starts anew from the base weights; adapter.from continues an adapter",
-            key="adapter.variant",
-            hint='set adapter.variant = "plain", or leave out adapter.from',
-        )
-    if adapter.method == "freeze":
-        for word in as_words(adapter.trainable):
-            if problem := problem_of(word):
-                yield Problem(message=f"adapter.trainable: {problem}", key="adapter.trainable", hint=_PARTS)
-        if not as_words(adapter.trainable):
-            yield Problem(message="adapter.trainable is empty: nothing would be trained", key="adapter.trainable")
-    if any(rank < 1 for rank in adapter.rank_pattern.values()):
-        yield Problem(message="a rank must be at least 1", key="adapter.rank_pattern", hint="e.g. {q_proj = 8}")
-    if adapter.method == "qlora" and bundle.quantization.bits == 8:
-        for key in ("quantization.type", "quantization.double"):
-            if flatten(bundle)[key] != default_of(key):
-                yield Problem(
-                    message=f"{key} has no meaning with 8 bits",
-                    key=key,
-                    hint="leave it out, or set quantization.bits = 4",
-                )
 
 
 def watching(bundle: Bundle) -> Iterator[Problem]:
@@ -265,4 +237,4 @@ def _phase(message: str, hint: str) -> Problem:
     return Problem(message=message, key="phases", hint=hint)
 
 
-TRAINING_RULES = (without_meaning, optimizers, schedules, phases, adapters, watching)
+TRAINING_RULES = (without_meaning, optimizers, schedules, phases, watching)

@@ -236,7 +236,7 @@ def _judge(work: Work, ranges: Mapping[str, tuple[float, float]]) -> None:
 
 
 def _bundle(work: Work, facts: Facts, problems: Problems) -> Bundle:
-    tree: dict[str, Any] = unflatten({key: value for key, value in work.values.items() if key != "phases"})
+    tree: dict[str, Any] = unflatten(work.values)
     tree.setdefault("model", {}).setdefault("source", "")
     tree.setdefault("data", {}).setdefault("train", "")
     tree["origin"] = {key: by for key, by in work.origin.items() if _worth_saying(work, key)}

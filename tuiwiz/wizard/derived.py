@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from tuiwiz.base.units import human_count, human_number
+from tuiwiz.bundle.change import fixes_length
 from tuiwiz.data.split import automatic_size, resolution
 from tuiwiz.presets.rank import MOST_RANK, least_rank, rank_for
 from tuiwiz.presets.rate import Rate, Setting, derive
@@ -120,6 +121,8 @@ def rank(work: Work, data: DataFacts | None, parameters_per_rank: int | None, *,
 
 def steps(work: Work, rows: int | None) -> int | None:
     """Optimizer steps of the run; None while the rows are unknown and no steps are set."""
+    if fixes_length(work.values["phases"]):
+        return sum(int(phase.get("steps") or 0) for phase in work.values["phases"])
     fixed = work.values["schedule.steps"]
     if fixed is not None:
         return int(fixed)

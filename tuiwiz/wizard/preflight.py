@@ -24,6 +24,7 @@ from tuiwiz.spec.derive import cadence, warmup_steps
 from tuiwiz.spec.needs import libraries, without_cuda
 from tuiwiz.spec.phases import Span, run_steps, spans
 from tuiwiz.wizard.facts import drift_of
+from tuiwiz.wizard.named import named_parts
 
 WITHOUT_RESIDUAL_DROPOUT = frozenset(
     {"llama", "mistral", "mixtral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "smollm3", "olmo2"}
@@ -51,6 +52,8 @@ def preflight(bundle: Bundle, folder: Path) -> Preflight:
     prepared = _data(bundle, folder, located, problems)
     problems += _machine(bundle, device)
     problems += _dropout(bundle, located)
+    if located is not None and located.folder is not None:
+        problems += named_parts(bundle, folder, located.folder)
     if located is None or located.shape is None or prepared is None:
         return Preflight(problems=tuple(problems))
     problems += _length(bundle, len(prepared.train))
@@ -80,6 +83,7 @@ def _model(bundle: Bundle, folder: Path, problems: list[Problem]) -> Located | N
 def _data(bundle: Bundle, folder: Path, located: Located | None, problems: list[Problem]) -> Prepared | None:
     """The data as the run would read it, with the model's tokenizer or the default model's."""
     from tuiwiz.catalog import embedded
+    from tuiwiz.data.phase_rows import phase_rows
     from tuiwiz.data.prepare import prepare
 
     tokenizer = located.folder if located is not None else None
@@ -94,10 +98,14 @@ def _data(bundle: Bundle, folder: Path, located: Located | None, problems: list[
         problems.append(Problem(severity="warning", message=message, key="data.max_length"))
     try:
         prepared = prepare(bundle, folder, tokenizer, tokenizer_name=bundle.model.source)
+        problems += prepared.problems
+        problems += phase_rows(bundle, folder, tokenizer, prepared.validation, tokenizer_name=bundle.model.source)[1]
     except TuiwizError as error:
         problems += error.problems
+        if not any(problem.severity == "error" for problem in error.problems):
+            # Its problems are notes about rows: what they come to is the error itself.
+            problems.append(Problem(message=error.message, key="data.train", hint=error.hint))
         return None
-    problems += prepared.problems
     return prepared
 
 
@@ -137,10 +145,25 @@ def _length(bundle: Bundle, rows: int) -> list[Problem]:
                 hint="use a share of the run, such as 0.03",
             ),
         ]
+    problems += _shape(bundle, warmup, total)
     if 2 * warmup >= total and warmup:
         message = f"the warm-up takes {warmup} of {total} steps"
         return [*problems, Problem(severity="warning", message=message, key="schedule.warmup", hint="0.03 is usual")]
     return problems
+
+
+def _shape(bundle: Bundle, warmup: int, total: int) -> list[Problem]:
+    """A course of the rate that has no room in the run."""
+    schedule = bundle.schedule
+    if schedule.kind == "warmup_stable_decay":
+        decay = round(schedule.decay * total) if schedule.decay < 1 else round(schedule.decay)
+        if warmup + decay > total:
+            message = f"a warm-up of {warmup} and a decay of {decay} steps do not fit into {total}: nothing is stable"
+            return [Problem(severity="warning", message=message, key="schedule.decay", hint="0.2 is usual")]
+    if schedule.kind == "cosine_restarts" and schedule.cycles > max(1, total - warmup):
+        message = f"{schedule.cycles} cycles in {total - warmup} steps: each is shorter than a step"
+        return [Problem(severity="warning", message=message, key="schedule.cycles", hint="fewer cycles")]
+    return []
 
 
 def _warmup_of(span: Span) -> list[Problem]:

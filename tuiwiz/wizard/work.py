@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from tuiwiz.base.problems import Problem, Problems
 from tuiwiz.base.units import human_number
-from tuiwiz.bundle.change import ALTERNATIVES
+from tuiwiz.bundle.change import ALTERNATIVES, fixes_length
 from tuiwiz.bundle.convert import value_problems
 from tuiwiz.spec.fields import FIELDS
 from tuiwiz.spec.keys import all_keys, default_of
@@ -39,7 +40,7 @@ class Work:
     def set_by_user(self, edits: Mapping[str, Any]) -> None:
         """Take the user's values; one that is wrong by itself is reported and left as it was."""
         for key, value in edits.items():
-            if key in ("format", "phases") or key not in FIELDS:
+            if key == "format" or key not in FIELDS:
                 self.problems.extend(value_problems(key, value) or [Problem(message=f"{key} cannot be set", key=key)])
                 continue
             found = [] if value is None else value_problems(key, value)
@@ -51,6 +52,10 @@ class Work:
             self.origin[key] = USER
             self.why[key] = _instead(before, reason) if before is not None and before != value else "your own choice"
             self._user.add(key)
+            if key == "phases" and fixes_length(value):
+                for length in {"schedule.epochs", "schedule.steps"} - set(edits):
+                    self.values[length], self.origin[length] = None, USER
+                    self._user.add(length)
             other = ALTERNATIVES.get(key)
             if other is not None and value is not None and other not in edits:
                 self.values[other], self.origin[other] = None, USER
@@ -77,5 +82,12 @@ def shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(shown(item) for item in value) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f'{key} = "{item}"' for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key} = {_quoted(item)}" for key, item in value.items() if item is not None) + "}"
     return str(value)
+
+
+def _quoted(value: Any) -> str:
+    """A value inside a table, as TOML has it, so that what is shown can be typed."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_quoted(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else shown(value)

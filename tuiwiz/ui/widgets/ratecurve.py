@@ -18,7 +18,7 @@ _TONES = {"line": "$accent", "rule": "$dim", "label": "$dim", "axis": "$dim"}
 
 def shows_rate(key: str) -> bool:
     """Whether a key's value changes the curve."""
-    return key in ("optimizer.learning_rate", "optimizer.name") or (
+    return key in ("optimizer.learning_rate", "optimizer.name", "phases") or (
         key.startswith("schedule.") and key not in ("schedule.max_hours", "schedule.stop_by")
     )
 

@@ -104,14 +104,14 @@ class SettingsView(StepView):
     def _fill(self, composed: Composed) -> None:
         flat = flatten(composed.bundle)
         keys = [key for key in FIRST if flat.get(key) is not None or key == "schedule.epochs"]
-        keys += [f"{section}.{name}" for section in SECTIONS for name in section_keys(section)]
+        keys += [*(f"{section}.{name}" for section in SECTIONS for name in section_keys(section)), "phases"]
         picks: list[Pick] = []
         for key in dict.fromkeys([*keys[: len(FIRST)], "seed", *keys]):
             if key not in flat or _fixed(key):
                 continue
             origin = composed.origin.get(key, "default")
             value = flat[key]
-            text = "-" if value is None else clean_line(shown(value), 17)
+            text = "-" if value in (None, []) else clean_line(_short(key, value), 17)
             grade = composed.grades.get(key, "") if origin.startswith("preset") else ""
             tone = "$accent bold" if origin == "user" else "bold"
             mine = f"[ {text} ]" if origin == "user" else text
@@ -195,7 +195,7 @@ class SettingsView(StepView):
         edit.placeholder = f"{key}: empty unsets it"
         value = flatten(composed.bundle)[key]
         with edit.prevent(Input.Changed):
-            edit.value = "" if value is None else shown(value)
+            edit.value = "" if value in (None, []) else shown(value)
         edit.display = True
         edit.focus()
         edit.cursor_position = len(edit.value)
@@ -277,6 +277,11 @@ class SettingsView(StepView):
         if self.key is not None:
             self.session.reset(self.key)
             self.wizard.changed()
+
+
+def _short(key: str, value: Any) -> str:
+    """A value in the list: of phases their names, the whole of them stands in the edit line."""
+    return ", ".join(str(phase["name"]) for phase in value) if key == "phases" else shown(value)
 
 
 def _fixed(key: str) -> bool:

@@ -1,0 +1,176 @@
+"""What a bundle names inside a model, and whether it is there, as far as the files tell without loading the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tuiwiz.base.problems import Problem, nearest
+from tuiwiz.catalog.weights import parameter_shapes
+from tuiwiz.spec.adapter import unknown_modules
+from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.parts import as_words, is_embedding, is_head, select
+from tuiwiz.spec.task import HEAD_TASKS
+
+_WORD_HEADS = ("lm_head", "embed_out")
+_HEADS = ("score", "classifier", "pre_classifier", "classification_head")
+"""Modules that a model may have without a weight of their own in its files: shared with the embedding, or new."""
+
+
+def named_parts(bundle: Bundle, base: Path, model: Path) -> Iterator[Problem]:
+    """Problems of the modules, layers and adapters that `bundle`, whose paths start at `base`, names."""
+    shapes = parameter_shapes(model)
+    names = tuple(shapes)
+    if bundle.adapter.from_ is not None:
+        yield from _continued(bundle, base, shapes)
+    elif names and bundle.adapter.method in ("lora", "qlora"):
+        yield from _modules(bundle, shapes)
+    if names:
+        yield from _trained(bundle, names)
+    yield from _tokens(bundle, model / "tokenizer.json")
+
+
+def _continued(bundle: Bundle, base: Path, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Problem]:
+    """An adapter to continue from: whether it is there, and what of the bundle it overrules."""
+    adapter = bundle.adapter
+    folder = base / (adapter.from_ or "")
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (folder / name).is_file():
+            message = f"there is no adapter in {folder}: it has no {name}"
+            yield Problem(message=message, key="adapter.from", hint="name a folder that peft has saved an adapter in")
+            return
+    try:
+        config: Any = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        found = {
+            "adapter.rank": (config["r"], adapter.rank),
+            "adapter.alpha": (config["lora_alpha"], adapter.alpha),
+            "adapter.dropout": (config.get("lora_dropout", 0), adapter.dropout),
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        yield Problem(
+            message=f"{folder / 'adapter_config.json'} cannot be read", key="adapter.from", hint="save it anew"
+        )
+        return
+    for key, (has, asked) in found.items():
+        if has != asked and bundle.origin.get(key, "user") == "user":
+            message = f"{key} = {asked:g} changes nothing: the adapter in {folder} has {has}"
+            yield Problem(severity="warning", message=message, key=key, hint="leave it out, or leave out adapter.from")
+    for name, (_, width, *_rest) in parameter_shapes(folder).items():
+        module, found_a, _ = name.removeprefix("base_model.model.").rpartition(".lora_A.weight")
+        if shapes and found_a and width not in shapes.get(f"{module}.weight", ()):
+            yield Problem(
+                message=f"the adapter in {folder} is of another model: it has {module} with {width} inputs",
+                key="adapter.from",
+                hint="continue it on the model that it was trained on",
+            )
+            return
+
+
+def _tokens(bundle: Bundle, file: Path) -> Iterator[Problem]:
+    if not bundle.adapter.train_tokens or not file.is_file():
+        return
+    from tokenizers import Tokenizer
+
+    vocabulary = Tokenizer.from_file(str(file))
+    for token in bundle.adapter.train_tokens:
+        if vocabulary.token_to_id(token) is None:
+            yield Problem(
+                message=f"adapter.train_tokens: the tokenizer has no token {token!r}",
+                key="adapter.train_tokens",
+                hint="adapter.new_tokens adds it to the vocabulary",
+            )
+
+
+def _modules(bundle: Bundle, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Problem]:
+    modules = [name.rpartition(".")[0] for name in shapes]
+    parts = {part for name in modules for part in name.split(".") if not part.isdigit()}
+    heads = _HEADS if bundle.task.kind in HEAD_TASKS else _WORD_HEADS
+    for key, word in unknown_modules(bundle.adapter, [*modules, *parts, *heads]):
+        close = nearest(word.rpartition(".")[2], sorted(parts))
+        hint = f"did you mean {close}?" if close else f"its modules: {', '.join(sorted(parts))[:200]}"
+        yield Problem(message=f'{key}: this model has no module "{word}"', key=key, hint=hint)
+    yield from _targets(bundle, shapes, parts)
+
+
+def _targets(bundle: Bundle, shapes: Mapping[str, tuple[int, ...]], parts: Collection[str]) -> Iterator[Problem]:
+    """Targets that no adapter fits on, and modules that leave none to adapters."""
+    matrices = {name.rpartition(".")[0] for name, shape in shapes.items() if len(shape) == 2 and not is_embedding(name)}
+    adapter = bundle.adapter
+    for word in adapter.targets if not isinstance(adapter.targets, str) else ():
+        fits = word in _WORD_HEADS or any(name == word or name.endswith(f".{word}") for name in matrices)
+        if not fits and word.rpartition(".")[2] in parts:
+            embedding = is_embedding(f"{word}.weight")
+            yield Problem(
+                message=f'adapter.targets: "{word}" is no matrix that adapters fit on',
+                key="adapter.targets",
+                hint="adapter.train_tokens or adapter.modules_to_save trains embeddings"
+                if embedding
+                else "name linear layers such as q_proj, or use adapter.modules_to_save",
+            )
+    inner = [name for name in matrices if not is_head(f"{name}.weight")]
+    for word in adapter.modules_to_save:
+        if inner and isinstance(adapter.targets, str) and all(f".{word}." in f".{name}." for name in inner):
+            yield Problem(
+                message=f'adapter.modules_to_save: "{word}" holds every layer that adapters would be put on',
+                key="adapter.modules_to_save",
+                hint='name single modules, or set adapter.method = "full"',
+            )
+
+
+def _trained(bundle: Bundle, names: tuple[str, ...]) -> Iterator[Problem]:
+    """Trainable sets that name nothing of this model."""
+    trained = list(_trainable_names(bundle, names))
+    adapter = bundle.adapter
+    if (
+        adapter.method == "freeze"
+        and adapter.new_tokens
+        and not any(map(is_embedding, select(adapter.trainable, names)))
+    ):
+        yield Problem(
+            message="adapter.new_tokens get embeddings that adapter.trainable leaves untrained",
+            key="adapter.new_tokens",
+            hint='add "embeddings" to adapter.trainable',
+        )
+    if adapter.method == "freeze" and bundle.task.kind not in HEAD_TASKS and not select(adapter.trainable, trained):
+        words = ", ".join(as_words(adapter.trainable))
+        yield Problem(
+            message=f"adapter.trainable = {words} names nothing of this model",
+            key="adapter.trainable",
+            hint='use "layers[-25%:]", "embeddings", "norms" or a pattern such as "*.q_proj.*"',
+        )
+        return
+    if adapter.method == "freeze":
+        chosen = set(select(adapter.trainable, trained)) | {name for name in trained if is_head(name)}
+        trained = [name for name in trained if name in chosen]
+    for phase in bundle.phases:
+        if phase.trainable is not None and as_words(phase.trainable) and not select(phase.trainable, trained):
+            words = ", ".join(as_words(phase.trainable))
+            yield Problem(
+                message=f'phase "{phase.name}" would train nothing: {words} names no trained part of this model',
+                key="phases",
+                hint="a model whose head is its embedding has no head of its own, and adapters lie where "
+                "adapter.targets says",
+            )
+
+
+def _trainable_names(bundle: Bundle, names: tuple[str, ...]) -> Iterator[str]:
+    """Names as the run's trained parameters would have them: those of the model, or of adapters on it."""
+    adapter = bundle.adapter
+    head = ("score.weight",) if bundle.task.kind in HEAD_TASKS else ()
+    yield from head
+    if adapter.method in ("full", "freeze"):
+        yield from names
+        return
+    for name in names:
+        module, _, kind = name.rpartition(".")
+        last = module.rpartition(".")[2]
+        if last in adapter.modules_to_save:
+            yield name
+        wanted = not is_embedding(name) and not is_head(name) and "norm" not in last.lower()
+        if kind == "weight" and (wanted if isinstance(adapter.targets, str) else last in adapter.targets):
+            yield f"{module}.lora_A.weight"
+    yield from (f"{name}.weight" for name in adapter.modules_to_save if name in (*_HEADS, *_WORD_HEADS))
+    if adapter.train_tokens or adapter.new_tokens:
+        yield "embed_tokens.token_adapter.trainable_tokens_delta"
