@@ -168,9 +168,11 @@ def _places(draft: Draft) -> list[str]:
         found += [str(one) for one in many if isinstance(one, str) and not isinstance(one, Unknown)]
     if not found:
         for value in draft.left.values():
-            path = _table(_table(value).get("dataset")).get("path")
-            if isinstance(path, str) and not isinstance(path, Unknown):
-                found.append(path)
+            inner = _table(_table(value).get("dataset"))
+            files = inner.get("data_files", inner.get("path"))
+            files = files.get("train") if isinstance(files, dict) else files
+            many = files if isinstance(files, list) else [files]
+            found += [one for one in many if isinstance(one, str) and not isinstance(one, Unknown)]
     return found
 
 
