@@ -33,7 +33,8 @@ SCRIPTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "ms-swift", {"adapter.method": "full", "optimizer.learning_rate": 3e-5, "batch.effective": 16}),
     "a text that is evaluated": (
         'EXTRA="""--use_peft \\\n  --load_in_4bit\n"""\nif [[ "$X" == "" ]]; then\n  EXTRA="--fp16"\nfi\n'
-        'CMD="""\naccelerate launch --num_processes 2 \\\n `pwd`/examples/scripts/dpo.py \\\n --model_name_or_path m \\\n'
+        'CMD="""\naccelerate launch --num_processes 2 \\\n `pwd`/examples/scripts/dpo.py \\\n'
+        ' --model_name_or_path m \\\n'
         ' --max_steps 5 --per_device_train_batch_size 2 $EXTRA\n"""\neval "$CMD"\n',
         "TRL", {"task.kind": "dpo", "adapter.method": "qlora", "batch.effective": 4, "schedule.steps": 5}),
     "flags in other spellings": (
@@ -177,7 +178,8 @@ def test_bases_that_call_each_other_or_grow_come_to_an_end(tmp_path: Path) -> No
 
 def test_llama_factorys_second_layout_and_what_trains_nothing() -> None:
     text = (
-        "model: m\nmodel_class: llm\ntrain_dataset: rows.yaml\nmicro_batch_size: 2\nglobal_batch_size: 8\nmax_steps: 9\n"
+        "model: m\nmodel_class: llm\ntrain_dataset: rows.yaml\nmicro_batch_size: 2\nglobal_batch_size: 8\n"
+        "max_steps: 9\n"
         "peft_config: {name: lora, r: 16, lora_alpha: 32, target_modules: all}\nquant_config: {quantization_bit: 4}\n"
         "dist_config: {name: deepspeed}\n"
     )
