@@ -1,4 +1,4 @@
-"""`tuiwiz presets`: the gallery of settings that carry their evidence; sharing lies in `presets_share`."""
+"""`tuiwiz presets`: settings that carry their evidence; sharing lies in `presets_share` and `presets_sign`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tuiwiz.cli import presets_share
+from tuiwiz.cli import presets_share, presets_sign
 
 if TYPE_CHECKING:
     from tuiwiz.presets.resolve import Resolved
@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     group.command("why")(why)
     group.command("validate")(validate)
     group.command("copy")(copy)
+    presets_sign.register(group)
     presets_share.register(group)
 
 

@@ -18,6 +18,7 @@ from tuiwiz.presets.preset import Result
 from tuiwiz.presets.resolve import LEARNING_RATE, Resolved, resolve
 from tuiwiz.presets.share import sources
 from tuiwiz.presets.when import Context
+from tuiwiz.presets.write import digest_of
 from tuiwiz.ui.glyphs import Glyphs
 from tuiwiz.ui.widgets.spark import progress
 from tuiwiz.wizard.work import shown
@@ -103,6 +104,8 @@ def page(row: Row, band: str, width: int, glyphs: Glyphs) -> Content:
         lines += [Content.styled(f"    {part}", "$dim") for part in textwrap.wrap(text, max(30, width - 6))]
     source = sources().get(row.name)
     where = f"from {source.source}" if source is not None else "comes with tuiwiz" if row.shipped else "your own"
+    if source is not None:
+        where += f", {source.signed(digest_of(preset))}"
     extends = f", extends {preset.extends}" if preset.extends else ""
     lines.append(Content.styled(clean_line(f"{where}{extends}: {preset.path}"), "$faint"))
     return Content("\n").join(lines)
