@@ -69,14 +69,25 @@ def show(
     """Show a preset's values for one task, model size and method, each with its reason."""
     from tuiwiz.cli.output import emit_json, say
     from tuiwiz.presets.explain import why_words
+    from tuiwiz.presets.tiers import tier, tier_words
     from tuiwiz.wizard.work import shown
 
     resolved = _resolved(name, task, band, method, rows)
     if as_json:
-        emit_json({"name": name, "context": resolved.context, "values": resolved.values, "why": resolved.why})
+        fits = tier(resolved.context.task, resolved.context.method, resolved.context.band)
+        emit_json(
+            {
+                "name": name,
+                "card_gib": fits,
+                "context": resolved.context,
+                "values": resolved.values,
+                "why": resolved.why,
+            }
+        )
         return
     context = resolved.context
-    say(f"{name}: {context.task}, {context.method}, band {context.band}")
+    fits = tier_words(context.task, context.method, context.band)
+    say(f"{name}: {context.task}, {context.method}, band {context.band}, {fits}")
     width = max(len(key) for key in resolved.values)
     for key, value in sorted(resolved.values.items()):
         say(f"{key:<{width}}  {shown(value)}")

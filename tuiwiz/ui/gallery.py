@@ -17,6 +17,7 @@ from tuiwiz.presets.nearest import figures
 from tuiwiz.presets.preset import Result
 from tuiwiz.presets.resolve import LEARNING_RATE, Resolved, resolve
 from tuiwiz.presets.share import sources
+from tuiwiz.presets.tiers import tier_words
 from tuiwiz.presets.when import Context
 from tuiwiz.presets.write import digest_of
 from tuiwiz.ui.glyphs import Glyphs
@@ -95,7 +96,8 @@ def page(row: Row, band: str, width: int, glyphs: Glyphs) -> Content:
     """Values with their reasons, what was measured, and where the preset is from."""
     preset, found = all_presets().presets[row.name], resolved(row, band)
     grade = found.grade or "-"
-    lines = [Content.assemble((f"{band_words(band)}, grade {grade}", GRADES.get(grade, "")))]
+    fits = tier_words(row.task, row.method, band)
+    lines = [Content.assemble((f"{band_words(band)}, grade {grade}", GRADES.get(grade, "")), (f", {fits}", "$dim"))]
     lines += _results(preset.results, width, glyphs)
     for key in ordered(list(found.values)):
         why = found.why[key]
