@@ -74,11 +74,11 @@ def show(
 
     resolved = _resolved(name, task, band, method, rows)
     if as_json:
-        fits = tier(resolved.context.task, resolved.context.method, resolved.context.band)
+        gib = tier(resolved.context.task, resolved.context.method, resolved.context.band)
         emit_json(
             {
                 "name": name,
-                "card_gib": fits,
+                "card_gib": gib,
                 "context": resolved.context,
                 "values": resolved.values,
                 "why": resolved.why,

@@ -25,15 +25,19 @@ _RANK_128 = {"XS": 12, "S": 12, "M": 40, "L": 80, "XL": 141}
 """Continued pre-training with adapters on a 16-bit base: rank 128 takes more than the others' 16 to 32."""
 
 
-def tier(task: str, method: str, band: str) -> int | None:
-    """GiB of the smallest card; None where it takes more than one card."""
+def tier(task: str, method: str, band: str | None) -> int | None:
+    """GiB of the smallest card; None where it takes more than one card, or the size is unknown."""
+    if band is None:
+        return None
     if task == "pretrain" and method == "lora":
         return _RANK_128.get(band)
     return _TIERS[method].get(band)
 
 
-def tier_words(task: str, method: str, band: str) -> str:
+def tier_words(task: str, method: str, band: str | None) -> str:
     found = tier(task, method, band)
+    if band is None:
+        return "size unknown"
     if found is None:
         return "more than one card"
     return f"fits a card of {found} GiB ({MODELS[band]}, by the planner)"
