@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tuiwiz.base.errors import InvalidError, TuiwizError
@@ -199,7 +199,7 @@ def test_python_is_read_and_never_run(tmp_path: Path) -> None:
     evil = f"import os\nlr = open({str(mark)!r}, 'w')\nbatch_size = os.system('touch {mark}')\nx = 2 ** 10 ** 10\n"
     found = import_text(evil + XTUNER, "x.py")
     assert isinstance(found, Imported) and not mark.exists()
-    assert assignments("a = 10 ** 9\nb = -2 * (3 + 4)\nc = [a, 'x']")["b"] == -14
+    assert assignments("a = 10 ** 9\nb = -2 * (3 + 4)\nc = [a, 'x']")[0]["b"] == -14
 
 
 def test_scripts_are_split_and_never_run() -> None:
@@ -228,7 +228,7 @@ KEYS = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.sampled_from([*KEYS, "warmup_steps", "lora_target", "save_steps", "quantization_bit"]), VALUES)
 )

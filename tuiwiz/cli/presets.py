@@ -1,4 +1,4 @@
-"""`tuiwiz presets`: the gallery of settings that carry their evidence; sharing lies in `presets_share`."""
+"""`tuiwiz presets`: settings that carry their evidence; sharing lies in `presets_share` and `presets_sign`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tuiwiz.cli import presets_share
+from tuiwiz.cli import presets_share, presets_sign
 
 if TYPE_CHECKING:
     from tuiwiz.presets.resolve import Resolved
@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     group.command("why")(why)
     group.command("validate")(validate)
     group.command("copy")(copy)
+    presets_sign.register(group)
     presets_share.register(group)
 
 
@@ -68,14 +69,25 @@ def show(
     """Show a preset's values for one task, model size and method, each with its reason."""
     from tuiwiz.cli.output import emit_json, say
     from tuiwiz.presets.explain import why_words
+    from tuiwiz.presets.tiers import tier, tier_words
     from tuiwiz.wizard.work import shown
 
     resolved = _resolved(name, task, band, method, rows)
     if as_json:
-        emit_json({"name": name, "context": resolved.context, "values": resolved.values, "why": resolved.why})
+        gib = tier(resolved.context.task, resolved.context.method, resolved.context.band)
+        emit_json(
+            {
+                "name": name,
+                "card_gib": gib,
+                "context": resolved.context,
+                "values": resolved.values,
+                "why": resolved.why,
+            }
+        )
         return
     context = resolved.context
-    say(f"{name}: {context.task}, {context.method}, band {context.band}")
+    fits = tier_words(context.task, context.method, context.band)
+    say(f"{name}: {context.task}, {context.method}, band {context.band}, {fits}")
     width = max(len(key) for key in resolved.values)
     for key, value in sorted(resolved.values.items()):
         say(f"{key:<{width}}  {shown(value)}")

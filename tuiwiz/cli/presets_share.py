@@ -1,4 +1,4 @@
-"""`tuiwiz presets export|add|update|remove|from-run`: presets that travel between people."""
+"""`tuiwiz presets add|update|remove|from-run`: presets that travel between people."""
 
 from __future__ import annotations
 
@@ -21,45 +21,10 @@ YES = typer.Option(False, "--yes", help="Store without asking; you have read it 
 
 
 def register(group: typer.Typer) -> None:
-    group.command("export")(export)
     group.command("add")(add)
     group.command("update")(update)
     group.command("remove")(remove)
     group.command("from-run")(from_run)
-
-
-def export(
-    name: str = typer.Argument(..., help="The preset's name."),
-    output: Path | None = typer.Option(None, "-o", "--output", help="Where to write it; left out: standard output."),
-    force: bool = typer.Option(False, "--force", help="Replace the file if it is there."),
-    as_json: bool = JSON,
-) -> None:
-    """Write a preset as one file that stands by itself, with its digest and its results."""
-    from tuiwiz.base.errors import MachineLacksError, UsageError
-    from tuiwiz.base.files import write_atomic
-    from tuiwiz.cli.output import emit_json, say
-    from tuiwiz.presets.read import parse_preset
-    from tuiwiz.presets.share import export_text
-
-    text = export_text(name)
-    preset, _ = parse_preset(text, Path(f"{name}.toml"))
-    digest = preset.digest if preset is not None else ""
-    if output is None:
-        if as_json:
-            emit_json({"ok": True, "name": name, "digest": digest, "text": text})
-        else:
-            sys.stdout.write(text)
-        return
-    if output.exists() and not force:
-        raise UsageError(f"{output} exists already", hint="choose another file, or replace it with --force")
-    try:
-        write_atomic(output, text)
-    except OSError as error:
-        raise MachineLacksError(f"{output} cannot be written: {error.strerror or error}") from error
-    if as_json:
-        emit_json({"ok": True, "name": name, "digest": digest, "path": str(output)})
-    else:
-        say(f"{output}: preset {name}, digest {digest[:12]}. Others add it with `tuiwiz presets add {output.name}`")
 
 
 def add(
@@ -225,7 +190,10 @@ def _take(fetched: Sequence[Fetched], rename: str, *, yes: bool, as_json: bool) 
     for offer in offers:
         path = store(offer)
         name = offer.preset.name if offer.preset is not None else ""
-        added.append({"name": name, "path": str(path), "digest": offer.digest, "state": offer.state})
+        signed = {} if offer.signer is None else {"by": offer.signer.name, "fingerprint": offer.signer.fingerprint}
+        added.append(
+            {"name": name, "path": str(path), "digest": offer.digest, "state": offer.state, "signed": signed or None}
+        )
     if as_json:
         emit_json({"ok": True, "added": added})
         return
@@ -255,6 +223,8 @@ def _show(offer: Offer) -> None:
     for line in offer.fetched.text.splitlines():
         say(f"  {clean_line(line)}")
     say(f"--- digest {offer.digest or 'none: it cannot be read'}")
+    signed = offer.signer.words if offer.signer is not None else "a bad signature" if offer.fetched.signature else ""
+    say(f"--- {signed or 'unsigned: nobody vouches for it'}")
     for text in problem_lines(offer.problems):
         note(text)
     if offer.preset is None:

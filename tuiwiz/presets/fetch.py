@@ -21,6 +21,7 @@ import msgspec
 from tuiwiz.base.errors import InvalidError, MachineLacksError, UsageError
 from tuiwiz.base.text import clean_line
 from tuiwiz.presets.preset import LARGEST_FILE
+from tuiwiz.presets.signature import LARGEST_SIGNATURE
 
 MOST_FILES = 200
 LARGEST_REPOSITORY = 50 << 20
@@ -33,12 +34,15 @@ _GIT = re.compile(r"(?:ssh://|git@[\w.-]+:|git\+https://)\S+|https://\S+\.git/?"
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):
-    """One preset's text. `source` is what was asked for, `place` where in it this one lay, `version` a git commit."""
+    """One preset's text. `source` is what was asked for, `place` where in it this one lay, `version` a git commit;
+    `signature` is the text of the `.sig` file beside it, empty where there is none, over the bytes `data`."""
 
     text: str
     source: str
     place: str
     version: str = ""
+    signature: str = ""
+    data: bytes = b""
 
 
 def fetch(source: str) -> list[Fetched]:
@@ -52,7 +56,7 @@ def fetch(source: str) -> list[Fetched]:
     if _GIT.fullmatch(source):
         return _git(source)
     if source.startswith("https://"):
-        return [Fetched(text=_text(_download(source), source), source=source, place=source.rpartition("/")[2])]
+        return [_fetched(_download(source), source, source.rpartition("/")[2], source, _signature_at(source))]
     if "://" in source:
         raise UsageError(f"{clean_line(source, 80)} is no address that presets come from", hint="https:// or git")
     path = Path(source).expanduser().absolute()
@@ -62,7 +66,27 @@ def fetch(source: str) -> list[Fetched]:
         return _folder(path)
     if not path.is_file():
         raise UsageError(f"there is no file {clean_line(source, 200)}", hint="a file, a folder, https:// or git")
-    return [Fetched(text=_text(_read(path), str(path)), source=str(path), place=path.name)]
+    return [_fetched(_read(path), str(path), path.name, str(path), _signature_beside(path))]
+
+
+def _fetched(data: bytes, source: str, place: str, where: str, signature: bytes, version: str = "") -> Fetched:
+    if len(signature) > LARGEST_SIGNATURE:
+        raise InvalidError(f"{clean_line(where, 200)}.sig is too large for a signature")
+    armored = signature.decode("ascii", "replace")
+    return Fetched(text=_text(data, where), source=source, place=place, version=version, signature=armored, data=data)
+
+
+def _signature_beside(path: Path) -> bytes:
+    beside = path.with_name(f"{path.name}.sig")
+    return _read(beside) if beside.is_file() else b""
+
+
+def _signature_at(address: str) -> bytes:
+    """The signature beside an address; a server that has none answers with an error, which is no fault."""
+    try:
+        return _download(f"{address}.sig")
+    except MachineLacksError:
+        return b""
 
 
 def _folder(folder: Path) -> list[Fetched]:
@@ -70,7 +94,7 @@ def _folder(folder: Path) -> list[Fetched]:
     inside = [path for path in files if path.resolve().is_relative_to(folder.resolve())]
     return _several(
         [
-            Fetched(text=_text(_read(path), str(path)), source=str(folder), place=path.relative_to(folder).as_posix())
+            _fetched(_read(path), str(folder), path.relative_to(folder).as_posix(), str(path), _signature_beside(path))
             for path in inside[: MOST_FILES + 1]
         ],
         str(folder),
@@ -132,16 +156,21 @@ def _git(source: str) -> list[Fetched]:
         bare = Path(scratch) / "repository"
         _clone(address, bare)
         commit = _ask(bare, "rev-parse", "HEAD").decode().strip()
-        found = []
+        blobs: dict[str, tuple[str, int]] = {}
         for line in _ask(bare, "ls-tree", "-l", "-z", "HEAD", "./", "presets/").decode("utf-8", "replace").split("\0"):
             # Mode 100644 and 100755 are files; 120000 is a link, which is never followed.
             about, _, path = line.partition("\t")
-            if about.startswith("100") and path.endswith(".toml"):
+            if about.startswith("100") and path.endswith((".toml", ".toml.sig")):
                 size = about.split()[-1]
                 if not size.isdigit() or int(size) > LARGEST_FILE:
                     raise InvalidError(f"{clean_line(path, 200)} is too large for a preset")
-                text = _text(_ask(bare, "cat-file", "blob", about.split()[2]), path)
-                found.append(Fetched(text=text, source=source, place=clean_line(path, 200), version=commit))
+                blobs[path] = about.split()[2], int(size)
+        found = []
+        for path in [one for one in blobs if one.endswith(".toml")][: MOST_FILES + 1]:
+            beside = blobs.get(f"{path}.sig")
+            signature = _ask(bare, "cat-file", "blob", beside[0]) if beside is not None else b""
+            data = _ask(bare, "cat-file", "blob", blobs[path][0])
+            found.append(_fetched(data, source, clean_line(path, 200), path, signature, commit))
         return _several(found, source)
 
 

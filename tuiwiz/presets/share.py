@@ -12,23 +12,35 @@ from tuiwiz.base import places
 from tuiwiz.base.errors import InvalidError, UsageError
 from tuiwiz.base.files import write_atomic
 from tuiwiz.base.problems import Problem
+from tuiwiz.presets import trust
 from tuiwiz.presets.fetch import Fetched
 from tuiwiz.presets.find import all_presets, chain, find, forget
 from tuiwiz.presets.preset import LONGEST_NAME, MOST_RESULTS, Preset, Result
 from tuiwiz.presets.read import SLUG, parse_preset
+from tuiwiz.presets.signature import Signer, verify
 from tuiwiz.presets.write import digest_of, preset_text, standing_alone
 
 NEW, SAME, CHANGED = "new", "same", "changed"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an own preset came from. `digest` is that of the preset as it came, `version` a git commit."""
+    """Where an own preset came from. `digest` is that of the preset as it came, `version` a git commit; `signer` is the
+    name of who signed it, empty for an unknown key, and `key` that signer's key, empty where nobody signed."""
 
     source: str
     place: str
     digest: str
     version: str = ""
     added_s: float = 0.0
+    signer: str = ""
+    key: str = ""
+
+    def signed(self, digest: str) -> str:
+        """In words who signed the preset, whose digest is `digest` now."""
+        if not self.key:
+            return "unsigned"
+        changed = "" if digest == self.digest else ", changed since"
+        return Signer(name=self.signer, key=self.key).words + changed
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +54,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     preset: Preset | None
     digest: str = ""
     state: str = NEW
+    signer: Signer | None = None
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -98,6 +111,18 @@ def _offer(
     if preset.digest and preset.digest != digest:
         hint = "get it anew, or take the digest out if you changed it yourself"
         refuse("it was changed after it was exported: its digest is another one", "digest", hint)
+    signer = None
+    if fetched.signature:
+        try:
+            signer = verify(fetched.data or fetched.text.encode(), fetched.signature, trust.allowed())
+        except InvalidError as error:
+            refuse(error.message, "", error.hint)
+    before = sources().get(preset.name)
+    if before is not None and before.key and before.source == fetched.source:
+        if signer is None and not fetched.signature:
+            refuse("it was signed before and now is not", "", f"`presets remove {preset.name}` first, if that is right")
+        elif signer is not None and signer.key != before.key:
+            refuse("it was signed by another key before", "", f"`presets remove {preset.name}` first, if that is right")
     if preset.name in seen:
         refuse(f"the name {preset.name!r} comes twice", "name", "give one of them another name")
     there = all_presets().presets.get(preset.name)
@@ -115,7 +140,7 @@ def _offer(
         chain(preset, {**together, preset.name: preset})
     except InvalidError as error:
         problems += [msgspec.structs.replace(one, path=fetched.place) for one in error.problems]
-    return Offer(fetched=fetched, preset=preset, digest=digest, state=state, problems=tuple(problems))
+    return Offer(fetched=fetched, preset=preset, digest=digest, state=state, signer=signer, problems=tuple(problems))
 
 
 def store(offer: Offer) -> Path:
@@ -139,6 +164,8 @@ def store(offer: Offer) -> Path:
         digest=offer.digest,
         version=offer.fetched.version,
         added_s=time.time(),
+        signer=offer.signer.name if offer.signer is not None else "",
+        key=offer.signer.key if offer.signer is not None else "",
     )
     _keep(sources() | {preset.name: record})
     forget()

@@ -17,7 +17,9 @@ from tuiwiz.presets.nearest import figures
 from tuiwiz.presets.preset import Result
 from tuiwiz.presets.resolve import LEARNING_RATE, Resolved, resolve
 from tuiwiz.presets.share import sources
+from tuiwiz.presets.tiers import tier_words
 from tuiwiz.presets.when import Context
+from tuiwiz.presets.write import digest_of
 from tuiwiz.ui.glyphs import Glyphs
 from tuiwiz.ui.widgets.spark import progress
 from tuiwiz.wizard.work import shown
@@ -94,7 +96,8 @@ def page(row: Row, band: str, width: int, glyphs: Glyphs) -> Content:
     """Values with their reasons, what was measured, and where the preset is from."""
     preset, found = all_presets().presets[row.name], resolved(row, band)
     grade = found.grade or "-"
-    lines = [Content.assemble((f"{band_words(band)}, grade {grade}", GRADES.get(grade, "")))]
+    fits = tier_words(row.task, row.method, band)
+    lines = [Content.assemble((f"{band_words(band)}, grade {grade}", GRADES.get(grade, "")), (f", {fits}", "$dim"))]
     lines += _results(preset.results, width, glyphs)
     for key in ordered(list(found.values)):
         why = found.why[key]
@@ -103,6 +106,8 @@ def page(row: Row, band: str, width: int, glyphs: Glyphs) -> Content:
         lines += [Content.styled(f"    {part}", "$dim") for part in textwrap.wrap(text, max(30, width - 6))]
     source = sources().get(row.name)
     where = f"from {source.source}" if source is not None else "comes with tuiwiz" if row.shipped else "your own"
+    if source is not None:
+        where += f", {source.signed(digest_of(preset))}"
     extends = f", extends {preset.extends}" if preset.extends else ""
     lines.append(Content.styled(clean_line(f"{where}{extends}: {preset.path}"), "$faint"))
     return Content("\n").join(lines)

@@ -11,6 +11,8 @@ from tuiwiz.bundle.imports.draft import Draft, Imported
 
 NAME = "axolotl"
 RL = {"dpo": "dpo", "ipo": "dpo", "orpo": "orpo", "kto": "kto", "simpo": "simpo"}
+PARTS = ("name", "split", "shards", "shards_idx", "revision", "preprocess_shards")
+"""Keys that choose a part of a data set."""
 RENAMED = {
     "micro_batch_size": "per_device_train_batch_size",
     "num_epochs": "num_train_epochs",
@@ -54,11 +56,33 @@ REASONS = {
     "model_type": "the model folder says it",
     "is_*_derived_model": "the model folder says it",
     "debug": trainer.OTHER_WAY,
+    "loss_watchdog_*": "`tuiwiz doctor` watches the loss while it runs",
+    "*_kernel*": trainer.MACHINE,
+    "use_kernels": trainer.MACHINE,
+    "experts_implementation": trainer.MACHINE,
+    "dp_*_size": "a run on one device needs no sharding",
+    "model_config*": "the model folder says it",
+    "lr_quadratic_warmup": "the warm-up is linear",
+    "batch_size": "it follows from micro-batch and accumulation",
+    "swanlab*": trainer.NO_TRACKER,
+    "use_swanlab": trainer.NO_TRACKER,
+    "otel*": trainer.NO_TRACKER,
+    "use_otel*": trainer.NO_TRACKER,
+    "relora*": "adapters are not merged while a run goes on",
+    "jagged_restart*": "adapters are not merged while a run goes on",
+    "lisa_*": "the same layers are trained from start to end: see adapter.trainable",
+    "qat": "no training for later quantization here",
+    "fp8*": "no training in 8-bit floats here",
+    "num_labels": "they are counted in the rows",
+    "lora_target_parameters": "adapters go on linear layers",
+    "eval_table_size": "evaluation.samples answers held-out prompts",
+    "eval_table_max_new_tokens": "evaluation.samples answers held-out prompts",
+    "trl": "its beta is carried where there is one",
     "strict": trainer.OTHER_WAY,
 }
 
 
-def read(given: Mapping[str, Any]) -> Imported:
+def read(given: Mapping[str, Any], processes: int = 1) -> Imported:
     """The bundle of a configuration.
 
     Raises:
@@ -68,9 +92,16 @@ def read(given: Mapping[str, Any]) -> Imported:
     only_text(draft)
     task = _task(draft)
     draft.set("model.source", str(draft.take("base_model", "")), "base_model")
-    sets = draft.take("pretraining_dataset", draft.take("datasets", draft.take("test_datasets", [])))
-    trainer.data(draft, "datasets", [path for one in _tables(sets) if (path := _place(one))])
-    _rows(draft, task, _tables(sets))
+    trainer.revision(draft, "revision_of_model")
+    own = draft.take("datasets", [])
+    sets = _tables(draft.take("pretraining_dataset", own))
+    trainer.data(draft, "datasets", [path for one in sets for path in _places(one)])
+    _rows(draft, task, sets)
+    held_out = [path for one in _tables(draft.take("test_datasets", [])) for path in _places(one)]
+    if held_out:
+        draft.set("validation.path", held_out[0], "test_datasets", "the name stays as it is: put a file of rows there")
+        if len(held_out) > 1:
+            draft.drop("test_datasets", held_out[1:], "one file is held out: put all rows into it")
     word = str(draft.take("adapter", "full")).lower()
     bits = 4 if draft.flag("load_in_4bit") else 8 if draft.flag("load_in_8bit") else None
     unfrozen = draft.take("unfrozen_parameters")
@@ -97,7 +128,13 @@ def read(given: Mapping[str, Any]) -> Imported:
     draft.take("eval_strategy")
     _cadence(draft, "evals_per_epoch", "evaluation.every")
     _cadence(draft, "saves_per_epoch", "checkpoint.every")
-    trainer.common(draft, DEFAULTS)
+    if draft.has("adam_eps"):
+        draft.left["adam_epsilon"] = draft.take("adam_eps")
+    trainer.common(draft, DEFAULTS, processes)
+    draft.carry("cosine_min_lr_ratio", "schedule.min_ratio")
+    for name in ("tensorboard", "wandb", "mlflow"):
+        if draft.has(f"use_{name}"):
+            draft.set(f"tracking.{name}", draft.flag(f"use_{name}"), f"use_{name}")
     _cadence_done(draft)
     share = draft.number("val_set_size")
     if share and share < 1:
@@ -106,6 +143,10 @@ def read(given: Mapping[str, Any]) -> Imported:
         draft.drop("val_set_size", share, "a share of the rows is needed: one is held out by size")
     elif share == 0:
         draft.set("validation.fraction", 0.0, "val_set_size")
+    inner = draft.peek("trl")
+    if isinstance(inner, dict) and inner.get("beta") is not None and not draft.has("rl_beta"):
+        draft.left["rl_beta"] = inner["beta"]
+    draft.carry("dpo_label_smoothing", "objective.label_smoothing") if task == "dpo" else None
     preference(draft, task, "orpo_alpha" if task == "orpo" else "rl_beta", "dpo_loss_type")
     if task == "simpo":
         draft.carry("simpo_gamma", "objective.gamma")
@@ -122,6 +163,10 @@ def _task(draft: Draft) -> str:
         task = RL[str(rl)]
         if str(rl) == "ipo":
             draft.left["dpo_loss_type"] = "ipo"
+    elif draft.flag("process_reward_model"):
+        raise refuse(draft, "a judge of single steps (process_reward_model)", ", ".join(RL))
+    elif draft.has("diffusion"):
+        raise refuse(draft, "training by diffusion", ", ".join(RL))
     elif draft.flag("reward_model"):
         task = "reward"
     else:
@@ -140,20 +185,21 @@ def _rows(draft: Draft, task: str, sets: list[dict[str, Any]]) -> None:
     if task == "pretrain" or (task == "chat" and draft.flag("train_on_inputs")):
         draft.set("data.train_on", "all", "train_on_inputs" if task == "chat" else "datasets")
     for one in sets:
-        about = {name: value for name, value in one.items() if name != "path"}
+        parts = {name: one[name] for name in PARTS if one.get(name) is not None}
+        about = {name: value for name, value in one.items() if name not in ("path", "data_files", *PARTS)}
+        if parts:
+            draft.drop("datasets", parts, f"{one.get('path', '')}: cut that part out into the file yourself")
         if about:
             draft.drop("datasets", about, "tuiwiz recognises a row's shape from the row itself; see `data check`")
     if draft.has("dataset_exact_deduplication"):
         draft.drop("dataset_exact_deduplication", draft.take("dataset_exact_deduplication"), "`data check` names them")
 
 
-def _place(one: Mapping[str, Any]) -> str:
+def _places(one: Mapping[str, Any]) -> list[str]:
+    """Every file of a data set, or its name."""
     files = one.get("data_files")
-    if isinstance(files, str):
-        return files
-    if isinstance(files, list) and files:
-        return str(files[0])
-    return str(one.get("path", ""))
+    found = [files] if isinstance(files, str) else files if isinstance(files, list) else []
+    return [str(file) for file in found] or [str(one["path"])] if found or one.get("path") else []
 
 
 def _tables(value: Any) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import msgspec
@@ -46,11 +47,25 @@ class Draft:
         """`renamed`: the tool's name of a key -> the name under which it is taken here; the report keeps the tool's."""
         self.tool = tool
         names = renamed or {}
-        self._own = {new: old for old, new in names.items() if old in given}
-        self.left: dict[str, Any] = {names.get(name, name): value for name, value in given.items()}
+        self._own: dict[str, str] = {}
+        self.left: dict[str, Any] = {}
+        lost: list[tuple[str, Any]] = []
+        for name, value in given.items():
+            here = names.get(name, name)
+            if here in self.left and (here != name or self._own.get(here, here) == name):
+                lost.append((name, value))
+                continue
+            if here in self.left:
+                lost.append((self._own.pop(here), self.left[here]))
+            self.left[here] = value
+            if here != name:
+                self._own[here] = name
         self._taken: dict[str, Any] = {}
         self.values: dict[str, Any] = {}
         self.lines: list[Line] = []
+        for name, value in lost:
+            here = names.get(name, name)
+            self.drop(name, value, f"{self._own.get(here, here)} says it")
 
     def has(self, name: str) -> bool:
         return self.left.get(name) is not None
@@ -105,11 +120,13 @@ class Draft:
         self.lines.append(Line(source=source, fate="not carried", value=_short(value), how=why))
 
     def done(self, reasons: Mapping[str, str]) -> Imported:
-        """Report what is left with `reasons` (by key, or by the start of a key with `*`) and build the bundle.
+        """Report what is left with `reasons` (by key, or by a pattern with `*`) and build the bundle.
 
         Raises:
             InvalidError: what was carried is no bundle.
         """
+        if self.values.get("adapter.method") in ("full", "freeze"):
+            reasons = {**dict.fromkeys(("lora_*", "peft_*", "target_modules"), "no adapters are trained"), **reasons}
         for name, value in self.left.items():
             self.drop(name, value, _reason(name, reasons))
         self.left = {}
@@ -156,8 +173,8 @@ class Draft:
 def _reason(name: str, reasons: Mapping[str, str]) -> str:
     if name in reasons:
         return reasons[name]
-    for start, why in reasons.items():
-        if start.endswith("*") and name.startswith(start[:-1]):
+    for pattern, why in reasons.items():
+        if "*" in pattern and fnmatchcase(name, pattern):
             return why
     return NO_COUNTERPART
 

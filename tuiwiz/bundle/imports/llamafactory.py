@@ -8,10 +8,13 @@ from typing import Any
 from tuiwiz.bundle.imports import trainer
 from tuiwiz.bundle.imports.adapters import adapters, method, only_text, preference, refuse, variant
 from tuiwiz.bundle.imports.draft import Draft, Imported
+from tuiwiz.bundle.imports.factory_v1 import RENAMED, flattened, is_new
 
 NAME = "LLaMA-Factory"
 STAGES = {"sft": "chat", "pt": "pretrain", "dpo": "dpo", "kto": "kto", "rm": "reward"}
 DEFAULTS = trainer.Defaults()
+NEW_DEFAULTS = trainer.Defaults(learning_rate=1e-4, micro=1, schedule="constant")
+LOST_OPTIMIZER = "no such optimizer: adamw stands, whose rates may differ"
 REASONS = {
     **trainer.REASONS,
     "template": "tuiwiz takes the model's own chat template; set data.template for another",
@@ -27,6 +30,30 @@ REASONS = {
     "upcast*": trainer.MACHINE,
     "disable_gradient_checkpointing": trainer.MACHINE,
     "ray*": "a run on one machine needs no cluster",
+    "dist_config*": "a run on one device needs no sharding",
+    "kernel_config*": trainer.MACHINE,
+    "quant_config*": "4-bit bases are bitsandbytes here",
+    "init_config*": trainer.MACHINE,
+    "batching_*": trainer.MACHINE,
+    "model_class": trainer.OTHER_WAY,
+    "sample_backend": "evaluation.samples answers held-out prompts",
+    "max_new_tokens": "evaluation.samples answers held-out prompts",
+    "global_batch_size": "it is the effective batch",
+    "full_determinism": "runs are repeatable anyway, see `tuiwiz verify`",
+    "fp8*": "no training in 8-bit floats here",
+    "use_galore": LOST_OPTIMIZER,
+    "galore*": LOST_OPTIMIZER,
+    "use_apollo": LOST_OPTIMIZER,
+    "apollo*": LOST_OPTIMIZER,
+    "use_badam": LOST_OPTIMIZER,
+    "badam*": LOST_OPTIMIZER,
+    "use_adam_mini": LOST_OPTIMIZER,
+    "use_llama_pro": "the last layers are trained; blocks are not put between them",
+    "mixture_of_depths": "the model's layers stay as they are",
+    "use_*_loss": "no such loss: cross-entropy stands",
+    "asft_alpha": "no such loss: cross-entropy stands",
+    "*_parallel_size": "a run on one device needs no sharding",
+    "predict_with_generate": "evaluation.samples answers held-out prompts",
 }
 
 
@@ -36,8 +63,11 @@ def read(given: Mapping[str, Any], processes: int = 1) -> Imported:
     Raises:
         InvalidError: a stage or method without counterpart.
     """
-    draft = Draft(NAME, given)
+    new = is_new(given)
+    draft = Draft(NAME, flattened(given) if new else given, RENAMED if new else None)
     only_text(draft)
+    if str(draft.peek("model_class", "llm")) != "llm":
+        raise refuse(draft, f"model_class {draft.peek('model_class')!r}", ", ".join(STAGES))
     stage = str(draft.take("stage", "sft"))
     if stage not in STAGES:
         raise refuse(draft, f"stage {stage!r}", ", ".join(STAGES))
@@ -71,7 +101,11 @@ def read(given: Mapping[str, Any], processes: int = 1) -> Imported:
                   "freeze_trainable_layers", how)  # fmt: skip
     if draft.has("adapter_name_or_path"):
         draft.carry("adapter_name_or_path", "adapter.from", str)
-    trainer.common(draft, DEFAULTS, processes)
+    if draft.has("use_muon") and draft.flag("use_muon"):
+        draft.left["optim"] = "muon"
+    if with_adapters and bits and draft.has("double_quantization"):
+        draft.set("quantization.double", draft.flag("double_quantization"), "double_quantization")
+    trainer.common(draft, NEW_DEFAULTS if new else DEFAULTS, processes)
     draft.set("data.max_length", int(draft.number("cutoff_len") or 2048), "cutoff_len")
     packing = draft.take("packing")
     if packing is not None or task == "pretrain":

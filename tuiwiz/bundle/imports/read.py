@@ -5,19 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tuiwiz.base.errors import InvalidError, MachineLacksError, UsageError
-from tuiwiz.bundle.imports import axolotl, llamafactory, shell, swift, trl, xtuner
-from tuiwiz.bundle.imports.draft import Imported
+import msgspec
 
-LARGEST_FILE = 1 << 20
-"""Bytes of a configuration."""
+from tuiwiz.base.errors import InvalidError, MachineLacksError, UsageError
+from tuiwiz.bundle.imports import axolotl, factory_v1, llamafactory, shell, swift, trl, xtuner
+from tuiwiz.bundle.imports.draft import Imported, Line
+from tuiwiz.bundle.imports.neighbours import LARGEST_FILE, Neighbours
+from tuiwiz.bundle.imports.syntax import Base
+
 MOST_PARTS = 20_000
 """Parts of a YAML, those that it repeats by reference counted each time."""
-SUFFIXES = (".yaml", ".yml", ".json", ".py", ".sh", ".bash", ".txt")
+NO_TRAINING = {"infer_backend": "inference", "export_dir": "merging or export", "do_predict": "prediction"}
+"""Keys of configurations that train nothing."""
+KNOWN = "LLaMA-Factory, axolotl, TRL, ms-swift and XTuner 0.x are known"
+SCRIPTS = (".sh", ".bash", ".slurm", ".sbatch")
 
 
 def import_file(path: Path, *, command: str = "") -> Imported:
     """The bundle of another tool's configuration. `command` says what a TRL YAML is for (sft, dpo, ...).
+
+    Files that it names by relative paths (a script's YAML, an XTuner base) are read where they lie near it.
 
     Raises:
         UsageError: no such file.
@@ -37,39 +44,88 @@ def import_file(path: Path, *, command: str = "") -> Imported:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidError(f"{path} is not UTF-8 at byte {error.start}") from error
-    return import_text(text, path.as_posix(), command=command)
+    return import_text(text, path.as_posix(), command=command, neighbours=Neighbours(path.parent))
 
 
-def import_text(text: str, name: str, *, command: str = "") -> Imported:
+def import_text(text: str, name: str, *, command: str = "", neighbours: Neighbours | None = None) -> Imported:
     """As `import_file`, from a text; `name` is its path, whose suffix and words tell of what it is."""
     suffix = Path(name).suffix.lower()
+    near = neighbours or Neighbours(None)
     if suffix == ".py":
-        return xtuner.read(text)
+        return xtuner.read(text, _python_base(near, near.folder))
     if suffix in (".yaml", ".yml", ".json"):
         return _from_table(_yaml(text), name, command)
-    found = shell.commands(text)
-    if found:
-        first = found[0]
-        if first.tool == "llamafactory":
-            return llamafactory.read(first.options, first.processes)
-        reader = swift.read if first.tool == "swift" else trl.read
-        return reader(first.options, first.word, first.processes)
-    if suffix in (".sh", ".bash"):
-        raise InvalidError("no training command in this script", hint="`swift sft|pt|rlhf ...` and `trl ...` are known")
+    script = shell.read_script(text)
+    if script.commands:
+        near.written |= script.files
+        first, *others = script.commands
+        found = _from_command(first, near)
+        lines = [*found.lines, *(Line(source=first.tool, fate="not carried", how=one) for one in first.notes)]
+        lines += [
+            Line(
+                source=f"{one.tool} {one.word}", fate="not carried", how="a further command: one is imported at a time"
+            )
+            for one in others
+        ]
+        return msgspec.structs.replace(found, lines=tuple(lines))
+    if suffix in SCRIPTS:
+        hint = (
+            "known: `swift sft|pt|rlhf`, `trl sft|dpo|...`, `llamafactory-cli train`, `axolotl train`, `xtuner train`"
+        )
+        raise InvalidError("no training command in this script", hint=hint)
     return _from_table(_yaml(text), name, command)
 
 
+def _from_command(first: shell.Command, near: Neighbours) -> Imported:
+    """The bundle of a command line, over the values of the file that it names."""
+    options: dict[str, Any] = dict(first.options)
+    table: dict[str, Any] = {}
+    if first.file:
+        held = near.read(first.file)
+        if held is None:
+            hint = f"import that file instead: tuiwiz import {first.file}"
+            raise InvalidError(f"this script's values lie in {first.file}, which is not here", hint=hint)
+        if first.tool == "xtuner":
+            return xtuner.read(held[0], _python_base(near, held[1].parent), first.processes)
+        table = _yaml(held[0])
+    if first.tool == "xtuner":
+        raise InvalidError("this `xtuner train` names no Python file", hint="import the configuration itself")
+    given = table | options
+    if first.tool == "axolotl":
+        return axolotl.read(given, first.processes)
+    if first.tool == "llamafactory":
+        return llamafactory.read(given, first.processes)
+    if first.tool == "swift":
+        return swift.read(given, first.word, first.processes)
+    return trl.read(given, first.word, first.processes)
+
+
+def _python_base(near: Neighbours, folder: Path | None) -> Base:
+    def base(name: str) -> tuple[str, Base] | None:
+        held = near.read(name, folder)
+        return None if held is None else (held[0], _python_base(near, held[1].parent))
+
+    return base
+
+
 def _from_table(table: dict[str, Any], name: str, command: str) -> Imported:
+    for key, what in NO_TRAINING.items():
+        nested = [one for one in table.values() if isinstance(one, dict)]
+        if any(key in one for one in [table, *nested]) and not any(
+            one in table for one in ("do_train", "learning_rate", "num_train_epochs")
+        ):
+            raise InvalidError(f"this configuration is for {what}, not for training", hint=KNOWN)
     if "base_model" in table or "base_model_config" in table:
         return axolotl.read(table)
     if "stage" in table or "finetuning_type" in table:
         return llamafactory.read(table)
-    if any(key in table for key in ("model_name_or_path", "model_id", "dataset_mixer")):
+    if factory_v1.is_new(table):
+        return llamafactory.read(table)
+    if any(key in table for key in ("model_name_or_path", "model_id", "dataset_mixer", "dataset_mixture")):
         return trl.read(table, command or trl.command_of(table, name))
-    if "rlhf_type" in table or "train_type" in table or "sft_type" in table:
+    if any(key in table for key in ("rlhf_type", "train_type", "sft_type", "tuner_type")):
         return swift.read(table, "rlhf" if "rlhf_type" in table else command or "sft")
-    hint = "LLaMA-Factory, axolotl, TRL, ms-swift and XTuner 0.x are known"
-    raise InvalidError("this is no configuration of a tool that can be imported", hint=hint)
+    raise InvalidError("this is no configuration of a tool that can be imported", hint=KNOWN)
 
 
 def _yaml(text: str) -> dict[str, Any]:

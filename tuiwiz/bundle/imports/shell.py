@@ -1,119 +1,165 @@
-"""Command lines out of shell scripts: split into words, never run."""
+"""Training commands out of shell scripts: split into words, variables of the script itself filled in, never run."""
 
 from __future__ import annotations
 
 import re
-import shlex
 from typing import Any
 
 import msgspec
 
-_ASSIGNMENT = re.compile(r"^(?:export\s+)?([A-Za-z_]\w*)=(\S*)")
-_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)(?::?[-=]([^}]*))?\}?")
+from tuiwiz.bundle.imports.launchers import recognise
+from tuiwiz.bundle.imports.words import Simple, Word, split
+
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\+?)=(.*)", re.DOTALL)
+_ARRAY = re.compile(r"\$\{([A-Za-z_]\w*)\[[@*]\]\}")
+_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*|\d)|\{([A-Za-z_]\w*|\d)(?::?[-=]([^}]*))?\})")
 _SUM = re.compile(r"\$\((?:expr\s+|\()\s*(\d+)\s*([*/+-])\s*(\d+)\s*\)?\)|`expr (\d+) ([*/+-]) (\d+)`")
-_STARTS = {"swift": ("sft", "pt", "rlhf"), "trl": ("sft", "dpo", "kto", "orpo", "cpo", "reward", "grpo")}
-_COMMENT = re.compile(r"(^|\s)#[^\n]*")
-_FACTORY = re.compile(r"(?:^|/)(?:llamafactory-cli|train_bash\.py|train\.py|run_exp\.py)$")
-_SCRIPTS = re.compile(r"(?:^|/)(sft|dpo|kto|orpo|cpo|reward_modeling|reward|cpo_simpo)\.py$")
+_NAMED_SUM = re.compile(r"\$\(\(([^()]*)\)\)")
+_OPENS = {"if", "for", "while", "until", "case", "select"}
+_CLOSES = {"fi", "done", "esac"}
+_BEFORE = {"then", "else", "elif", "do", "{", "}", "!", "time", "export", "local", "declare", "readonly", "nohup"}
+LONGEST_VALUE = 100_000
+"""Characters that a variable may grow to."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """One training command: the tool, its word (`sft`), its options, and processes where the script says so."""
+    """One training command: the tool, its word (`sft`), its options, the file that holds more of them, processes where
+    the script says so, and what of it only a shell would know."""
 
     tool: str
     word: str
     options: dict[str, Any]
+    file: str = ""
     processes: int = 1
+    notes: tuple[str, ...] = ()
+
+
+class Script(msgspec.Struct, kw_only=True):
+    """What a script holds: its training commands in order, and files that it writes itself, by name."""
+
+    commands: list[Command] = msgspec.field(default_factory=list)
+    files: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+def read_script(text: str) -> Script:
+    """All training commands of a script, those in its texts (`CMD="..."`, here-documents) where it has no other."""
+    reader = _Reader()
+    reader.read(text)
+    if not reader.script.commands:
+        for inner in reader.texts():
+            reader.read(inner)
+    return reader.script
 
 
 def commands(text: str) -> list[Command]:
-    """All training commands of a script, in order; options without a value are `true`, with several a list."""
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    joined = re.sub(r"\\\s*\n", " ", "\n".join(lines))
-    variables: dict[str, str] = {}
-    found = []
-    for line in joined.splitlines():
-        line = _resolve(line, variables)
-        try:
-            words = shlex.split(line, comments=False)
-        except ValueError:
-            # A quote that is closed on another line: not a command of ours.
-            continue
-        assigned: dict[str, str] = {}
-        while words and (match := _ASSIGNMENT.match(words[0])):
-            assigned[match[1]] = match[2]
+    return read_script(text).commands
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.variables: dict[str, str] = {}
+        self.arrays: dict[str, list[str]] = {}
+        self.script = Script()
+        self.depth = 0
+        self.notes: list[str] = []
+        self.long: list[str] = []
+
+    def read(self, text: str) -> None:
+        for simple in split(text):
+            self._simple(simple)
+
+    def texts(self) -> list[str]:
+        """Texts that may be run by `eval`, `bash -c` or another program."""
+        found = [*self.variables.values(), *self.long]
+        return [one for one in dict.fromkeys(found) if " " in one][:50]
+
+    def _simple(self, simple: Simple) -> None:
+        words = [word for word in simple.words if word]
+        first = words[0][0].text if words else ""
+        while words and first in _BEFORE | _OPENS | _CLOSES:
+            self.depth += (first in _OPENS) - (first in _CLOSES)
+            if first == "for":
+                self._loop(words[1:])
+                return
+            words = words[1:]
+            first = words[0][0].text if words else ""
+        local: dict[str, str] = {}
+        while words and not words[0][0].quote and (match := _ASSIGNMENT.match(words[0][0].text)):
+            rest = "".join(self._text(piece.text, piece.quote) for piece in words[0][1:])
+            value = self._text(match[3], "") + rest
+            before = self.variables.get(match[1], "") if match[2] else ""
+            local[match[1]] = (before + value)[:LONGEST_VALUE]
+            if simple.array is not None and len(words) == 1:
+                grown = self.arrays.get(match[1], []) if match[2] else []
+                self.arrays[match[1]] = [*grown, *self._expand(simple.array)][:1000]
             words = words[1:]
         if not words:
-            variables |= assigned
-            continue
-        command = _command(words, variables | assigned)
+            # A branch that may not be taken does not undo what stands outside it.
+            self.variables |= {k: v for k, v in local.items() if not self.depth or k not in self.variables}
+            return
+        self._documents(simple)
+        known = self.variables | local
+        found = self._expand(words)
+        self.long += [one for one in found if " --" in one]
+        command = recognise(found, known)
         if command is not None:
-            found.append(command)
-    return found
+            open_ones = tuple(sorted({match[0] for one in found for match in _VARIABLE.finditer(one)}))
+            notes = (*self.notes, *(f"{name} is known to the shell alone" for name in open_ones))
+            self.script.commands.append(Command(**command, notes=notes))
+
+    def _loop(self, words: list[Word]) -> None:
+        name, *rest = self._expand(words)[:200] or [""]
+        values = rest[1:] if rest[:1] == ["in"] else []
+        if values:
+            self.variables[name] = values[0]
+        if len(values) > 1:
+            self.notes.append(f"a loop over {name}: only its first value {values[0]} is taken")
+
+    def _documents(self, simple: Simple) -> None:
+        """`cat > NAME <<EOF`: a file that the script writes, or a text that another program may run."""
+        words = ["".join(piece.text for piece in word) for word in simple.words]
+        for text in simple.documents:
+            target = next((w[1:] or n for w, n in zip(words, [*words[1:], ""], strict=True) if w.startswith(">")), "")
+            target = next((n for w, n in zip(words, [*words[1:], ""], strict=True) if w == "tee"), target)
+            filled = self._text(text, '"')
+            if target:
+                self.script.files[self._text(target, '"')] = filled
+            else:
+                self.long.append(filled)
+
+    def _expand(self, words: list[Word]) -> list[str]:
+        """Words with variables filled in; an unquoted variable that holds several words becomes several."""
+        found: list[str] = []
+        for word in words:
+            joined = "".join(piece.text for piece in word)
+            if (match := _ARRAY.fullmatch(joined)) and match[1] in self.arrays:
+                found += self.arrays[match[1]]
+                continue
+            parts = [(self._text(piece.text, piece.quote), piece) for piece in word]
+            text = "".join(value for value, _ in parts)
+            loose = len(word) == 1 and not word[0].quote and text != word[0].text
+            found += text.split() if loose else [text]
+        return found
+
+    def _text(self, text: str, quote: str) -> str:
+        if quote == "'":
+            return text
+
+        def value(match: re.Match[str]) -> str:
+            default = match[3] if match[3] is not None else match[0]
+            return self.variables.get(match[1] or match[2], default)
+
+        def named(match: re.Match[str]) -> str:
+            filled = re.sub(r"[A-Za-z_]\w*", lambda one: self.variables.get(one[0], one[0]), match[1])
+            return f"$(({filled}))"
+
+        text = _VARIABLE.sub(value, text)[:LONGEST_VALUE]
+        return _SUM.sub(_total, _NAMED_SUM.sub(named, text))
 
 
-def _resolve(line: str, variables: dict[str, str]) -> str:
-    """Variables that the script itself sets, and sums of two whole numbers."""
-
-    def value(match: re.Match[str]) -> str:
-        return variables.get(match[1], match[2] if match[2] is not None else match[0])
-
-    def total(match: re.Match[str]) -> str:
-        one, sign, other = match.groups()[:3] if match[1] else match.groups()[3:]
-        a, b = int(one), int(other)
-        results = {"*": a * b, "+": a + b, "-": a - b, "/": a // b if b else a}
-        return str(results[sign])
-
-    line = _VARIABLE.sub(value, line)
-    return _SUM.sub(total, line)
-
-
-def _command(words: list[str], variables: dict[str, str]) -> Command | None:
-    for at, word in enumerate(words):
-        if _FACTORY.search(word) and "--stage" in words[at:]:
-            found = options(words[at + 1 :])
-            return Command(
-                tool="llamafactory", word="train", options=found, processes=_processes(variables, words[:at])
-            )
-        if word.rpartition("/")[2] == "llm_sft.py":
-            found = options(words[at + 1 :])
-            return Command(tool="swift", word="sft", options=found, processes=_processes(variables, words[:at]))
-        tool = word.rpartition("/")[2]
-        if tool in _STARTS and at + 1 < len(words) and words[at + 1] in _STARTS[tool]:
-            found = options(words[at + 2 :])
-            return Command(tool=tool, word=words[at + 1], options=found, processes=_processes(variables, words[:at]))
-        script = _SCRIPTS.search(word)
-        if script and at and ("python" in words[at - 1] or "launch" in words):
-            name = {"reward_modeling": "reward", "cpo_simpo": "cpo"}.get(script[1], script[1])
-            found = options(words[at + 1 :])
-            return Command(tool="trl", word=name, options=found, processes=_processes(variables, words[:at]))
-    return None
-
-
-def _processes(variables: dict[str, str], before: list[str]) -> int:
-    """How many processes the script asks for: of the launcher before the command, else by its variable."""
-    asked = options(before)
-    given = str(asked.get("num_processes") or asked.get("nproc_per_node") or variables.get("NPROC_PER_NODE", ""))
-    return int(given) if given.isdigit() and 0 < int(given) <= 4096 else 1
-
-
-def options(words: list[str]) -> dict[str, Any]:
-    """`--a 1 --b x y --c=2 --d` as a table; a redirection or pipe ends it."""
-    found: dict[str, Any] = {}
-    name = ""
-    for word in words:
-        if word in (">", ">>", "|", "&&", ";", "&", "2>&1"):
-            break
-        if word.startswith("--"):
-            name, _, value = word[2:].partition("=")
-            name = name.replace("-", "_")
-            found[name] = value if "=" in word else "true"
-            fresh = "=" not in word
-        elif name:
-            found[name] = word if fresh else [*_many(found[name]), word]
-            fresh = False
-    return found
-
-
-def _many(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _total(match: re.Match[str]) -> str:
+    one, sign, other = match.groups()[:3] if match[1] else match.groups()[3:]
+    if len(one) > 12 or len(other) > 12:
+        return match[0]
+    a, b = int(one), int(other)
+    return str({"*": a * b, "+": a + b, "-": a - b, "/": a // b if b else a}[sign])

@@ -13,7 +13,8 @@ NAME = "ms-swift"
 RLHF = {"dpo": "dpo", "orpo": "orpo", "simpo": "simpo", "kto": "kto", "rm": "reward"}
 RENAMED = {"model_id_or_path": "model", "model_type": "model", "sft_type": "train_type", "tuner_type": "train_type",
            "batch_size": "per_device_train_batch_size", "lora_dropout_p": "lora_dropout",
-           "lora_target_modules": "target_modules"}  # fmt: skip
+           "lora_target_modules": "target_modules", "init_lora_weights": "init_weights",
+           "custom_train_dataset_path": "dataset", "custom_val_dataset_path": "val_dataset"}  # fmt: skip
 REASONS = {
     **trainer.REASONS,
     "template*": "tuiwiz takes the model's own chat template; set data.template for another",
@@ -25,6 +26,22 @@ REASONS = {
     "freeze_aligner": "tuiwiz trains on text",
     "max_pixels": "tuiwiz trains on text",
     "strict": trainer.OTHER_WAY,
+    "tuner_backend": trainer.OTHER_WAY,
+    "check_dataset_strategy": "`tuiwiz data check` reads every row",
+    "agent_template": "calls of tools are rendered by the model's own chat template",
+    "lora_dtype": "adapters are kept in fp32",
+    "ref_model*": "the model before training is what answers are held against",
+    "max_prompt_length": "rows are measured whole",
+    "galore*": "no such optimizer: adamw stands, whose rates may differ",
+    "use_galore": "no such optimizer: adamw stands, whose rates may differ",
+    "add_version": trainer.OTHER_WAY,
+    "ignore_args_error": trainer.OTHER_WAY,
+    "enable_cache": trainer.MACHINE,
+    "new_special_tokens": "set adapter.train_tokens for tokens whose embeddings are trained",
+    "custom_register_path": "tuiwiz loads no plug-ins",
+    "external_plugins": "tuiwiz loads no plug-ins",
+    "freeze_llm": "tuiwiz trains on text",
+    "target_regex": "patterns over layers: name the layers in adapter.targets",
     "use_hf": "models come from a folder or the hub",
     "lazy_tokenize": trainer.MACHINE,
     "streaming": trainer.MACHINE,
@@ -45,7 +62,7 @@ def read(given: Mapping[str, Any], command: str, processes: int = 1) -> Imported
     only_text(draft)
     task = _task(draft, command)
     draft.set("model.source", str(draft.take("model", "")), "model")
-    draft.take("model_type")
+    trainer.revision(draft, "model_revision")
     sets = draft.take("dataset", draft.take("cached_dataset", []))
     trainer.data(draft, "dataset", [name.partition("#")[0] for name in trainer.words(sets)])
     if any("#" in name for name in trainer.words(sets)):
@@ -54,15 +71,19 @@ def read(given: Mapping[str, Any], command: str, processes: int = 1) -> Imported
     if held_out:
         draft.set("validation.path", held_out[0].partition("#")[0], "val_dataset", "put a file of rows there")
     bits = draft.number("quant_bits") or draft.number("quantization_bit")
+    if not bits:
+        bits = 4 if draft.flag("load_in_4bit") else 8 if draft.flag("load_in_8bit") else None
     word = str(draft.take("train_type", "lora" if command != "pt" else "full")).lower()
     with_adapters = method(draft, word, None if not bits else int(bits), "train_type")
     if with_adapters:
         adapters(draft, "lora_rank", "lora_alpha", "lora_dropout", 8, 32.0, 0.05)
         trainer.targets(draft, "target_modules", ("all-linear", "ALL", "all", "DEFAULT", "AUTO"))
         variant(draft, {"use_rslora": "rslora", "use_dora": "dora"})
-        if str(draft.peek("init_weights", "")).startswith("pissa"):
+        start = str(draft.take("init_weights", "true")).lower()
+        if start.startswith("pissa"):
             draft.set("adapter.variant", "pissa", "init_weights")
-            draft.take("init_weights")
+        elif start not in ("true", "gaussian", "kaiming"):
+            draft.drop("init_weights", start, "no such start of adapters: B starts at zero")
         ratio = draft.number("lorap_lr_ratio")
         if ratio:
             draft.set("adapter.variant", "loraplus", "lorap_lr_ratio")
@@ -105,8 +126,8 @@ def read(given: Mapping[str, Any], command: str, processes: int = 1) -> Imported
 def _task(draft: Draft, command: str) -> str:
     kind = str(draft.take("task_type", "causal_lm")).lower()
     if kind == "seq_cls":
-        draft.take("num_labels")
-        problem = str(draft.take("problem_type", "single_label_classification"))
+        count = str(draft.take("num_labels", ""))
+        problem = str(draft.take("problem_type", "regression" if count == "1" else "single_label_classification"))
         draft.set("task.kind", "classify", "task_type")
         labels = {"multi_label_classification": "multi", "regression": "regression"}.get(problem, "single")
         draft.set("task.labels", labels, "problem_type")

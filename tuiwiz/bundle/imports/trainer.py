@@ -102,6 +102,21 @@ REASONS = {
     "pure_bf16": MACHINE,
     "ddp_timeout": "a run on one device needs no sharding",
     "remove_unused_columns": OTHER_WAY,
+    "tokenizer*": "the model folder says it",
+    "device_map*": MACHINE,
+    "low_cpu_mem_usage": MACHINE,
+    "bnb_4bit_quant_storage": MACHINE,
+    "quant_method": "4-bit bases are bitsandbytes here",
+    "torch_compile*": "set memory.compile",
+    "rpo_alpha": "no likelihood term beside the loss of pairs here; task orpo has one",
+    "sequence_parallel*": "a run on one device needs no sharding",
+    "*parallel_size": "a run on one device needs no sharding",
+    "eval_steps": "evaluations follow their strategy: none is asked for by steps",
+    "save_steps": "checkpoints follow their strategy: none is asked for by steps",
+    "data_seed": "one seed starts every random stream",
+    "only_save_model": "checkpoints hold all that is needed to go on",
+    "use_liger": "set memory.liger for fused kernels",
+    "dataloader_drop_last": "no row is left out",
 }
 
 
@@ -234,6 +249,15 @@ def words(value: Any) -> list[str]:
     if isinstance(value, list | tuple):
         return [str(one) for one in value]
     return [one for one in str(value).replace(",", " ").split() if one]
+
+
+def revision(draft: Draft, name: str) -> None:
+    """`model.revision` where it names more than the usual branch."""
+    found = str(draft.take(name, ""))
+    if found and found not in ("main", "master"):
+        draft.set("model.revision", found, name)
+    elif found:
+        draft.drop(name, found, "the newest commit of that branch is locked by `tuiwiz new` and `check`")
 
 
 def targets(draft: Draft, name: str, everything: tuple[str, ...]) -> None:

@@ -15,7 +15,14 @@ RATES = {"chat": 2e-5, "dpo": 1e-6, "kto": 1e-6, "orpo": 1e-6, "simpo": 1e-6, "r
 REASONS = {
     **trainer.REASONS,
     "dataset_*": "data.train names a file of rows",
-    "model_revision": "set model.revision",
+    "padding_free": trainer.MACHINE,
+    "packing_strategy": "rows are packed as tight as they come, each isolated from the others",
+    "eos_token": "it follows from the chat template",
+    "average_tokens_across_devices": "every trained token counts the same anyway",
+    "precompute_ref_log_probs": trainer.MACHINE,
+    "system_prompt": "set data.system",
+    "ref_model*": "the model before training is what answers are held against",
+    "center_rewards_coefficient": "a judge learns by the one loss of Bradley and Terry",
     "chat_template*": "tuiwiz takes the model's own chat template; set data.template for another",
     "max_prompt_length": "rows are measured whole",
     "max_completion_length": "rows are measured whole",
@@ -42,6 +49,7 @@ def read(given: Mapping[str, Any], command: str, processes: int = 1) -> Imported
     draft.set("task.kind", task, "command", f"trl {command}")
     source = draft.take("model_name_or_path", draft.take("model", ""))
     draft.set("model.source", str(source), "model_name_or_path")
+    trainer.revision(draft, "model_revision")
     trainer.data(draft, "dataset_name", _sets(draft))
     bits = 4 if draft.flag("load_in_4bit") else 8 if draft.flag("load_in_8bit") else None
     quiet = draft.flag("use_peft", default="lora_r" in given and bits is not None)
@@ -87,12 +95,21 @@ def _sets(draft: Draft) -> list[str]:
     """Names of the data sets, in any of the ways in which they are given."""
     mixer = draft.take("dataset_mixer")
     if isinstance(mixer, dict):
+        for name, share in mixer.items():
+            if share not in (1, 1.0):
+                draft.drop("dataset_mixer", f"{name}: {share}", "a share of its rows: cut the file itself")
         return [str(name) for name in mixer]
     mixture = draft.take("dataset_mixture", draft.take("datasets"))
     if isinstance(mixture, dict):
         mixture = mixture.get("datasets", [])
     if isinstance(mixture, list):
-        return [str(one.get("id") or one.get("path") or "") for one in mixture if isinstance(one, dict)]
+        found = [one for one in mixture if isinstance(one, dict)]
+        for one in found:
+            about = {key: value for key, value in one.items() if key not in ("id", "path") and value is not None}
+            if about:
+                name = one.get("id") or one.get("path") or ""
+                draft.drop("dataset_mixture", about, f"{name}: cut that part out into the file yourself")
+        return [str(one.get("id") or one.get("path") or "") for one in found]
     return trainer.words(draft.take("dataset_name", ""))
 
 

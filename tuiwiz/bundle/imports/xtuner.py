@@ -7,14 +7,15 @@ from typing import Any
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.bundle.imports import trainer
 from tuiwiz.bundle.imports.adapters import method, refuse
-from tuiwiz.bundle.imports.draft import Draft, Imported
-from tuiwiz.bundle.imports.syntax import Unknown, assignments
+from tuiwiz.bundle.imports.draft import Draft, Imported, Line
+from tuiwiz.bundle.imports.syntax import BASE, Base, Unknown, assignments
 
 NAME = "XTuner"
 MODELS = {"SupervisedFinetune": "chat", "DPO": "dpo", "ORPO": "orpo", "RewardModel": "reward"}
 OPTIMIZERS = {"AdamW": "adamw", "PagedAdamW32bit": "paged_adamw_32bit", "PagedAdamW8bit": "paged_adamw_8bit",
               "PagedAdamW": "paged_adamw_32bit", "AdamW8bit": "adamw_8bit", "SGD": "sgd", "DeepSpeedCPUAdam": "adamw",
               "Lion": "lion"}  # fmt: skip
+SOURCES = ("pretrained_model_name_or_path", "llm_name_or_path", "model_name_or_path", "model_dir")
 REASONS = {
     "tokenizer": "the model folder says it",
     "prompt_template*": "tuiwiz takes the model's own chat template; set data.template for another",
@@ -58,32 +59,41 @@ REASONS = {
 }
 
 
-def read(text: str) -> Imported:
-    """The bundle of a configuration.
+def read(text: str, base: Base | None = None, processes: int = 1) -> Imported:
+    """The bundle of a configuration; `base` reads the files that it builds on.
 
     Raises:
-        InvalidError: no Python, values that lie in other files, or a task without counterpart.
+        InvalidError: no Python, values that lie in files that are not here, or a task without counterpart.
     """
-    given = assignments(text)
-    if "_base_" in given and "model" not in given:
+    given, unread = assignments(text, base)
+    if given.pop(BASE, None) is not None and "model" not in given:
         raise InvalidError(f"{NAME}: its values lie in other files", hint="`xtuner copy-cfg` writes a whole one")
     draft = Draft(NAME, given)
+    draft.lines += [Line(source=one, fate="not carried", how="only running the file would tell") for one in unread]
     model = _table(draft.take("model"))
+    if "training_args" in given and _word(model.get("type")) == "from_pretrained":
+        return _with_trainer(draft, model, processes)
     task = _task(draft, model)
-    draft.set("model.source", str(draft.take("pretrained_model_name_or_path", "")), "pretrained_model_name_or_path")
+    llm = _table(model.get("llm"))
+    named = [draft.take(name) for name in SOURCES]
+    source = llm.get("pretrained_model_name_or_path") or next((one for one in named if one), "")
+    draft.set("model.source", str(source), "pretrained_model_name_or_path")
     trainer.data(draft, "data_path", _places(draft))
     _method(draft, model)
-    _optimizer(draft)
+    _optimizer(draft, processes)
     _schedule(draft)
-    length = draft.number("max_length") or draft.number("max_position_embeddings") or 2048
+    length = (
+        draft.number("max_length") or draft.number("max_position_embeddings") or _inner(draft, "max_length") or 2048
+    )
     draft.set("data.max_length", int(length), "max_length")
-    if draft.has("pack_to_max_length"):
-        draft.set("data.packing", draft.flag("pack_to_max_length"), "pack_to_max_length")
+    packed = draft.take("pack_to_max_length", _inner(draft, "pack_to_max_length"))
+    if packed is not None:
+        draft.set("data.packing", packed is True, "pack_to_max_length")
     if task == "pretrain":
         draft.set("data.train_on", "all", "model", "all text is learnt")
-    beta = draft.number("loss_beta")
-    if beta is not None:
-        draft.set("objective.lambda" if task == "orpo" else "objective.beta", beta, "loss_beta")
+    beta = draft.number("loss_beta") or (model.get("beta") if task in ("dpo", "orpo") else None)
+    if isinstance(beta, int | float) and not isinstance(beta, bool):
+        draft.set("objective.lambda" if task == "orpo" else "objective.beta", float(beta), "loss_beta")
     if task == "dpo" and draft.has("dpo_loss_type"):
         word = str(draft.take("dpo_loss_type"))
         if word in ("sigmoid", "ipo", "robust"):
@@ -91,12 +101,40 @@ def read(text: str) -> Imported:
         else:
             draft.drop("dpo_loss_type", word, "no such loss: sigmoid stands")
     every = draft.number("save_steps")
-    if every:
+    if every and draft.take("by_epoch") is not True:
         draft.set("checkpoint.every", float(every), "save_steps")
     kept = draft.number("save_total_limit")
     if kept and kept >= 2:
         draft.set("checkpoint.keep", int(kept), "save_total_limit")
     return draft.done(REASONS | _sets_of(draft))
+
+
+def _with_trainer(draft: Draft, model: dict[str, Any], processes: int) -> Imported:
+    """The few configurations that hand everything to the Hugging Face trainer."""
+    draft.set("task.kind", "chat", "framework", "the Hugging Face trainer on these rows")
+    source = model.get("pretrained_model_name_or_path") or draft.peek("pretrained_model_name_or_path", "")
+    draft.take("pretrained_model_name_or_path")
+    draft.set("model.source", str(source), "model.pretrained_model_name_or_path")
+    trainer.data(draft, "dataset_name_or_path", trainer.words(draft.take("dataset_name_or_path", "")))
+    lora = _table(draft.take("lora"))
+    _method(draft, {"lora": lora, "llm": {"quantization_config": model.get("quantization_config", model)}})
+    arguments = _table(draft.take("training_args"))
+    draft.left |= {name: value for name, value in arguments.items() if name != "type"}
+    trainer.common(draft, trainer.Defaults(), processes)
+    draft.set("data.max_length", int(draft.number("max_length") or 2048), "max_length")
+    if draft.has("pack_to_max_length"):
+        draft.set("data.packing", draft.flag("pack_to_max_length"), "pack_to_max_length")
+    return draft.done(trainer.REASONS | REASONS | {"framework": trainer.OTHER_WAY, "trainer": trainer.OTHER_WAY})
+
+
+def _inner(draft: Draft, name: str) -> Any:
+    """A value that stands only inside a data set's own table."""
+    for value in draft.left.values():
+        inner = _table(value)
+        found = inner.get(name, _table(inner.get("dataset")).get(name))
+        if found is not None and not isinstance(found, Unknown):
+            return found
+    return None
 
 
 def _table(value: Any) -> dict[str, Any]:
@@ -130,9 +168,11 @@ def _places(draft: Draft) -> list[str]:
         found += [str(one) for one in many if isinstance(one, str) and not isinstance(one, Unknown)]
     if not found:
         for value in draft.left.values():
-            path = _table(_table(value).get("dataset")).get("path")
-            if isinstance(path, str) and not isinstance(path, Unknown):
-                found.append(path)
+            inner = _table(_table(value).get("dataset"))
+            files = inner.get("data_files", inner.get("path"))
+            files = files.get("train") if isinstance(files, dict) else files
+            many = files if isinstance(files, list) else [files]
+            found += [one for one in many if isinstance(one, str) and not isinstance(one, Unknown)]
     return found
 
 
@@ -166,46 +206,79 @@ def _method(draft: Draft, model: dict[str, Any]) -> None:
             draft.set("quantization.double", base["bnb_4bit_use_double_quant"], "bnb_4bit_use_double_quant")
 
 
-def _optimizer(draft: Draft) -> None:
+def _optimizer(draft: Draft, processes: int) -> None:
     wrapper = _table(draft.take("optim_wrapper"))
     inner = _table(wrapper.get("optimizer"))
-    word = _word(draft.take("optim_type", inner.get("type", "AdamW")))
+    loader = _table(draft.peek("train_dataloader"))
+    # What the wrapper holds is what runs; the names above it usually are where it comes from.
+    word = _word(_known(inner.get("type")) or draft.peek("optim_type") or "AdamW")
+    draft.take("optim_type")
     if word in OPTIMIZERS:
         how = "" if word.lower() == OPTIMIZERS[word] else f"{word} is called {OPTIMIZERS[word]} here"
         draft.set("optimizer.name", OPTIMIZERS[word], "optim_type", how)
     else:
         draft.drop("optim_type", word, "no such optimizer: adamw stands")
-    rate = draft.number("lr")
-    draft.set("optimizer.learning_rate", float(inner.get("lr", 2e-5)) if rate is None else rate, "lr")
-    betas = draft.take("betas", inner.get("betas"))
+    draft.set("optimizer.learning_rate", float(_number(inner.get("lr"), draft.number("lr"), 2e-5)), "lr")
+    named = draft.take("betas")
+    betas = inner.get("betas") or named
     if isinstance(betas, list) and len(betas) == 2 and all(isinstance(one, int | float) for one in betas):
         draft.set("optimizer.betas", [float(one) for one in betas], "betas")
-    draft.carry("weight_decay", "optimizer.weight_decay")
-    draft.carry("max_norm", "optimizer.clip_norm")
-    micro = int(draft.number("batch_size") or 1)
-    accumulation = int(draft.number("accumulative_counts") or 1)
+    decay = _number(inner.get("weight_decay"), draft.number("weight_decay"))
+    if decay is not None:
+        draft.set("optimizer.weight_decay", float(decay), "weight_decay")
+    clip = _number(_table(wrapper.get("clip_grad")).get("max_norm"), draft.number("max_norm"))
+    if clip is not None:
+        draft.set("optimizer.clip_norm", float(clip), "max_norm")
+    micro = int(_number(loader.get("batch_size"), draft.number("batch_size"), 1))
+    accumulation = int(_number(wrapper.get("accumulative_counts"), draft.number("accumulative_counts"), 1))
     shards = int(draft.number("sequence_parallel_size") or 1)
-    effective = max(1, micro * accumulation // max(1, shards))
-    how = f"{micro} rows x {accumulation} passes; on several cards it would be so many times more"
+    effective = max(1, micro * accumulation * processes // max(1, shards))
+    cards = f" x {processes} processes" if processes > 1 else "; on several cards it would be so many times more"
+    how = f"{micro} rows x {accumulation} passes{cards}"
     draft.set("batch.effective", effective, "batch_size, accumulative_counts", how)
 
 
+def _known(value: Any) -> Any:
+    return None if value in ("optim_type", None) else value
+
+
+def _number(*values: Any) -> Any:
+    """The first that is a number."""
+    return next((one for one in values if isinstance(one, int | float) and not isinstance(one, bool)), None)
+
+
 def _schedule(draft: Draft) -> None:
-    epochs, steps = draft.number("max_epochs"), draft.number("max_iters")
+    loop = _table(draft.peek("train_cfg"))
+    epochs = _number(loop.get("max_epochs"), draft.number("max_epochs"))
+    steps = _number(loop.get("max_iters"), draft.number("max_iters"), draft.number("max_steps"))
     if epochs:
         draft.set("schedule.epochs", float(epochs), "max_epochs")
+        if steps:
+            draft.drop("max_iters", steps, "max_epochs decides")
     elif steps:
         draft.set("schedule.steps", int(steps), "max_iters", "iterations as optimizer steps: divide by accumulation")
     else:
         draft.set("schedule.epochs", 1.0, "max_epochs", "not named: one pass")
-    draft.set("schedule.warmup", draft.number("warmup_ratio") or draft.number("warm_up_ratio") or 0.0, "warmup_ratio")
     course = draft.take("param_scheduler", [])
     parts = [_table(one) for one in (course if isinstance(course, list) else [course])]
+    ratio = draft.number("warmup_ratio") or draft.number("warm_up_ratio")
+    draft.set("schedule.warmup", ratio if ratio is not None else _warmup(parts, epochs), "warmup_ratio")
     kinds = [_word(part.get("type")) for part in parts]
     kind = "cosine" if "CosineAnnealingLR" in kinds else "constant" if "ConstantLR" in kinds else "linear"
     draft.set("schedule.kind", kind, "param_scheduler", f"{', '.join(kinds) or 'none'}")
     rate = float(draft.values["optimizer.learning_rate"])
     for part in parts:
         least = part.get("eta_min")
-        if _word(part.get("type")) == "CosineAnnealingLR" and isinstance(least, int | float) and least > 0:
+        if _word(part.get("type")) == "CosineAnnealingLR" and isinstance(least, int | float) and 0 < least <= rate:
             draft.set("schedule.min_ratio", round(least / rate, 6), "eta_min", f"{least:g} as a share of {rate:g}")
+
+
+def _warmup(parts: list[dict[str, Any]], epochs: float | None) -> float:
+    """The warm-up of a written-out course: the end of its rising part, as a share of the epochs or in steps."""
+    for part in parts:
+        end = part.get("end")
+        if _word(part.get("type")) == "LinearLR" and isinstance(end, int | float) and end > 0:
+            if part.get("by_epoch", True) and epochs:
+                return min(float(end) / epochs, 0.5)
+            return float(int(end)) if end >= 1 else float(end)
+    return 0.0
