@@ -62,7 +62,7 @@ def test_trials_in_one_process_are_those_of_separate_processes(tmp_path: Path, t
     # A trial whose process is killed goes on in another one; one that is ended early leaves the process to the next.
     slow = tmp_path / "slow.toml"
     slow.write_text(
-        text_of(change(read_bundle(given), {"schedule.steps": 400, "checkpoint.every": 4, "evaluation.every": 4})),
+        text_of(change(read_bundle(given), {"schedule.steps": 40, "checkpoint.every": 4, "evaluation.every": 4})),
         encoding="utf-8",
     )
     killed: list[int] = []
@@ -74,11 +74,11 @@ def test_trials_in_one_process_are_those_of_separate_processes(tmp_path: Path, t
             killed.append(process.pid)
             os.kill(process.pid, signal.SIGKILL)
             eventually(lambda: is_alive(process) is False)
-        return step >= 200
+        return step >= 20
 
     row = run_trial(slow, tmp_path / "killed", tmp_path, kill_once, host=host)
     starts = of_kind(events_of(RunFolder(tmp_path / "killed")), types.RunStarted)
-    assert row.state == "pruned" and row.score is not None and 200 <= row.step < 400
+    assert row.state == "pruned" and row.score is not None and 20 <= row.step < 40
     assert len(starts) == 2 and starts[1].from_step >= 4
     assert host._child is not None and host._child.pid != killed[0] and host._child.poll() is None
 
