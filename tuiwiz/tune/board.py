@@ -36,13 +36,14 @@ def left(question: Question, rows: Sequence[Row], now: datetime) -> str:
     begun = sum(row.state != "waiting" for row in rows)
     seconds = sum(row.seconds for row in rows)
     if budget.trials is not None:
-        parts.append(f"{max(0, budget.trials - begun)} of {budget.trials} trials")
+        parts.append(f"{max(0, budget.trials - begun)} of {budget.trials} trials left")
     if budget.hours is not None:
-        parts.append(human_duration(max(0.0, 3600 * budget.hours - seconds)))
+        parts.append(f"{human_duration(max(0.0, 3600 * budget.hours - seconds))} left")
     if budget.tokens is not None:
-        parts.append(f"{human_count(max(0, budget.tokens - sum(row.tokens for row in rows)))} tokens")
+        parts.append(f"{human_count(max(0, budget.tokens - sum(row.tokens for row in rows)))} tokens left")
     if budget.until is not None:
-        parts.append(f"until {budget.until}, {human_duration((deadline(budget.until, now) - now).total_seconds())}")
+        seconds_left = (deadline(budget.until, now) - now).total_seconds()
+        parts.append(f"{human_duration(max(0.0, seconds_left))} until {budget.until}")
     waiting = sum(row.state == "waiting" for row in rows)
     if budget == Budget():
         parts.append(f"{waiting} trials wait" if waiting else "no limit but the method's own")

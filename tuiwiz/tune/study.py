@@ -207,6 +207,17 @@ def is_study(path: Path) -> bool:
     return (path / STUDY).is_file()
 
 
+def newest() -> StudyFolder | None:
+    """The study of the user's whose table changed last."""
+    known = [path for path in studies().glob("*") if is_study(path)]
+    return StudyFolder(max(known, key=_changed)) if known else None
+
+
+def _changed(path: Path) -> float:
+    table = path / TABLE
+    return (table if table.exists() else path / STUDY).stat().st_mtime
+
+
 def find(name: str) -> StudyFolder:
     """A study by path or by its name among the user's.
 

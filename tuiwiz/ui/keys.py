@@ -99,6 +99,7 @@ HOME: tuple[Key, ...] = (
     Key("home.presets", "p", "presets", "presets", "Look through the preset gallery."),
     Key("home.mark", "space", "mark", "mark", "Mark the selected run for comparing.", footer=False),
     Key("home.compare", "c", "compare", "compare", "Compare the marked runs, or the selected one with those below."),
+    Key("home.study", "t", "studies", "study", "Open the newest study of `tuiwiz tune`.", footer=False),
     Key("home.down", "j", "cursor_down", "down", "Next run.", footer=False),
     Key("home.up", "k", "cursor_up", "up", "Previous run.", footer=False),
     Key("home.first", "g", "cursor_first", "first", "First run.", footer=False),

@@ -58,7 +58,7 @@ def read(folder: StudyFolder, chosen: int | None) -> Found:
     try:
         question, base, rows = folder.question, folder.base, folder.rows
     except TuiwizError as error:
-        return Found(error=error.message)
+        return Found(error=error.message.replace(f"{folder.path}/", ""))
     known = {row.number: row for row in rows if row.state != "waiting"}
     best = [row.number for row in ranked(rows, lower=question.lower)]
     running = [row.number for row in rows if row.state == "running"]
@@ -143,7 +143,7 @@ class StudyScreen(StudyActions):
         question, rows = self.found.question, self.found.rows
         name = self._text(self.folder.path.name, 40)
         if question is None:
-            return Content.assemble((f" {name}", "bold"), (f"  {self._text(self.found.error, 200)}", "$bad"))
+            return Content.assemble((f" {name}", "bold"), (f"\n {self._text(self.found.error, 200)}", "$bad"))
         over = sum(row.over for row in rows)
         top = [
             (f" {name}", "bold"),
@@ -157,14 +157,14 @@ class StudyScreen(StudyActions):
             words = [(" no trial is finished yet", "$dim")]
         else:
             words = [(f" best {question.metric} ", ""), (f"{best.score:.4f}", "$good bold"), (f" #{best.number}", "")]
-        running = [self._running(row) for row in rows if row.state == "running"]
-        tail = [*running[:2], f"left: {left(question, rows, datetime.fromtimestamp(self.clock()))}"]
+        running = [self._at_work(row) for row in rows if row.state == "running"]
+        tail = [*running[:2], left(question, rows, datetime.fromtimestamp(self.clock()))]
         typical = typical_seconds(rows)
         if typical:
             tail.append(f"{human_duration(typical)} a trial")
         return Content.assemble(*top, "\n", *words, (f"   {self._text('   '.join(tail))}", "$dim"))
 
-    def _running(self, row: Row) -> str:
+    def _at_work(self, row: Row) -> str:
         run = self.found.runs.get(row.number)
         step = f" step {run.view.step}/{run.view.steps}" if run is not None and run.view.steps else ""
         return f"#{row.number} runs{step}"

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
 
 from tuiwiz.base.errors import TuiwizError
 from tuiwiz.events.series import Series
@@ -24,6 +26,7 @@ from tuiwiz.ui.screens.chart_actions import ChartActions
 from tuiwiz.ui.widgets.chart import Chart
 from tuiwiz.ui.widgets.parallel import Parallel
 from tuiwiz.ui.widgets.picklist import PickList
+from tuiwiz.ui.words import number
 
 if TYPE_CHECKING:
     from tuiwiz.ui.screens.study import Found
@@ -108,6 +111,13 @@ class StudyActions(ChartActions):
     def action_log_axis(self) -> None:
         self.query_one(Chart).toggle_log()
 
+    def on_chart_changed(self) -> None:
+        """Values under the crosshair, by the letters of the curves."""
+        values = self.query_one(Chart).read_out() if self.pane == "curves" else []
+        line = self.query_one("#read-out", Static)
+        line.display = bool(values)
+        line.update(Content.assemble(*((f" {name} {number(value, 4)}  ", "bold") for name, value in values)))
+
     def on_pick_list_moved(self, event: PickList.Moved) -> None:
         self.draw_picture()
 
@@ -115,22 +125,22 @@ class StudyActions(ChartActions):
         self.action_open()
 
     def action_open(self) -> None:
-        number = self.chosen
-        row = next((row for row in self.found.rows if row.number == number), None)
-        if row is None or number is None:
+        row = next((row for row in self.found.rows if row.number == self.chosen), None)
+        if row is None:
             return
         if row.state == "waiting":
             self.notify("This trial has not begun.", timeout=3, markup=False)
             return
-        open_screen(self.app, "run", run=self.folder.run(number), clock=self.clock)
+        open_screen(self.app, "run", run=self.folder.run(row.number), clock=self.clock)
 
     def action_write_bundle(self) -> None:
         try:
             path, row = write_winner(self.folder, None)
         except TuiwizError as error:
-            self.notify(error.message, severity="warning", markup=False)
+            short = error.message.replace(f"{self.found.question.folder}/" if self.found.question else "", "")
+            self.notify(short, severity="warning", markup=False)
             return
-        self.notify(f"Trial {row.number} is {path}", timeout=10, markup=False)
+        self.notify(f"Trial {row.number} is {path.name} in {path.parent}", timeout=10, markup=False)
 
     def action_write_preset(self) -> None:
         """In a process of its own: what a run measured is read with the catalog of models."""

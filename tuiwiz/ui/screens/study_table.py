@@ -23,7 +23,8 @@ TONES = {
     "failed": "$bad",
     "waiting": "$dim",
 }
-EACH = 13
+EACH = 15
+"""Width of a column: `learning_rate` and two blanks."""
 
 
 @dataclass(frozen=True, slots=True)
