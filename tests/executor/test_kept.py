@@ -84,9 +84,8 @@ def test_a_run_on_a_kept_base_is_the_run_on_its_own(
 
 def test_residual_dropout_belongs_to_the_base(tmp_path: Path, bases: KeptBase) -> None:
     model = make_gpt2(tmp_path / "gpt2")
-    shares = {"none": 0.0, "some": 0.2}
     found = {}
-    for name, share in shares.items():
+    for name, share in (("none", 0.0), ("some", 0.2)):
         own = make_run(tmp_path, model, f"{name}-alone", regularization__residual_dropout=share)
         run_here(own)
         other = make_run(tmp_path, model, name, regularization__residual_dropout=share)

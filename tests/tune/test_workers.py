@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -100,7 +101,7 @@ def database(tmp_path: Path) -> Iterator[str]:
     place = Path("/tmp") / f"tuiwiz-pg-{os.getpid()}"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
-    user: dict[str, object] = {}
+    user: dict[str, Any] = {}
     if os.geteuid() == 0:
         # The server does not run as root.
         shutil.chown(place, "nobody")
@@ -108,14 +109,11 @@ def database(tmp_path: Path) -> Iterator[str]:
     data = str(place / "data")
 
     def call(name: str, *words: str) -> int:
-        return subprocess.run(
-            [str(programs[name]), *words],
-            cwd=place,
-            capture_output=True,
-            timeout=300,
-            check=False,
-            **user,  # type: ignore[call-overload]
-        ).returncode
+        command = [str(programs[name]), *words]
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(
+            command, cwd=place, capture_output=True, timeout=300, check=False, **user
+        )
+        return done.returncode
 
     if call("initdb", "-D", data, "-U", "tuiwiz", "-A", "trust", "--no-sync") != 0:
         shutil.rmtree(place, ignore_errors=True)

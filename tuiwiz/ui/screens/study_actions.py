@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from tuiwiz.ui.screens.study import Found
 
 PANES = ("lines", "curves", "importance")
-TIMEOUT_S = 120
+TIMEOUT_S = 600
+"""A crowded machine may take long to begin a process; a screen that waits shows everything else meanwhile."""
 
 
 class StudyActions(ChartActions):
