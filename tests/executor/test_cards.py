@@ -25,14 +25,25 @@ def cards(monkeypatch: pytest.MonkeyPatch) -> dict[str, CardUse]:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: len(CARDS))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (5, 20))
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid=CARDS[index]))
-    held: list[int] = []
+    held: dict[str, int] = {}
     monkeypatch.setattr(device, "_HELD", held)
     return use
 
 
+OTHERS: list[int] = []
+"""Locks of runs in other processes."""
+
+
+def another_process() -> None:
+    """What was taken so far was taken by others."""
+    OTHERS.extend(device._HELD.values())
+    device._HELD.clear()
+
+
 def let_go() -> None:
-    while device._HELD:
-        os.close(device._HELD.pop())
+    another_process()
+    while OTHERS:
+        os.close(OTHERS.pop())
 
 
 def test_a_card_nobody_uses_comes_before_one_with_more_free_memory(cards: dict[str, CardUse]) -> None:
@@ -45,7 +56,11 @@ def test_a_card_nobody_uses_comes_before_one_with_more_free_memory(cards: dict[s
 
 
 def test_runs_that_start_together_take_different_cards(cards: dict[str, CardUse]) -> None:
-    taken = [device._unused_card() for _ in CARDS]
+    taken = []
+    for _ in CARDS:
+        taken.append(device._unused_card())
+        assert device._unused_card() == taken[-1], "the next run of the same process stays on its card"
+        another_process()
     assert sorted(taken) == [0, 1, 2]
     assert device._unused_card() == taken[0], "with all taken it is the first again"
     let_go()

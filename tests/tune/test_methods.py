@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,22 @@ from hypothesis import strategies as st
 
 from tests.support.processes import write_bundle
 from tuiwiz.base.errors import InvalidError, TuiwizError, UsageError
+from tuiwiz.bundle.change import change
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.tune.ablate import Ablate, parse_factors
 from tuiwiz.tune.bayes import Bayes, default_space, halton, wider
 from tuiwiz.tune.grid import Grid
-from tuiwiz.tune.lr import band, conclude
-from tuiwiz.tune.measure import decides, proxy_steps, refuse_too_little, trial_seconds
+from tuiwiz.tune.lr import band, band_of_sweep, conclude, sweep_words
+from tuiwiz.tune.measure import (
+    affordable,
+    decides,
+    once_seconds,
+    proxy_steps,
+    refuse_too_little,
+    trial_seconds,
+    within,
+)
 from tuiwiz.tune.rows import Proposal, Row
 from tuiwiz.tune.space import BATCH, RANK, RATE, Dimension, edits_of, parse_over
 from tuiwiz.tune.start import check_budget, trial_base
@@ -83,6 +93,33 @@ def test_batch_and_rate_are_tied(bundle: Bundle) -> None:
     space = (Dimension(key=RATE, low=1e-5, high=1e-3, log=True), Dimension(key=BATCH, values=(4, 16)))
     assert edits_of({RATE: 1e-4, BATCH: 4}, bundle, space)[RATE] == 1e-4
     assert edits_of({RATE: 1e-4, BATCH: 16}, bundle, space)[RATE] == pytest.approx(2e-4)
+
+
+def test_another_batch_sees_as_many_rows(bundle: Bundle) -> None:
+    base = trial_base(bundle, 60)
+    wanted = Grid(base, parse_over(base, ["batch.effective=2,4,8"])).propose([])
+    assert wanted is not None
+    assert [one.edits.get("schedule.steps", 60) * one.edits[BATCH] for one in wanted] == [240, 240, 240]
+    arm = Ablate(base, parse_factors(base, ["batch.effective=8"]), seeds=2).propose([])
+    assert arm is not None and [one.edits.get("schedule.steps") for one in arm] == [None, 30, None, 30]
+
+
+def test_the_micro_batch_of_all_trials_is_the_measured_one_where_the_bundle_leaves_it_open(bundle: Bundle) -> None:
+    free = change(bundle, {"batch.micro": None})
+    assert trial_base(free, 60, 3).batch.micro == 3 and trial_base(free, 60, 99).batch.micro == 4
+    assert trial_base(free, 60).batch.micro is None and trial_base(bundle, 60, 3).batch.micro == 2
+
+
+def test_a_sweep_says_how_long_it_takes_and_what_it_can_decide(bundle: Bundle) -> None:
+    seconds, words = sweep_words(MEASURED, 1e-6, 1e-2, 120)
+    assert seconds == 65 and "1 min 05 s" in words[0] and "factor of 1.08" in words[1] and "ceiling" in words[1]
+    assert band_of_sweep(bundle, None, 1e-3, 40) == (1e-6, 1e-3)
+    for low, high, steps in ((1e-2, 1e-3, 40), (1e-3, 1e-3, 40), (0.0, None, 40), (None, float("inf"), 40)):
+        with pytest.raises(UsageError, match="the band"):
+            band_of_sweep(bundle, low, high, steps)
+    for steps in (0, 19, 10**6):
+        with pytest.raises(UsageError, match="steps"):
+            band_of_sweep(bundle, None, None, steps)
 
 
 def test_a_grid_of_given_values_is_their_product(bundle: Bundle) -> None:
@@ -210,8 +247,17 @@ def test_the_forecast_is_load_steps_and_evaluations_and_too_little_is_an_answer(
     assert proxy_steps(MEASURED, 4) == 150 and proxy_steps(MEASURED, 64) == 60
     base = trial_base(bundle, 150)
     assert base.schedule.steps == 150 and base.schedule.epochs is None
-    # 5 s to load, 150 steps of 0.5 s, 5 evaluations of 40 rows at 0.4 of a step's 4 rows.
-    assert trial_seconds(MEASURED, base, 150) == pytest.approx(5 + 75 + 5 * 2, abs=2.1)
+    # 150 steps of 0.5 s, 5 evaluations of 40 rows at 0.4 of a step's 4 rows; of the 5 s to load, what recurs.
+    assert trial_seconds(MEASURED, base, 150) == pytest.approx(75 + 5 * 2 + 0.3 * 5, abs=0.01)
+    assert once_seconds(MEASURED) == pytest.approx(0.7 * 5)
+    # Compiled layers stay in a process: each trial has its own.
+    compiled = change(base, {"memory.compile": True})
+    assert trial_seconds(MEASURED, compiled, 150) == pytest.approx(75 + 5 * 2 + 5, abs=0.01)
+    assert (
+        affordable(12, 60, Budget(hours=0.1), once_s=30) == 5 and affordable(12, 60, Budget(trials=8), once_s=30) == 8
+    )
+    half = within(Budget(until="08:00"), datetime(2030, 1, 1, 7, 30))
+    assert half.hours == pytest.approx(0.5) and affordable(99, 60, half, once_s=0) == 30
     refuse_too_little("grid", 5, 60, Budget(hours=1))
     with pytest.raises(UsageError, match="too little for this question"):
         refuse_too_little("grid", 5, 60, Budget(hours=0.01))

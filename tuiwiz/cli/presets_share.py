@@ -85,28 +85,19 @@ def from_run(
 ) -> None:
     """Make a preset of a finished run, with what came out; the data itself stays here."""
     from tuiwiz.base import places
-    from tuiwiz.base.errors import UsageError
     from tuiwiz.base.files import write_atomic
     from tuiwiz.bundle.read import read_bundle
     from tuiwiz.cli.output import emit_json, note, say
-    from tuiwiz.presets.find import all_presets, forget
+    from tuiwiz.presets.find import forget
     from tuiwiz.presets.from_run import preset_of_run
-    from tuiwiz.presets.preset import LONGEST_NAME
-    from tuiwiz.presets.read import SLUG
     from tuiwiz.presets.write import digest_of, preset_text
     from tuiwiz.runs.registry import find
     from tuiwiz.wizard.compose import suggested_name
 
     folder = find(run)
     bundle = read_bundle(folder.bundle)
-    name = name or suggested_name(bundle.name, "") or "run"
-    if not SLUG.fullmatch(name) or len(name) > LONGEST_NAME:
-        raise UsageError(
-            f"{name!r} is no preset name", hint=f"small letters, digits and hyphens, {LONGEST_NAME} at most"
-        )
-    if name in all_presets().presets:
-        raise UsageError(f"there is already a preset {name}", hint="choose another with --name")
-    result = _result_of(folder, bundle)
+    name = new_name(name or suggested_name(bundle.name, "") or "run", "--name")
+    result = result_of(folder, bundle)
     path = places.presets() / f"{name}.toml"
     preset = preset_of_run(bundle, result, name, path)
     write_atomic(path, preset_text(preset, heading=f"Settings of one run, {folder.path.name}, and what came out."))
@@ -120,7 +111,27 @@ def from_run(
     say(f"{name} is {path}{best}. Share it: tuiwiz presets export {name} -o {name}.toml")
 
 
-def _result_of(folder: RunFolder, bundle: Bundle) -> Result:
+def new_name(name: str, option: str) -> str:
+    """A name that a preset may have and none has; `option` is where another is given.
+
+    Raises:
+        UsageError: it is no such name.
+    """
+    from tuiwiz.base.errors import UsageError
+    from tuiwiz.presets.find import all_presets
+    from tuiwiz.presets.preset import LONGEST_NAME
+    from tuiwiz.presets.read import SLUG
+
+    if not SLUG.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise UsageError(
+            f"{name!r} is no preset name", hint=f"small letters, digits and hyphens, {LONGEST_NAME} at most"
+        )
+    if name in all_presets().presets:
+        raise UsageError(f"there is already a preset {name}", hint=f"choose another with {option}")
+    return name
+
+
+def result_of(folder: RunFolder, bundle: Bundle) -> Result:
     """What a finished run measured.
 
     Raises:

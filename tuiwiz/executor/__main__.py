@@ -9,11 +9,10 @@ import importlib
 import os
 import sys
 import traceback
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tuiwiz.base.errors import ExitCode, StoppedError, TuiwizError
+from tuiwiz.base.errors import ExitCode, TuiwizError
 from tuiwiz.events.job import write_result
 from tuiwiz.events.process import die_with_parent
 
@@ -26,8 +25,9 @@ JOBS = {
     "probe": "probe",
     "simulate": "simulate",
     "range-test": "range_test",
+    "trials": "trials",
 }
-"""Job -> module of this room with `run(folder)`."""
+"""Job -> module of this room with `run(folder)`; `trials` has `serve()` and takes its folders one after another."""
 
 
 def main(argv: list[str]) -> int:
@@ -40,23 +40,15 @@ def main(argv: list[str]) -> int:
     module = importlib.import_module(f"tuiwiz.executor.{JOBS[job]}")
     if job == "train":
         return _train(module, folder)
+    if job == "trials":
+        return int(module.serve())
     return _answer(module, folder)
 
 
 def _train(module: Any, folder: Path) -> int:
-    """Run a training job, which tells everything by events; what escapes before it can is told in the log."""
-    from tuiwiz.executor.failure import translate
+    from tuiwiz.executor.failure import ended
 
-    try:
-        return int(module.run(folder))
-    except Exception as error:
-        known = error if isinstance(error, TuiwizError) else translate(error)
-        with suppress(OSError):
-            print(f"tuiwiz: {known.message}", file=sys.stderr, flush=True)
-    if isinstance(known, StoppedError):
-        # Interrupted in the middle of loading, libraries may not survive their own clean-up.
-        os._exit(int(known.exit_code))
-    return int(known.exit_code)
+    return ended(lambda: int(module.run(folder)))
 
 
 def _answer(module: Any, folder: Path) -> int:

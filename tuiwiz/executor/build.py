@@ -14,6 +14,7 @@ from torch import nn
 from tuiwiz.data.types import Prepared
 from tuiwiz.executor.adapters import PissaStart, add_adapters, vocabulary
 from tuiwiz.executor.device import Device
+from tuiwiz.executor.kept import Load
 from tuiwiz.executor.model import enable_checkpointing, load_base, trainable
 from tuiwiz.executor.neftune import add_noise
 from tuiwiz.executor.objectives.choose import objective_of
@@ -36,11 +37,19 @@ class Built:
     pissa: PissaStart | None
 
 
-def build(bundle: Bundle, base: Path, weights: Path, prepared: Prepared, device: Device, recorder: Recorder) -> Built:
+def build(
+    bundle: Bundle,
+    base: Path,
+    weights: Path,
+    prepared: Prepared,
+    device: Device,
+    recorder: Recorder,
+    load: Load = load_base,
+) -> Built:
     """Load the model in `weights` and make it ready; `base` is where relative paths of the bundle start."""
     whole = bundle.adapter.method in ("full", "freeze")
     recorder.stage("loading", note=f"{bundle.model.source} for {bundle.adapter.method}")
-    model = load_base(weights, bundle, device, prepared.labels)
+    model = load(weights, bundle, device, prepared.labels)
     if not whole:
         model = add_adapters(model, bundle, base, vocabulary(bundle, weights))
     # Before a checkpoint is loaded: what PiSSA began with is what it took out of the base.

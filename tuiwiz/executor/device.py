@@ -92,8 +92,11 @@ def _unused_card() -> int:
 
     Runs of tuiwiz that start at the same moment hold a lock on theirs, since the driver knows of neither yet.
     """
-    use = card_use()
     names = [_uuid(index) for index in range(torch.cuda.device_count())]
+    if mine := [index for index, name in enumerate(names) if name in _HELD]:
+        # A process that trains run after run stays where its base model is.
+        return mine[0]
+    use = card_use()
     known = [use.get(name, CardUse(0, torch.cuda.mem_get_info(index)[0])) for index, name in enumerate(names)]
     order = sorted(range(len(names)), key=lambda index: (known[index].processes > 0, -known[index].free_bytes))
     return next((index for index in order if _hold(names[index])), order[0])
@@ -104,8 +107,8 @@ def _uuid(index: int) -> str:
     return f"GPU-{getattr(torch.cuda.get_device_properties(index), 'uuid', index)}"
 
 
-_HELD: list[int] = []
-"""Open files whose locks say that this process has taken a card; the kernel closes them with the process."""
+_HELD: dict[str, int] = {}
+"""By card, open files whose locks say that this process has taken it; the kernel closes them with the process."""
 
 
 def _hold(name: str) -> bool:
@@ -122,7 +125,7 @@ def _hold(name: str) -> bool:
     except OSError:
         # Without a place for locks the driver's word alone decides.
         return True
-    _HELD.append(file)
+    _HELD[name] = file
     return True
 
 

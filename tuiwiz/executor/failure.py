@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from tuiwiz.base.errors import (
@@ -41,6 +43,21 @@ def reporting(recorder: Recorder) -> Iterator[None]:
         translated = translate(error)
         _tell(recorder, translated)
         raise translated from error
+
+
+def ended(run: Callable[[], int]) -> int:
+    """The exit code of a training job, which tells everything by events; what escapes before it can is told in the
+    log."""
+    try:
+        return run()
+    except Exception as error:
+        known = error if isinstance(error, TuiwizError) else translate(error)
+        with suppress(OSError):
+            print(f"tuiwiz: {known.message}", file=sys.stderr, flush=True)
+    if isinstance(known, StoppedError):
+        # Interrupted in the middle of loading, libraries may not survive their own clean-up.
+        os._exit(int(known.exit_code))
+    return int(known.exit_code)
 
 
 def translate(error: BaseException) -> TuiwizError:

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tuiwiz
 from tuiwiz.base.errors import DriftError, ExitCode
@@ -34,12 +34,18 @@ from tuiwiz.spec.derive import cadence
 from tuiwiz.spec.phases import run_steps
 from tuiwiz.spec.task import REFERENCE_TASKS
 
+if TYPE_CHECKING:
+    from tuiwiz.executor.kept import KeptBase
+
 REPLAYED = "replayed"
 """Reason of the stop of a replay."""
 
 
-def run(path: Path) -> int:
-    """Train the run in `path`; returns the exit code. Errors are the caller's to report."""
+def run(path: Path, bases: KeptBase | None = None) -> int:
+    """Train the run in `path`; returns the exit code. Errors are the caller's to report.
+
+    `bases`: where the base model comes from in a process that trains several runs.
+    """
     from tuiwiz.executor.failure import reporting
 
     folder = RunFolder(path)
@@ -70,7 +76,7 @@ def run(path: Path) -> int:
             place = problem.place()
             level = "warning" if problem.severity != "info" else "info"
             recorder.log(f"{place + ': ' if place else ''}{problem.message}", level)
-        return _train(folder, recorder, interrupts, bundle, base, weights, prepared, own_rows, job)
+        return _train(folder, recorder, interrupts, bundle, base, weights, prepared, own_rows, job, bases)
     return int(ExitCode.INTERNAL)
 
 
@@ -84,6 +90,7 @@ def _train(
     prepared: Prepared,
     own_rows: list[Rows | None],
     job: dict[str, Any],
+    bases: KeptBase | None,
 ) -> int:
     resume, replay, rehearsing = bool(job.get("resume")), int(job.get("replay") or 0), bool(job.get("rehearse"))
     recorder.stage("loading", note="libraries")
@@ -100,6 +107,7 @@ def _train(
     from tuiwiz.executor.locking import check_lock, locked_threads, resolved_of
     from tuiwiz.executor.loop import Trainer, train
     from tuiwiz.executor.memory import planned_micro, report_memory
+    from tuiwiz.executor.model import load_base
     from tuiwiz.executor.packing import prove_packing, without_padding
     from tuiwiz.executor.provenance import differences, made_with, resolve, resumed_words, write_environment
     from tuiwiz.executor.reference import fill_reference, visited_rows
@@ -125,7 +133,7 @@ def _train(
     lock = check_lock(folder, recorder, bundle, base, weights, prepared, own_rows, device, threads, allow=allow)
     seed_everything(bundle.seed)
     be_deterministic()
-    built = build(bundle, base, weights, prepared, device, recorder)
+    built = build(bundle, base, weights, prepared, device, recorder, bases or load_base)
     model, trained, optimizer, objective = built.model, built.trained, built.optimizer, built.objective
     rows, effective = len(prepared.train), bundle.batch.effective
     planned = total = run_steps(bundle, rows)

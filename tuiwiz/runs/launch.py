@@ -14,7 +14,7 @@ from tuiwiz.base.errors import ExitCode, MachineLacksError, RunFailedError, Tuiw
 from tuiwiz.base.text import clean_line
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.job import read_result, write_job
-from tuiwiz.events.process import read_exit, read_process
+from tuiwiz.events.process import Exit, read_exit, read_process
 
 EXECUTOR = "TUIWIZ_EXECUTOR_COMMAND"
 """Only for tests: another command in place of `python -m tuiwiz.executor`, its words parted by line breaks."""
@@ -91,6 +91,11 @@ def exit_code(folder: RunFolder, supervisor: int | None = None) -> int:
     ended = read_exit(folder.exit)
     if ended is None:
         return supervisor if supervisor is not None and 0 < supervisor < 128 else int(ExitCode.RUN_FAILED)
+    return code_of(ended)
+
+
+def code_of(ended: Exit) -> int:
+    """The command's exit code for an executor that ended so."""
     if ended.out_of_memory:
         return int(ExitCode.DOES_NOT_FIT)
     if ended.signal == "SIGTERM":

@@ -20,7 +20,7 @@ from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.keys import flatten
 from tuiwiz.tune.grid import FACTORS
 from tuiwiz.tune.rows import Proposal, Row, new_ones, ranked, row_of
-from tuiwiz.tune.space import RATE, parse_over, rounded, shown
+from tuiwiz.tune.space import RATE, parse_over, rounded, same_rows, shown
 from tuiwiz.tune.stats import Decided, decide
 
 SEEDS = 5
@@ -181,7 +181,7 @@ class Ablate:
         return found
 
     def _trial(self, arm: Arm, seed: int, rows: Sequence[Row]) -> Proposal:
-        edits = {**arm.edits, "seed": seed}
+        edits = same_rows({**arm.edits, "seed": seed}, self.base)
         if self.retune:
             edits[RATE] = self._best_rate(arm, rows)
         return Proposal(edits=edits, label=arm.name, stage="pair")
@@ -190,7 +190,7 @@ class Ablate:
         start = float(arm.edits.get(RATE, self.base.optimizer.learning_rate))
         found = []
         for factor in FACTORS:
-            edits = {**arm.edits, RATE: rounded(start * factor), "seed": self.seeds[0]}
+            edits = same_rows({**arm.edits, RATE: rounded(start * factor), "seed": self.seeds[0]}, self.base)
             found.append(Proposal(edits=edits, label=arm.name, stage="rate"))
         return found
 

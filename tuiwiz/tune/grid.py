@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.tune.rows import Proposal, Row, new_ones, ranked, row_of
-from tuiwiz.tune.space import RANK, RATE, Dimension, rounded, shown
+from tuiwiz.tune.space import RANK, RATE, Dimension, rounded, same_rows, shown
 
 FACTORS = (1 / 3, 1.0, 3.0)
 RANKS = (16, 64)
@@ -91,5 +91,5 @@ class Grid:
         for values in itertools.product(*(one.values for one in self.over)):
             edits = {one.key: value for one, value in zip(self.over, values, strict=True)}
             label = ", ".join(f"{key.rpartition('.')[2]} {shown(value)}" for key, value in edits.items())
-            found.append(Proposal(edits=edits, label=label, stage="grid"))
+            found.append(Proposal(edits=same_rows(edits, self.base), label=label, stage="grid"))
         return found

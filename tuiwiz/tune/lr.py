@@ -7,6 +7,7 @@ caps the preset's rate and never replaces it.
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -18,13 +19,15 @@ import msgspec
 from tuiwiz.base import places
 from tuiwiz.base.errors import InternalError, MachineLacksError, UsageError
 from tuiwiz.base.files import write_atomic
-from tuiwiz.base.units import human_number
+from tuiwiz.base.units import human_duration, human_number
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.runs.launch import run_job
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.tune.space import RATE, rounded
+from tuiwiz.tune.study import Measured
 
 STEPS = 120
+LEAST_STEPS, MOST_STEPS = 20, 5000
 BANDS: dict[bool, tuple[float, float]] = {True: (1e-6, 1e-2), False: (1e-8, 1e-3)}
 """By whether adapters are trained: least and most rate."""
 PREFERENCE = ("dpo", "orpo", "simpo", "kto")
@@ -61,6 +64,41 @@ def band(bundle: Bundle) -> tuple[float, float]:
     return low * share, high * share
 
 
+def band_of_sweep(bundle: Bundle, low: float | None, high: float | None, steps: int) -> tuple[float, float]:
+    """Least and most rate where some may be given.
+
+    Raises:
+        UsageError: an empty or inverted band, or too few or too many steps.
+    """
+    least, most = band(bundle)
+    least, most = (least if low is None else low), (most if high is None else high)
+    if not 0 < least < most < math.inf:
+        what = "inverted" if least > most else "empty"
+        raise UsageError(
+            f"the band {human_number(least)} to {human_number(most)} is {what}",
+            hint="0 < --low < --high",
+        )
+    if steps < LEAST_STEPS:
+        raise UsageError(
+            f"{steps} steps are too little for this question", hint=f"--steps {LEAST_STEPS} or more; {STEPS} are usual"
+        )
+    if steps > MOST_STEPS:
+        raise UsageError(f"{steps} steps are no short sweep", hint=f"--steps {MOST_STEPS} or fewer; {STEPS} are usual")
+    return least, most
+
+
+def sweep_words(measured: Measured, least: float, most: float, steps: int) -> tuple[float, list[str]]:
+    """How long a sweep takes at most, in seconds; that and what it can decide, in words."""
+    seconds = measured.load_s + steps * measured.step_s
+    factor = (most / least) ** (1 / (steps - 1))
+    return seconds, [
+        f"{steps} steps from {human_number(least)} to {human_number(most)}: at most {human_duration(seconds)}, less "
+        "where training diverges",
+        f"it finds the rate of divergence to a factor of {factor:.2f}: a ceiling, not the best rate, which "
+        "`tune grid` looks for",
+    ]
+
+
 def range_test(
     bundle: Bundle,
     base: Path,
@@ -76,16 +114,7 @@ def range_test(
         UsageError: an empty or inverted band, or too few steps.
         TuiwizError: the job failed, in its own words.
     """
-    least, most = band(bundle)
-    least, most = (least if low is None else low), (most if high is None else high)
-    if not 0 < least < most:
-        what = "inverted" if least > most else "empty"
-        raise UsageError(
-            f"the band {human_number(least)} to {human_number(most)} is {what}",
-            hint="0 < --low < --high",
-        )
-    if steps < 20:
-        raise UsageError(f"{steps} steps are too little for this question", hint="--steps 20 or more; 120 are usual")
+    least, most = band_of_sweep(bundle, low, high, steps)
     if bundle.phases:
         bundle = msgspec.structs.replace(bundle, phases=())
     try:

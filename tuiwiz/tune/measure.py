@@ -7,12 +7,16 @@ import shutil
 import statistics
 import tempfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+
+import msgspec
 
 from tuiwiz.base import places
 from tuiwiz.base.errors import MachineLacksError, UsageError
 from tuiwiz.base.files import write_atomic
 from tuiwiz.base.units import human_duration
+from tuiwiz.bundle.read import read_bundle
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.runs.launch import run_job
@@ -21,10 +25,14 @@ from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.derive import cadence
 from tuiwiz.tune.stats import smallest_effect
 from tuiwiz.tune.study import Budget, Measured
+from tuiwiz.tune.trial import shares
+from tuiwiz.tune.work import deadline
 
 STEPS = 4
 EVALUATION_SHARE = 0.4
 """A held-out row costs so much of a trained one: the forward pass alone, and a little."""
+AGAIN_SHARE = 0.3
+"""Of the time to begin a run, what a later run in the same process takes: data, adapters, files."""
 LEAST_STEPS = 60
 SHARE = 0.15
 """Of the rows that a proxy run sees: 10-20 % rank settings as the whole set does."""
@@ -45,6 +53,7 @@ def measure(bundle: Bundle, base: Path, *, tick: Callable[[], None] = lambda: No
     try:
         run_job("replay", scratch, {"bundle_folder": str(base), "replay": STEPS}, tick=tick)
         view = view_of(RunFolder(scratch))
+        micro = read_bundle(RunFolder(scratch).resolved).batch.micro
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     times = list(view.series["step_seconds"].y) if "step_seconds" in view.series else []
@@ -58,6 +67,7 @@ def measure(bundle: Bundle, base: Path, *, tick: Callable[[], None] = lambda: No
         rows=started.rows,
         validation_rows=started.validation_rows,
         full_steps=started.steps,
+        micro=micro,
     )
 
 
@@ -67,21 +77,40 @@ def proxy_steps(measured: Measured, effective: int, share: float = SHARE) -> int
 
 
 def trial_seconds(measured: Measured, bundle: Bundle, steps: int) -> float:
-    """What a trial of so many steps takes, evaluations included."""
+    """What a trial of so many steps takes after the first, evaluations included."""
     evaluations = 1 + math.ceil(steps / cadence(bundle.evaluation.every, steps))
     each = measured.validation_rows / bundle.batch.effective * measured.step_s * EVALUATION_SHARE
-    return measured.load_s + steps * measured.step_s + evaluations * each
+    again = measured.load_s * AGAIN_SHARE if shares(bundle) else measured.load_s
+    return again + steps * measured.step_s + evaluations * each
 
 
-def time_words(method: str, least: int, each_s: float, steps: int, budget: Budget) -> str:
-    """`about 6 trials of 60 steps, 40 s each: 4 min 00 s`."""
-    count = least if budget.trials is None else min(least, budget.trials)
+def once_seconds(measured: Measured) -> float:
+    """What the first trial takes more: libraries and base model are read once for all."""
+    return measured.load_s * (1 - AGAIN_SHARE)
+
+
+def within(budget: Budget, now: datetime) -> Budget:
+    """The budget with the time until its end as hours."""
+    if budget.until is None:
+        return budget
+    left = (deadline(budget.until, now) - now).total_seconds() / 3600
+    return msgspec.structs.replace(budget, hours=left if budget.hours is None else min(left, budget.hours))
+
+
+def affordable(least: int, each_s: float, budget: Budget, *, once_s: float) -> int:
+    """Trials that a budget pays for, of the `least` that the method wants."""
+    limits = [least if budget.trials is None else min(least, budget.trials)]
     if budget.hours is not None:
-        count = min(count, int(3600 * budget.hours / each_s))
+        limits.append(max(0, int((3600 * budget.hours - once_s) / each_s)))
+    return min(limits)
+
+
+def time_words(method: str, trials: int, each_s: float, steps: int, *, once_s: float) -> str:
+    """`about 6 trials of 60 steps, 40 s each: 4 min 00 s`."""
     more = "at least " if method == "grid" else "up to " if method == "bayes" else ""
     return (
-        f"{more}{count} trials of {steps} steps, about {human_duration(each_s)} each: "
-        f"{more}{human_duration(count * each_s)}"
+        f"{more}{trials} trials of {steps} steps, about {human_duration(each_s)} each: "
+        f"{more}{human_duration(once_s + trials * each_s)}"
     )
 
 
@@ -102,7 +131,7 @@ def decides(method: str, trials: int, arms: int = 0) -> str:
     return f"{trials} trials are enough to search {keys}; importances need 30"
 
 
-def refuse_too_little(method: str, least: int, each_s: float, budget: Budget) -> None:
+def refuse_too_little(method: str, least: int, each_s: float, budget: Budget, *, once_s: float = 0.0) -> None:
     """Refuse a budget that cannot answer the question at all.
 
     Raises:
@@ -114,9 +143,10 @@ def refuse_too_little(method: str, least: int, each_s: float, budget: Budget) ->
             f"{budget.trials} trials are too little for this question: `tune {method}` needs at least {needed}",
             hint=f"--trials {needed} or more",
         )
-    if budget.hours is not None and 3600 * budget.hours < needed * each_s:
+    wanted_s = once_s + needed * each_s
+    if budget.hours is not None and 3600 * budget.hours < wanted_s:
         raise UsageError(
-            f"{human_duration(3600 * budget.hours)} are too little for this question: {needed} trials of about "
-            f"{human_duration(each_s)} are needed, {human_duration(needed * each_s)}",
+            f"{human_duration(max(0.0, 3600 * budget.hours))} are too little for this question: {needed} trials of "
+            f"about {human_duration(each_s)} are needed, {human_duration(wanted_s)}",
             hint="give more time, fewer steps (--share) or fewer factors",
         )

@@ -18,6 +18,7 @@ from tuiwiz.spec.keys import all_keys
 RATE = "optimizer.learning_rate"
 RANK = "adapter.rank"
 BATCH = "batch.effective"
+STEPS = "schedule.steps"
 FIXED = ("name", "seed", "schedule.epochs", "schedule.steps", "task.kind", "model.source", "evaluation.metric")
 """Keys that no search may vary: another task, model or length is another question, and the seed is no setting."""
 DIGITS = 4
@@ -143,7 +144,14 @@ def edits_of(params: Mapping[str, Any], base: Bundle, dimensions: Sequence[Dimen
     edits = {one.key: params[one.key] for one in dimensions}
     if RATE in edits and BATCH in edits:
         edits[RATE] = rounded(edits[RATE] * batch_factor(int(edits[BATCH]), base.batch.effective))
-    return edits
+    return same_rows(edits, base)
+
+
+def same_rows(edits: Mapping[str, Any], base: Bundle) -> dict[str, Any]:
+    """The edits, with so many steps that a trial with another batch sees as many rows as all others."""
+    if BATCH not in edits or base.schedule.steps is None or edits[BATCH] == base.batch.effective:
+        return dict(edits)
+    return {**edits, STEPS: max(1, round(base.schedule.steps * base.batch.effective / int(edits[BATCH])))}
 
 
 def rounded(value: float) -> float:

@@ -9,13 +9,10 @@ from typing import Any
 
 import msgspec
 
-from tuiwiz.base.errors import MachineLacksError, UsageError
-from tuiwiz.base.files import write_atomic
+from tuiwiz.base.errors import UsageError
 from tuiwiz.base.places import studies
 from tuiwiz.bundle.change import change
 from tuiwiz.bundle.digest import digest
-from tuiwiz.bundle.write import write_bundle
-from tuiwiz.doctor.fork import moved
 from tuiwiz.runs.names import slug
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.tune.ablate import SEEDS, Ablate, Arm, Judged
@@ -61,9 +58,15 @@ def check_budget(budget: Budget) -> None:
         deadline(budget.until, datetime.now())
 
 
-def trial_base(bundle: Bundle, steps: int) -> Bundle:
-    """The base of short trials: the schedule compressed to `steps`, few checkpoints kept, no samples."""
+def trial_base(bundle: Bundle, steps: int, micro: int | None = None) -> Bundle:
+    """The base of short trials: the schedule compressed to `steps`, few checkpoints kept, no samples.
+
+    `micro`: for a bundle that leaves it open. What is free when a trial begins would decide it, and no two trials would
+    surely add up their sums in the same order.
+    """
     edits: dict[str, Any] = {"checkpoint.keep": 2, "evaluation.samples": 0, "evaluation.every": EVALUATIONS}
+    if micro is not None and bundle.batch.micro is None and bundle.batch.accumulation is None:
+        edits["batch.micro"] = min(micro, bundle.batch.effective)
     if any(phase.steps is not None for phase in bundle.phases):
         # Phases in steps say how long a run is.
         return change(bundle, edits, by="tune")
@@ -108,7 +111,12 @@ def new_study(
         notes=tuple(notes),
         measured=measured,
     )
-    create(folder, question, trial_base(bundle, steps), bundle)
+    searched = {
+        *(one.key for one in over),
+        *(key for arm in question.options.get("arms") or () for key in arm["edits"]),
+    }
+    fixed = not any(key.startswith("batch.") for key in searched)
+    create(folder, question, trial_base(bundle, steps, measured.micro if fixed else None), bundle)
     return folder
 
 
@@ -160,43 +168,3 @@ def show(folder: StudyFolder) -> Shown:
         notes=question.notes,
         seconds=sum(row.seconds for row in rows),
     )
-
-
-def write_winner(folder: StudyFolder, out: Path | None) -> tuple[Path, Row]:
-    """Write the best trial's settings on the bundle that the study was made from, at full length, with their origin.
-
-    Raises:
-        UsageError: no trial is finished, or the file exists.
-    """
-    found = show(folder).best
-    if found is None:
-        raise UsageError("no trial is finished: there is no winner", hint="`tuiwiz tune join` goes on with the study")
-    edits = {key: value for key, value in found.edits.items() if key != "seed"}
-    heading = f"The best of {len(folder.rows)} trials of {folder.path}: {folder.question.metric} {found.score:.4f}."
-    return write_beside(
-        folder.given, Path(folder.question.folder), edits, f"tune {folder.path.name}", heading, out
-    ), found
-
-
-def write_beside(bundle: Bundle, base: Path, edits: Mapping[str, Any], by: str, heading: str, out: Path | None) -> Path:
-    """Write `bundle`, whose paths start at `base`, with `edits` to `out`, else beside where it came from.
-
-    Raises:
-        UsageError: the file exists.
-        MachineLacksError: it cannot be written.
-    """
-    target = (out or base / f"{slug(bundle.name)}-{slug(by)}.toml").expanduser().absolute()
-    if target.exists():
-        raise UsageError(f"{target} exists", hint="name another file with -o")
-    there = moved(bundle, base, target.parent)
-    changed = change(bundle, {**there, **edits}, by=by)
-    # The paths were moved, not decided anew.
-    origin = {key: who for key, who in changed.origin.items() if key not in there} | {
-        key: bundle.origin[key] for key in there if key in bundle.origin
-    }
-    text = write_bundle(msgspec.structs.replace(changed, origin=origin), heading=heading)
-    try:
-        write_atomic(target, text)
-    except OSError as error:
-        raise MachineLacksError(f"{target} cannot be written: {error.strerror}", hint="name a file with -o") from error
-    return target

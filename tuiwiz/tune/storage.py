@@ -24,8 +24,10 @@ WAIT_S = 20
 """How long a busy database is waited for."""
 START_OF_PRUNING = 5
 """Finished trials before any is ended early."""
-WARM_SHARE = 0.2
-"""Share of a trial's steps in which none is ended early."""
+WARM = 20
+"""Percent of a trial in which none is ended early."""
+FIRST_RUNG, WHOLE = 25, 100
+"""Percent of a trial: the first evaluation, and the end."""
 
 
 class Storage:
@@ -57,16 +59,14 @@ class Storage:
             self._study.sampler = optuna.samplers.TPESampler(
                 seed=question.seed + done, n_startup_trials=1, multivariate=True, constant_liar=True
             )
-            self._study.pruner = optuna.pruners.MedianPruner(
-                n_startup_trials=START_OF_PRUNING, n_warmup_steps=round(WARM_SHARE * question.steps)
-            )
+            self._study.pruner = _pruner(optuna.pruners, question.pruner)
 
     def _open(self) -> Any:
         optuna, kind = self._optuna, self._question.storage
         if kind == "journal":
             backend = optuna.storages.journal.JournalFileBackend(str(self._file))
             return optuna.storages.JournalStorage(backend)
-        url = f"sqlite:///{self._file}" if kind == "sqlite" else kind
+        url = f"sqlite:///{self._file}" if kind == "sqlite" else _with_driver(kind)
         arguments = {"connect_args": {"timeout": WAIT_S}} if url.startswith("sqlite") else {"pool_pre_ping": True}
         return optuna.storages.RDBStorage(url, engine_kwargs=arguments)
 
@@ -105,13 +105,16 @@ class Storage:
                 trial.set_user_attr("stage", "search")
             return self._row(self._one(trial.number))
 
-    def report(self, number: int, value: float, step: int) -> bool:
-        """Tell a trial's score after `step` steps; returns whether it is worse than the median at that point."""
+    def report(self, number: int, value: float, percent: int) -> bool:
+        """Tell a trial's score after so much of it; returns whether it should end there.
+
+        Trials of one study train on equally many rows, so that equal shares are equal tokens.
+        """
         with self._telling():
             trial = self._trial(number)
             if not math.isfinite(value):
                 return False
-            trial.report(value, step)
+            trial.report(value, percent)
             return bool(trial.should_prune())
 
     def finish(self, row: Row) -> None:
@@ -153,6 +156,27 @@ class Storage:
             known["state"] = trial.state.name.lower()
         known.setdefault("state", "failed")
         return Row(number=trial.number, **known)
+
+
+def _with_driver(url: str) -> str:
+    """A PostgreSQL address with the driver that is installed, where it names none."""
+    import importlib.util
+
+    scheme, _, rest = url.partition("://")
+    if scheme in ("postgres", "postgresql") and importlib.util.find_spec("psycopg") is not None:
+        return f"postgresql+psycopg://{rest}"
+    return url
+
+
+def _pruner(pruners: Any, name: str) -> Any:
+    match name:
+        case "median":
+            return pruners.MedianPruner(n_startup_trials=START_OF_PRUNING, n_warmup_steps=WARM)
+        case "hyperband":
+            return pruners.HyperbandPruner(min_resource=FIRST_RUNG, max_resource=WHOLE, reduction_factor=2)
+        case "halving":
+            return pruners.SuccessiveHalvingPruner(min_resource=FIRST_RUNG, reduction_factor=2)
+    return pruners.NopPruner()
 
 
 def _told(error: Exception, storage: str, file: str) -> MachineLacksError:

@@ -39,6 +39,9 @@ TRIALS = "trials"
 LOCK = ".lock"
 
 Method = Literal["grid", "bayes", "ablate"]
+PRUNERS = ("median", "hyperband", "halving", "none")
+"""Which trials end early, at their evaluations: worse than the median there; the worse half at each rung, with brackets
+that begin at different rungs or without."""
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +54,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """From the first steps of the base, on this machine."""
+    """From the first steps of the base, on this machine. `load_s`: until the first step, libraries included."""
 
     load_s: float
     step_s: float
@@ -59,11 +62,13 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     validation_rows: int
     full_steps: int
+    micro: int | None = None
+    """The micro-batch that was chosen where the bundle leaves it open."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """`study.toml`. `digest`: of the bundle that was given, `folder`: where its relative paths start; `options`: the
-    method's own (factors, seeds, retune, margin, first)."""
+    method's own (factors, seeds, retune, margin, first, pruner)."""
 
     format: int = 1
     method: Method
@@ -78,6 +83,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
     notes: tuple[str, ...] = ()
     measured: Measured | None = None
+
+    @property
+    def pruner(self) -> str:
+        return str(self.options.get("pruner") or ("median" if self.method == "bayes" else "none"))
 
     @property
     def lower(self) -> bool:
@@ -196,6 +205,17 @@ def create(folder: StudyFolder, question: Question, base: Bundle, given: Bundle 
 
 def is_study(path: Path) -> bool:
     return (path / STUDY).is_file()
+
+
+def newest() -> StudyFolder | None:
+    """The study of the user's whose table changed last."""
+    known = [path for path in studies().glob("*") if is_study(path)]
+    return StudyFolder(max(known, key=_changed)) if known else None
+
+
+def _changed(path: Path) -> float:
+    table = path / TABLE
+    return (table if table.exists() else path / STUDY).stat().st_mtime
 
 
 def find(name: str) -> StudyFolder:

@@ -20,7 +20,7 @@ from tuiwiz.base.files import write_atomic
 from tuiwiz.bundle.change import change
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.tune.rows import Proposal, Row
-from tuiwiz.tune.space import edits_of
+from tuiwiz.tune.space import STEPS, edits_of
 from tuiwiz.tune.storage import Storage
 from tuiwiz.tune.study import Budget, Question, StudyFolder
 from tuiwiz.tune.trial import OUT_OF_MEMORY
@@ -75,6 +75,7 @@ class Worker:
             with self.folder.locked():
                 taken = self._take()
             if isinstance(taken, str):
+                self._refuse_hopeless(least=1)
                 return taken
             if taken is None:
                 time.sleep(POLL_S)
@@ -123,10 +124,11 @@ class Worker:
         if not bundle.exists():
             write_atomic(bundle, write_bundle(change(self.base, row.edits, by="tune")))
 
+        steps = int(row.edits.get(STEPS) or self.question.steps)
+
         def report(value: float, step: int) -> bool:
             with self.folder.locked():
-                worse = self.storage.report(row.number, value, step)
-            return worse and self.question.method == "bayes"
+                return self.storage.report(row.number, value, min(100, round(100 * step / steps)))
 
         found = self.run(bundle, self.folder.run(row.number), Path(self.question.folder), report)
         kept = {name: getattr(row, name) for name in ("number", "edits", "label", "stage")}
@@ -141,12 +143,12 @@ class Worker:
             self._publish()
         return done
 
-    def _refuse_hopeless(self) -> None:
+    def _refuse_hopeless(self, least: int = HOPELESS) -> None:
         """End a study in which no setting at all can be trained."""
         over = [row for row in self.folder.rows if row.over]
-        if len(over) < HOPELESS or any(row.state != "infeasible" for row in over):
+        if len(over) < least or any(row.state != "infeasible" for row in over):
             return
-        message = f"none of the first {len(over)} trials could be trained, the last one: {over[-1].reason}"
+        message = f"none of {len(over)} trials could be trained, the last one: {over[-1].reason}"
         if all(row.reason.startswith(OUT_OF_MEMORY) for row in over):
             raise DoesNotFitError(message, hint="`tuiwiz plan` shows what fits; search in that space")
         raise RunFailedError(message, hint="`tuiwiz doctor` judges their runs; a lower learning rate may be trained")

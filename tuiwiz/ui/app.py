@@ -30,6 +30,7 @@ SCREENS: dict[str, str] = {
     "compare": "tuiwiz.ui.screens.compare:CompareScreen",
     "help": "tuiwiz.ui.screens.help:HelpScreen",
     "wizard": "tuiwiz.ui.screens.wizard.screen:WizardScreen",
+    "study": "tuiwiz.ui.screens.study:StudyScreen",
     "presets": "tuiwiz.ui.screens.presets:PresetsScreen",
     "preset": "tuiwiz.ui.screens.preset:PresetScreen",
 }

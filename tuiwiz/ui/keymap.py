@@ -9,7 +9,7 @@ from tuiwiz.base.problems import nearest
 from tuiwiz.base.text import clean_line
 from tuiwiz.ui import keys
 
-TABLES = (keys.APP, keys.HOME, keys.RUN, keys.WIZARD, keys.COMPARE, keys.HELP)
+TABLES = (keys.APP, keys.HOME, keys.RUN, keys.WIZARD, keys.COMPARE, keys.STUDY, keys.HELP)
 
 
 def own_keys() -> tuple[dict[str, str], list[str]]:

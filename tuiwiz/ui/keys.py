@@ -99,6 +99,7 @@ HOME: tuple[Key, ...] = (
     Key("home.presets", "p", "presets", "presets", "Look through the preset gallery."),
     Key("home.mark", "space", "mark", "mark", "Mark the selected run for comparing.", footer=False),
     Key("home.compare", "c", "compare", "compare", "Compare the marked runs, or the selected one with those below."),
+    Key("home.study", "t", "studies", "study", "Open the newest study of `tuiwiz tune`.", footer=False),
     Key("home.down", "j", "cursor_down", "down", "Next run.", footer=False),
     Key("home.up", "k", "cursor_up", "up", "Previous run.", footer=False),
     Key("home.first", "g", "cursor_first", "first", "First run.", footer=False),
@@ -206,6 +207,27 @@ PRESET: tuple[Key, ...] = (
     Key("preset.down", "j", "scroll(1)", "down", "Scroll down.", footer=False),
     Key("preset.up", "k", "scroll(-1)", "up", "Scroll up.", footer=False),
     Key("preset.back", "escape,q", "back", "back", "Go back to the gallery."),
+)
+
+STUDY: tuple[Key, ...] = (
+    Key("study.open", "enter", "open", "open", "Open the selected trial as a run."),
+    Key("study.pane", "tab", "next_pane", "picture", "The next picture: lines, curves, importance."),
+    Key("study.bundle", "b", "write_bundle", "bundle", "Write the winner as a bundle, with its evidence."),
+    Key("study.preset", "p", "write_preset", "preset", "Write the winner as one of your presets, with its evidence."),
+    Key("study.crosshair", "x", "crosshair", "crosshair", "Read values on the curves with the arrow keys."),
+    Key("study.source", "m", "source", "train or held out", "Curves: training loss, or that of held-out rows."),
+    Key("study.back", "escape,q", "back", "back", "Leave the crosshair, else go back; the study goes on."),
+    Key("study.lines", "1", "pane('lines')", "lines", "Trials as parallel lines.", footer=False),
+    Key("study.curves", "2", "pane('curves')", "curves", "Curves of up to eight trials.", footer=False),
+    Key(
+        "study.importance", "3", "pane('importance')", "importance", "What moved the score, or verdicts.", footer=False
+    ),
+    Key("study.log_axis", "L", "log_axis", "log axis", "Curves: logarithmic axis on and off.", footer=False),
+    Key("study.left", "left,h", "chart_left", "left", "Curves: pan or move the crosshair left.", footer=False),
+    Key("study.right", "right,l", "chart_right", "right", "Curves: pan or move the crosshair right.", footer=False),
+    Key("study.in", "plus,equals_sign", "chart_in", "zoom in", "Curves: zoom in.", footer=False),
+    Key("study.out", "minus", "chart_out", "zoom out", "Curves: zoom out.", footer=False),
+    Key("study.reload", "r", "reload", "reload", "Read the study again.", footer=False),
 )
 
 HELP: tuple[Key, ...] = (Key("help.back", "escape,q,question_mark", "back", "back", "Close help."),)

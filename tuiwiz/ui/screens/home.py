@@ -144,6 +144,16 @@ class HomeScreen(TuiwizScreen):
     def action_presets(self) -> None:
         open_screen(self.app, "presets")
 
+    def action_studies(self) -> None:
+        """The newest study."""
+        from tuiwiz.tune.study import newest
+
+        found = newest()
+        if found is None:
+            self.notify("No study yet: `tuiwiz tune grid BUNDLE` makes one.", timeout=4, markup=False)
+        else:
+            open_screen(self.app, "study", study=found.path, clock=self.clock)
+
     def action_demo(self) -> None:
         self.app.exit(DEMO)
 
