@@ -13,7 +13,7 @@ from typing import Any, Literal
 @dataclass(frozen=True)
 class Recipe:
     """`model`: tiny (random), base (tiny after some pretraining), known (after training on the very rows),
-    demo (SmolLM2-135M, recorded by `tuiwiz demo`).
+    smol (SmolLM2-135M-Instruct), demo (the same, recorded by `tuiwiz demo`).
     `rows`: kind and count."""
 
     name: str
@@ -41,6 +41,27 @@ def _full(rate: float = 2e-3, **more: Any) -> dict[str, Any]:
     whole = _lora(rate, **more)
     del whole["adapter.rank"]
     return {**whole, "adapter.method": "full"}
+
+
+def _smol(rate: float = 2e-3, steps: int = 36, batch: int = 4, **more: Any) -> dict[str, Any]:
+    """A short run of the real model on two cores."""
+    return _lora(rate, steps, batch, **{"model__dtype": None, "validation__fraction": 0.1, **more})
+
+
+def _phased(*shares: float, **more: Any) -> dict[str, Any]:
+    """Phases with these shares of the run, each at half the rate of the one before."""
+    whole = _lora(5e-3, steps=90, **more)
+    phases = [{"name": f"p{i}", "share": share, "learning_rate": 5e-3 / 2**i} for i, share in enumerate(shares)]
+    del whole["schedule.steps"]
+    return {**whole, "schedule.steps": None, "schedule.epochs": 3.0, "phases": phases}
+
+
+def _head(rate: float, **more: Any) -> dict[str, Any]:
+    return _lora(rate, **{"task__kind": "classify", "validation__fraction": 0.2, **more})
+
+
+def _pairs(kind: str, rate: float, **more: Any) -> dict[str, Any]:
+    return _lora(rate, **{"task__kind": kind, "steps": 60, **more})
 
 
 DIVERGED = ("D1", "D2", "D3", "D4", "D5")
@@ -137,6 +158,59 @@ TRAIN: tuple[Recipe, ...] = (
     ),
     Recipe("t-starved", "train", ("D22",), rows=("facts", 300), edits=_full(1e-3, steps=50), sabotage="starved"),
     Recipe("t-slowing", "train", ("D25",), rows=("facts", 300), edits=_full(1e-3, steps=70), sabotage="slowing"),
+    Recipe("smol-healthy", "train", (), model="smol", rows=("json", 180), edits=_smol(steps=45)),
+    Recipe("smol-healthy-facts", "train", (), model="smol", rows=("facts", 200), edits=_smol(1e-3)),
+    Recipe(
+        "smol-healthy-text",
+        "train",
+        (),
+        model="smol",
+        rows=("text", 90),
+        edits=_smol(5e-4, steps=30, task__kind="pretrain", data__train_on="all"),
+    ),
+    Recipe("smol-rate-x30", "train", DIVERGED, model="smol", rows=("json", 180), edits=_smol(0.06)),
+    Recipe(
+        "smol-no-warm-up",
+        "train",
+        DIVERGED,
+        model="smol",
+        rows=("facts", 180),
+        edits=_smol(0.03, schedule__warmup=0, schedule__kind="constant"),
+    ),
+    Recipe("smol-masked", "train", ("D17",), model="smol", rows=("json", 160), edits=_smol(), sabotage="masked"),
+    Recipe("smol-frozen", "train", ("D14",), model="smol", rows=("json", 160), edits=_smol(), sabotage="frozen"),
+    Recipe(
+        "smol-tiny-data",
+        "train",
+        OVERFIT,
+        model="smol",
+        rows=("noise", 16),
+        edits=_smol(2e-3, steps=60, validation__fraction=0.25),
+    ),
+    Recipe(
+        "smol-starved",
+        "train",
+        ("D22",),
+        model="smol",
+        rows=("facts", 160),
+        edits=_smol(steps=24),
+        sabotage="starved-700",
+    ),
+    Recipe(
+        "smol-overflow", "train", ("D1",), model="smol", rows=("facts", 160), edits=_smol(steps=30), sabotage="overflow"
+    ),
+    Recipe("smol-rate-too-low", "train", UNDERFIT, model="smol", rows=("json", 160), edits=_smol(2e-7, steps=30)),
+    Recipe("healthy-phases", "train", (), rows=("facts", 300), edits=_phased(0.6, 0.4)),
+    Recipe("healthy-classify", "train", (), rows=("labels", 300), edits=_head(5e-3)),
+    Recipe("healthy-regression", "train", (), rows=("numbers", 300), edits=_head(3e-3, task__labels="regression")),
+    Recipe("constant-classifier", "train", ("D45", "D2", "D4", "D11"), rows=("labels", 300), edits=_head(0.5)),
+    Recipe("healthy-dpo", "train", (), rows=("pairs", 240), edits=_pairs("dpo", 2e-3)),
+    Recipe("healthy-orpo", "train", (), rows=("pairs", 240), edits=_pairs("orpo", 4e-3)),
+    Recipe("dpo-too-fast", "train", ("D35", "D2", "D4"), rows=("pairs", 240), edits=_pairs("dpo", 0.1)),
+    Recipe("dpo-random-pairs", "train", ("D34", "D8", "D10"), rows=("coins", 240), edits=_pairs("dpo", 1e-5)),
+    Recipe("healthy-reward", "train", (), rows=("pairs", 240), edits=_pairs("reward", 2e-3)),
+    Recipe("healthy-one-row", "train", (), rows=("facts", 240), edits=_lora(2e-3, steps=160, batch=1)),
+    Recipe("healthy-plateau", "train", (), rows=("facts", 200), edits=_lora(5e-3, steps=260)),
     *(Recipe(f"demo-{number}", "train", (), model="demo") for number in range(1, 6)),
 )
 

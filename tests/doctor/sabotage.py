@@ -30,6 +30,8 @@ def spoiled(kind: str) -> Iterator[None]:
 def _changes(kind: str) -> list[tuple[Any, str, Any]]:
     if kind.startswith("oom-"):
         return [(CausalObjective, "__call__", _calls(_out_of_memory(int(kind[4:]))))]
+    if kind.startswith("starved-"):
+        return [(CausalObjective, "collate", _slow(CausalObjective.collate, int(kind[8:]) / 1000))]
     kinds: dict[str, list[tuple[Any, str, Any]]] = {
         "frozen": [(optim, "make_optimizer", _stale(optim.make_optimizer))],
         "masked": [(CausalObjective, "collate", _masked(CausalObjective.collate))],

@@ -17,6 +17,7 @@ from tuiwiz.doctor.words import shown
 from tuiwiz.events.axis import KINDS, Kind
 from tuiwiz.events.series import Series
 from tuiwiz.runs.compare import Loaded, axis_of, differences, metrics_of, points_of, unit_of
+from tuiwiz.runs.cost import cost_words, prices
 from tuiwiz.ui import keys
 from tuiwiz.ui.app import go_back
 from tuiwiz.ui.curves import SeriesCurve
@@ -86,14 +87,16 @@ class CompareScreen(ChartActions):
         return to_ascii(line) if glyphs_of(self).ascii else line
 
     def _table(self, width: int) -> Content:
-        room = max(14, min(40, width - 64))
-        head = f" {'run':<{room + 3}}{'state':<9}{'best':>8}{'first':>8}{'peak':>10}{'tokens/s':>10}{'time':>13}"
+        room = max(8, min(40, width - 72))
+        head = f" {'run':<{room + 3}}{'state':<9}{'best':>8}{'first':>8}{'peak':>10}{'tokens/s':>9}{'time':>12}{'cost':>11}"
+        paid = prices()
         out = [Content.styled(head, "$dim")]
         for at, (letter, run) in enumerate(zip(LETTERS, self.runs, strict=False)):
             info = run.info
             peak = human_bytes(info.peak_bytes) if info.peak_bytes else "-"
             speed = human_count(info.tokens_per_second) if info.tokens_per_second else "-"
-            cells = f"{number(info.metrics['first']):>8}{peak:>10}{speed:>10}{clock(info.elapsed_s or 0):>13}"
+            cells = f"{number(info.metrics['first']):>8}{peak:>10}{speed:>9}{clock(info.elapsed_s or 0):>12}"
+            cells += f"{self._line(cost_words(paid, info.cost, info.energy_wh)):>11}"
             best = info.metrics["best"]
             lowest = min(
                 (one.info.metrics["best"] for one in self.runs if one.info.metrics["best"] is not None), default=None
