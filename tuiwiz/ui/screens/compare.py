@@ -88,7 +88,8 @@ class CompareScreen(ChartActions):
 
     def _table(self, width: int) -> Content:
         room = max(8, min(40, width - 72))
-        head = f" {'run':<{room + 3}}{'state':<9}{'best':>8}{'first':>8}{'peak':>10}{'tokens/s':>9}{'time':>12}{'cost':>11}"
+        head = f" {'run':<{room + 3}}{'state':<9}{'best':>8}{'first':>8}{'peak':>10}{'tokens/s':>9}"
+        head += f"{'time':>12}{'cost':>11}"
         paid = prices()
         out = [Content.styled(head, "$dim")]
         for at, (letter, run) in enumerate(zip(LETTERS, self.runs, strict=False)):
