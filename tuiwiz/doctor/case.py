@@ -14,6 +14,8 @@ from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.derive import warmup_steps
 from tuiwiz.spec.phases import spans
 
+LITTLE_KNOWN = 1.5
+"""Times the noise of single points, where a run is too short to show more."""
 START_SIGMAS = 3.0
 MEDIAN_ERROR = 1.25
 """Of a median, against that of a mean."""
@@ -48,6 +50,14 @@ class Case:
     def steps(self) -> list[float]:
         found = self.view.series.get("loss")
         return list(found.x[:: self._stride(len(found))]) if found is not None else []
+
+    @property
+    def every_loss(self) -> Sequence[float]:
+        """The loss of each step, not thinned; empty where it was not written at every step."""
+        found = self.view.series.get("loss")
+        if found is None or not len(found) or found.x[-1] - found.x[0] != len(found) - 1:
+            return ()
+        return found.y
 
     @cached_property
     def loss(self) -> list[float]:
@@ -86,7 +96,10 @@ class Case:
     def swing(self) -> float:
         """By what share chance moves the smoothed loss."""
         floor = EMA_NOISE * self.noise
-        return max(floor, stats.swing(self.smooth)) if math.isfinite(floor) else 0.0
+        if not math.isfinite(floor):
+            return 0.0
+        found = stats.swing(self.smooth)
+        return max(floor, found) if math.isfinite(found) else LITTLE_KNOWN * floor
 
     @cached_property
     def borders(self) -> list[int]:

@@ -44,11 +44,11 @@ def swing(smooth: Sequence[float]) -> float:
     """By what share chance moves a smoothed curve: robust deviation from itself some points before.
 
     Batches of unlike length or kind, one after the other, move it more than the noise of single points tells; steady
-    rises and falls cancel out. nan for curves that are too short.
+    rises and falls cancel out. nan for short curves, in which what happened once is more than chance.
     """
     pairs = zip(smooth[SWING_POINTS // 2 :], smooth[SWING_POINTS // 2 + SWING_POINTS :], strict=False)
     moves = [b / a - 1 for a, b in pairs if math.isfinite(a) and math.isfinite(b) and a > 0]
-    return spread(moves) / math.sqrt(2) if len(moves) >= SWING_POINTS else math.nan
+    return spread(moves) / math.sqrt(2) if len(moves) >= 5 * SWING_POINTS else math.nan
 
 
 def window(count: int) -> int:

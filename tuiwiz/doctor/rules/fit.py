@@ -71,17 +71,16 @@ def overfitting(case: Case) -> Outcome:
 
 def staircase(case: Case) -> Outcome:
     """The training loss falls in a step at each epoch's border, and the held-out loss does not follow."""
-    size = case.per_epoch
-    stride = case.steps[1] - case.steps[0] if len(case.steps) > 1 else 1
-    if not size or stride > 1 or size < 8 or case.count < 2 * size:
-        return unknown("2 epochs of 8 steps")
+    size, losses = case.per_epoch, case.every_loss
+    if size < 8 or len(losses) < 2 * size:
+        return unknown("2 epochs of 8 steps, and the loss of every step")
     each = max(4, min(8, size // 3))
     stairs, inside = [], []
-    for border in range(size, case.count - each + 1, size):
-        before, after = case.loss[border - each : border], case.loss[border : border + each]
+    for border in range(size, len(losses) - each + 1, size):
+        before, after = losses[border - each : border], losses[border : border + each]
         stairs.append((stats.median(before) - stats.median(after)) / max(stats.median(before), 1e-9))
         middle = border - size // 2
-        a, b = case.loss[middle - each : middle], case.loss[middle : middle + each]
+        a, b = losses[middle - each : middle], losses[middle : middle + each]
         inside.append((stats.median(a) - stats.median(b)) / max(stats.median(a), 1e-9))
     stair, slide = stats.median(stairs), stats.median(inside)
     first_border = [loss for step, loss in case.evals if step <= size]
@@ -129,7 +128,8 @@ def _by_heart(case: Case) -> Outcome:
     epochs = case.view.step / case.per_epoch
     first = stats.median(case.finite_loss[:5])
     now = stats.median(case.tail(case.finite_loss, 0.1))
-    if epochs < BY_HEART_EPOCHS or not now < min(MEMORISED, 0.1 * first):
+    known = now < 0.1 * first and (now < MEMORISED or epochs >= 2 * BY_HEART_EPOCHS)
+    if epochs < BY_HEART_EPOCHS or not known:
         return unknown("2 evaluations", epochs=epochs, train_loss=now)
     return yes(
         edits.epochs(case, 3 / epochs),
