@@ -75,7 +75,7 @@ class Case:
     def rate(self) -> list[float]:
         return self.series("learning_rate")
 
-    @property
+    @cached_property
     def peak_rate(self) -> float:
         """The highest learning rate so far; the bundle's where nothing was recorded."""
         seen = max((value for value in self.rate if math.isfinite(value)), default=0.0)
