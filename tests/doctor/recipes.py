@@ -340,12 +340,12 @@ TEST: tuple[Recipe, ...] = (
     Recipe("w-healthy-full", "test", (), rows=("facts", 432), edits=_full(9e-4, steps=97)),
     Recipe("w-healthy-one-row", "test", (), rows=("facts", 272), edits=_lora(1.5e-3, steps=137, batch=1)),
     Recipe("w-healthy-phases", "test", (), rows=("facts", 332), edits=_phased(0.3, 0.4, 0.3)),
-    Recipe("w-healthy-classify", "test", (), rows=("labels", 272), edits=_head(4e-3)),
+    Recipe("w-classify", "test", ("D12",), rows=("labels", 272), edits=_head(4e-3)),
     Recipe("w-healthy-dpo", "test", (), rows=("pairs", 232), edits=_pairs("dpo", 2e-4)),
     Recipe("w-healthy-orpo", "test", (), rows=("pairs", 272), edits=_pairs("orpo", 3e-3)),
     Recipe("w-healthy-resumed", "test", (), rows=("facts", 342), edits=_lora(4e-3, steps=77), sabotage="resumed"),
     Recipe("w-healthy-plateau", "test", (), rows=("facts", 192), edits=_lora(4e-3, steps=247)),
-    Recipe("w-healthy-short", "test", (), rows=("facts", 312), edits=_lora(5.5e-3, steps=34)),
+    Recipe("w-short", "test", ("D12",), rows=("facts", 312), edits=_lora(5.5e-3, steps=34)),
     Recipe("w-rate-x30", "test", DIVERGED, rows=("facts", 332), edits=_lora(0.17, steps=97)),
     Recipe("w-rate-full", "test", DIVERGED, rows=("facts", 332), edits=_full(0.07, steps=77)),
     Recipe("w-no-warm-up", "test", DIVERGED, rows=("facts", 302), edits=_full(0.06, steps=67, schedule__warmup=0)),
@@ -402,4 +402,5 @@ TEST: tuple[Recipe, ...] = (
         edits=_smol(2e-3, steps=67, validation__fraction=0.25),
     ),
 )
-"""Recorded after the thresholds had been committed."""
+"""Recorded after the thresholds had been committed. Two were meant to be healthy, `w-short` and `w-classify`, and are
+not: run again twice as long, their held-out loss goes from 0.160 to 0.147 and from 0.62 to 0.023."""
