@@ -13,7 +13,7 @@ from typing import Any, Literal
 @dataclass(frozen=True)
 class Recipe:
     """`model`: tiny (random), base (tiny after some pretraining), known (after training on the very rows),
-    demo (SmolLM2-135M, recorded by `tuiwiz demo`).
+    smol (SmolLM2-135M-Instruct), demo (the same, recorded by `tuiwiz demo`).
     `rows`: kind and count."""
 
     name: str
@@ -41,6 +41,29 @@ def _full(rate: float = 2e-3, **more: Any) -> dict[str, Any]:
     whole = _lora(rate, **more)
     del whole["adapter.rank"]
     return {**whole, "adapter.method": "full"}
+
+
+def _smol(rate: float = 2e-3, steps: int = 36, batch: int = 4, **more: Any) -> dict[str, Any]:
+    """A short run of the real model on two cores."""
+    return _lora(
+        rate, steps, batch, **{"model__dtype": None, "validation__fraction": 0.1, "evaluation__every": 0.25, **more}
+    )
+
+
+def _phased(*shares: float, **more: Any) -> dict[str, Any]:
+    """Phases with these shares of the run, each at half the rate of the one before."""
+    whole = _lora(5e-3, steps=90, **more)
+    phases = [{"name": f"p{i}", "share": share, "learning_rate": 5e-3 / 2**i} for i, share in enumerate(shares)]
+    del whole["schedule.steps"]
+    return {**whole, "schedule.steps": None, "schedule.epochs": 3.0, "phases": phases}
+
+
+def _head(rate: float, **more: Any) -> dict[str, Any]:
+    return _lora(rate, **{"task__kind": "classify", "validation__fraction": 0.2, **more})
+
+
+def _pairs(kind: str, rate: float, **more: Any) -> dict[str, Any]:
+    return _lora(rate, **{"task__kind": kind, "steps": 60, **more})
 
 
 DIVERGED = ("D1", "D2", "D3", "D4", "D5")
@@ -137,17 +160,16 @@ TRAIN: tuple[Recipe, ...] = (
     ),
     Recipe("t-starved", "train", ("D22",), rows=("facts", 300), edits=_full(1e-3, steps=50), sabotage="starved"),
     Recipe("t-slowing", "train", ("D25",), rows=("facts", 300), edits=_full(1e-3, steps=70), sabotage="slowing"),
-    *(Recipe(f"demo-{number}", "train", (), model="demo") for number in range(1, 6)),
-)
-
-TEST: tuple[Recipe, ...] = (
-    Recipe("t-padding", "test", ("D23",), rows=("mixed", 300), edits=_lora(3e-3, steps=50, data__max_length=512)),
-    Recipe("t-out-of-memory", "test", ("D19",), edits=_full(1e-3), sabotage="oom-1"),
-    Recipe("t-out-of-memory-late", "test", ("D20",), edits=_full(1e-3), sabotage="oom-25"),
-    Recipe("t-memory-leak", "test", ("D21",), edits=_full(1e-3, steps=130), sabotage="leak"),
+    Recipe("smol-healthy", "train", (), model="smol", rows=("json", 180), edits=_smol(steps=45)),
+    Recipe("healthy-classify", "train", (), rows=("labels", 300), edits=_head(5e-3)),
+    Recipe("healthy-dpo", "train", (), rows=("pairs", 240), edits=_pairs("dpo", 3e-4)),
+    Recipe("t-padding", "train", ("D23",), rows=("mixed", 300), edits=_lora(3e-3, steps=50, data__max_length=512)),
+    Recipe("t-out-of-memory", "train", ("D19",), edits=_full(1e-3), sabotage="oom-1"),
+    Recipe("t-out-of-memory-late", "train", ("D20",), edits=_full(1e-3), sabotage="oom-25"),
+    Recipe("t-memory-leak", "train", ("D21",), edits=_full(1e-3, steps=130), sabotage="leak"),
     Recipe(
         "t-resume-lost",
-        "test",
+        "train",
         ("D32",),
         rows=("facts", 300),
         edits=_full(3e-3, steps=60),
@@ -155,38 +177,152 @@ TEST: tuple[Recipe, ...] = (
         sabotage="resumed-lost",
     ),
     Recipe(
-        "t-sorted-sources", "test", ("D29",), rows=("sources", 200), edits=_full(1e-3, steps=110), sabotage="unshuffled"
+        "t-sorted-sources",
+        "train",
+        ("D29",),
+        rows=("sources", 200),
+        edits=_full(1e-3, steps=110),
+        sabotage="unshuffled",
     ),
-    Recipe("t-schedule-early", "test", ("D7",), edits=_full(1e-3, schedule__kind="linear"), sabotage="rate-early"),
-    Recipe("t-warm-up", "test", ("D7",), edits=_full(1e-3, steps=60, schedule__warmup=0.6)),
-    Recipe("u-healthy-lora", "test", (), rows=("facts", 340), edits=_lora(5e-3, steps=90)),
-    Recipe("u-healthy-rank", "test", (), rows=("facts", 420), edits=_lora(4e-3, steps=100, adapter__rank=16)),
-    Recipe("u-healthy-full", "test", (), rows=("facts", 380), edits=_full(6e-4, steps=100)),
-    Recipe("u-healthy-linear", "test", (), edits=_lora(5e-3, steps=80, schedule__kind="linear", schedule__warmup=0.05)),
-    Recipe("u-healthy-packed", "test", (), rows=("facts", 360), edits=_lora(5e-3, steps=70, data__packing=True)),
-    Recipe("u-healthy-batch", "test", (), rows=("facts", 500), edits=_lora(8e-3, steps=50, batch=16)),
-    Recipe("u-healthy-resumed", "test", (), rows=("facts", 360), edits=_lora(5e-3, steps=80), sabotage="resumed"),
+    Recipe("t-schedule-early", "train", ("D7",), edits=_full(1e-3, schedule__kind="linear"), sabotage="rate-early"),
+    Recipe("t-warm-up", "train", ("D7",), edits=_full(1e-3, steps=60, schedule__warmup=0.6)),
+    Recipe("u-healthy-lora", "train", (), rows=("facts", 340), edits=_lora(5e-3, steps=90)),
+    Recipe("u-healthy-rank", "train", (), rows=("facts", 420), edits=_lora(4e-3, steps=100, adapter__rank=16)),
+    Recipe("u-healthy-full", "train", (), rows=("facts", 380), edits=_full(6e-4, steps=100)),
+    Recipe(
+        "u-healthy-linear", "train", (), edits=_lora(5e-3, steps=80, schedule__kind="linear", schedule__warmup=0.05)
+    ),
+    Recipe("u-healthy-packed", "train", (), rows=("facts", 360), edits=_lora(5e-3, steps=70, data__packing=True)),
+    Recipe("u-healthy-batch", "train", (), rows=("facts", 500), edits=_lora(8e-3, steps=50, batch=16)),
+    Recipe("u-healthy-resumed", "train", (), rows=("facts", 360), edits=_lora(5e-3, steps=80), sabotage="resumed"),
     Recipe(
         "u-healthy-text",
-        "test",
+        "train",
         (),
         rows=("text", 150),
         edits=_lora(3e-3, steps=60, task__kind="pretrain", data__train_on="all"),
     ),
-    Recipe("u-rate-x25", "test", DIVERGED, rows=("facts", 280), edits=_lora(0.12, steps=80)),
-    Recipe("u-rate-x80", "test", DIVERGED, rows=("facts", 280), edits=_lora(0.4, steps=60, schedule__kind="constant")),
-    Recipe("u-rate-full", "test", DIVERGED, rows=("facts", 330), edits=_full(0.08, steps=80, schedule__warmup=0.05)),
-    Recipe("u-no-warm-up", "test", DIVERGED, rows=("facts", 280), edits=_full(0.04, steps=70, schedule__warmup=0)),
-    Recipe("u-overflow", "test", ("D1",), rows=("facts", 280), edits=_lora(3e-3, steps=50), sabotage="overflow"),
-    Recipe("u-tiny-data", "test", OVERFIT, rows=("noise", 48), edits=_full(3e-3, steps=120)),
-    Recipe("u-tiny-data-batch", "test", OVERFIT, rows=("noise", 32), edits=_full(2e-3, steps=130, batch=4)),
-    Recipe("u-rate-too-low", "test", UNDERFIT, rows=("facts", 280), edits=_lora(8e-6, steps=70)),
-    Recipe("u-rate-too-low-full", "test", UNDERFIT, rows=("facts", 280), edits=_full(3e-6, steps=60)),
-    Recipe("u-frozen", "test", ("D14",), rows=("facts", 280), edits=_full(2e-3, steps=50), sabotage="frozen"),
-    Recipe("u-masked", "test", ("D17",), rows=("facts", 280), edits=_full(1e-3, steps=50), sabotage="masked"),
+    Recipe("u-rate-x25", "train", DIVERGED, rows=("facts", 280), edits=_lora(0.12, steps=80)),
+    Recipe("u-rate-x80", "train", DIVERGED, rows=("facts", 280), edits=_lora(0.4, steps=60, schedule__kind="constant")),
+    Recipe("u-rate-full", "train", DIVERGED, rows=("facts", 330), edits=_full(0.08, steps=80, schedule__warmup=0.05)),
+    Recipe("u-no-warm-up", "train", DIVERGED, rows=("facts", 280), edits=_full(0.04, steps=70, schedule__warmup=0)),
+    Recipe("u-overflow", "train", ("D1",), rows=("facts", 280), edits=_lora(3e-3, steps=50), sabotage="overflow"),
+    Recipe("u-tiny-data", "train", OVERFIT, rows=("noise", 48), edits=_full(3e-3, steps=120)),
+    Recipe("u-tiny-data-batch", "train", OVERFIT, rows=("noise", 32), edits=_full(2e-3, steps=130, batch=4)),
+    Recipe("u-rate-too-low", "train", UNDERFIT, rows=("facts", 280), edits=_lora(8e-6, steps=70)),
+    Recipe("u-rate-too-low-full", "train", UNDERFIT, rows=("facts", 280), edits=_full(3e-6, steps=60)),
+    Recipe("u-frozen", "train", ("D14",), rows=("facts", 280), edits=_full(2e-3, steps=50), sabotage="frozen"),
+    Recipe("u-masked", "train", ("D17",), rows=("facts", 280), edits=_full(1e-3, steps=50), sabotage="masked"),
     Recipe(
-        "u-starved", "test", ("D22",), rows=("facts", 280), edits=_lora(4e-3, steps=40, batch=4), sabotage="starved"
+        "u-starved", "train", ("D22",), rows=("facts", 280), edits=_lora(4e-3, steps=40, batch=4), sabotage="starved"
     ),
-    Recipe("u-slowing", "test", ("D25",), rows=("facts", 280), edits=_lora(4e-3, steps=60), sabotage="slowing"),
+    Recipe("u-slowing", "train", ("D25",), rows=("facts", 280), edits=_lora(4e-3, steps=60), sabotage="slowing"),
+    Recipe("v-healthy-lora", "train", (), rows=("facts", 310), edits=_lora(6e-3, steps=84)),
+    Recipe("v-healthy-full", "train", (), rows=("facts", 420), edits=_full(7e-4, steps=90)),
+    Recipe("v-healthy-one-row", "train", (), rows=("facts", 260), edits=_lora(1.5e-3, steps=130, batch=1)),
+    Recipe("v-healthy-phases", "train", (), rows=("facts", 320), edits=_phased(0.3, 0.4, 0.3)),
+    Recipe("v-healthy-classify", "train", (), rows=("labels", 260), edits=_head(6e-3)),
+    Recipe("v-healthy-dpo", "train", (), rows=("pairs", 220), edits=_pairs("dpo", 2e-4)),
+    Recipe("v-healthy-orpo", "train", (), rows=("pairs", 260), edits=_pairs("orpo", 3e-3)),
+    Recipe("v-healthy-resumed", "train", (), rows=("facts", 330), edits=_lora(4e-3, steps=70), sabotage="resumed"),
+    Recipe("v-healthy-plateau", "train", (), rows=("facts", 180), edits=_lora(4e-3, steps=240)),
+    Recipe("v-healthy-short", "train", (), rows=("facts", 300), edits=_lora(6e-3, steps=30)),
+    Recipe("v-rate-x30", "train", DIVERGED, rows=("facts", 320), edits=_lora(0.14, steps=90)),
+    Recipe("v-rate-full", "train", DIVERGED, rows=("facts", 320), edits=_full(0.05, steps=70)),
+    Recipe("v-no-warm-up", "train", DIVERGED, rows=("facts", 290), edits=_full(0.06, steps=60, schedule__warmup=0)),
+    Recipe("v-overflow", "train", ("D1",), rows=("facts", 290), edits=_full(8e-4, steps=60), sabotage="overflow"),
+    Recipe("v-tiny-data", "train", OVERFIT, rows=("noise", 44), edits=_full(3e-3, steps=110)),
+    Recipe(
+        "v-tiny-data-unwatched",
+        "train",
+        OVERFIT,
+        rows=("noise", 32),
+        edits=_full(4e-3, steps=120, validation__fraction=0.0),
+    ),
+    Recipe("v-masked", "train", ("D17",), rows=("facts", 290), edits=_lora(4e-3, steps=50), sabotage="masked"),
+    Recipe("v-frozen", "train", ("D14",), rows=("facts", 290), edits=_lora(5e-3, steps=60), sabotage="frozen"),
+    Recipe("v-rate-too-low", "train", UNDERFIT, rows=("facts", 290), edits=_lora(6e-6, steps=70)),
+    Recipe("v-starved", "train", ("D22",), rows=("facts", 290), edits=_full(1e-3, steps=40), sabotage="starved"),
+    Recipe(
+        "v-resume-lost",
+        "train",
+        ("D32",),
+        rows=("facts", 300),
+        edits=_full(2e-3, steps=70),
+        model="tiny",
+        sabotage="resumed-lost",
+    ),
+    Recipe("v-constant-classifier", "train", ("D45", "D2", "D4", "D11"), rows=("labels", 260), edits=_head(0.4)),
+    Recipe("v-smol-healthy", "train", (), model="smol", rows=("json", 150), edits=_smol(1.5e-3, steps=36)),
+    Recipe("v-smol-rate-x30", "train", DIVERGED, model="smol", rows=("facts", 150), edits=_smol(0.06, steps=30)),
+    Recipe(
+        "v-smol-masked",
+        "train",
+        ("D17",),
+        model="smol",
+        rows=("facts", 150),
+        edits=_smol(1e-3, steps=24),
+        sabotage="masked",
+    ),
+    Recipe(
+        "v-smol-frozen",
+        "train",
+        ("D14",),
+        model="smol",
+        rows=("facts", 150),
+        edits=_smol(1e-3, steps=24),
+        sabotage="frozen",
+    ),
+    Recipe(
+        "v-smol-tiny-data",
+        "train",
+        OVERFIT,
+        model="smol",
+        rows=("noise", 20),
+        edits=_smol(2e-3, steps=60, validation__fraction=0.25),
+    ),
+    Recipe("v-dpo-too-fast", "train", ("D35", "D36", "D2", "D4"), rows=("pairs", 220), edits=_pairs("dpo", 0.05)),
+    *(Recipe(f"demo-{number}", "train", (), model="demo") for number in range(1, 6)),
 )
-"""Recorded after the thresholds had been committed."""
+
+TEST: tuple[Recipe, ...] = (
+    Recipe("w-healthy-lora", "test", (), rows=("facts", 322), edits=_lora(5.5e-3, steps=91)),
+    Recipe("w-healthy-full", "test", (), rows=("facts", 432), edits=_full(9e-4, steps=97)),
+    Recipe("w-healthy-one-row", "test", (), rows=("facts", 272), edits=_lora(1.5e-3, steps=137, batch=1)),
+    Recipe("w-healthy-phases", "test", (), rows=("facts", 332), edits=_phased(0.3, 0.4, 0.3)),
+    Recipe("w-classify", "test", ("D12",), rows=("labels", 272), edits=_head(4e-3)),
+    Recipe("w-healthy-dpo", "test", (), rows=("pairs", 232), edits=_pairs("dpo", 2e-4)),
+    Recipe("w-healthy-orpo", "test", (), rows=("pairs", 272), edits=_pairs("orpo", 3e-3)),
+    Recipe("w-healthy-resumed", "test", (), rows=("facts", 342), edits=_lora(4e-3, steps=77), sabotage="resumed"),
+    Recipe("w-healthy-plateau", "test", (), rows=("facts", 192), edits=_lora(4e-3, steps=247)),
+    Recipe("w-short", "test", ("D12",), rows=("facts", 312), edits=_lora(5.5e-3, steps=34)),
+    Recipe("w-rate-x30", "test", DIVERGED, rows=("facts", 332), edits=_lora(0.17, steps=97)),
+    Recipe("w-rate-full", "test", DIVERGED, rows=("facts", 332), edits=_full(0.07, steps=77)),
+    Recipe("w-no-warm-up", "test", DIVERGED, rows=("facts", 302), edits=_full(0.06, steps=67, schedule__warmup=0)),
+    Recipe("w-overflow", "test", ("D1",), rows=("facts", 302), edits=_full(8e-4, steps=67), sabotage="overflow"),
+    Recipe("w-tiny-data", "test", OVERFIT, rows=("noise", 47), edits=_full(3e-3, steps=117)),
+    Recipe(
+        "w-tiny-data-unwatched",
+        "test",
+        OVERFIT,
+        rows=("noise", 35),
+        edits=_full(4e-3, steps=127, validation__fraction=0.0),
+    ),
+    Recipe("w-masked", "test", ("D17",), rows=("facts", 302), edits=_lora(4e-3, steps=57), sabotage="masked"),
+    Recipe("w-frozen", "test", ("D14",), rows=("facts", 302), edits=_lora(5e-3, steps=67), sabotage="frozen"),
+    Recipe("w-rate-too-low", "test", UNDERFIT, rows=("facts", 302), edits=_lora(6e-6, steps=77)),
+    Recipe("w-starved", "test", ("D22",), rows=("facts", 302), edits=_full(1e-3, steps=44), sabotage="starved"),
+    Recipe(
+        "w-resume-lost",
+        "test",
+        ("D32",),
+        rows=("facts", 312),
+        edits=_full(2e-3, steps=77),
+        model="tiny",
+        sabotage="resumed-lost",
+    ),
+    Recipe("w-constant-classifier", "test", ("D45", "D2", "D4", "D11"), rows=("labels", 272), edits=_head(0.4)),
+    Recipe("w-dpo-too-fast", "test", ("D35", "D36", "D2", "D4"), rows=("pairs", 232), edits=_pairs("dpo", 0.05)),
+)
+"""Recorded after the thresholds had been committed. Two were meant to be healthy, `w-short` and `w-classify`, and are
+not: run again twice as long, their held-out loss goes from 0.160 to 0.147 and from 0.62 to 0.023."""

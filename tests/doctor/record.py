@@ -50,6 +50,13 @@ def make_rows(kind: str, count: int, seed: int) -> list[dict[str, Any]]:
         return [{"messages": row["messages"]} for row in draw.sample(whole, count)]
     pairs = [(thing, asked) for thing in THINGS for asked in ASKED]
     draw.shuffle(pairs)
+    if kind == "labels":
+        return [{"text": asked.format(thing), "label": _kind(thing)} for thing, asked in pairs[:count]]
+    if kind == "numbers":
+        size = {name: float(at % 4) for at, name in enumerate(dict.fromkeys(_kind(thing) for thing, _ in pairs))}
+        return [{"text": asked.format(thing), "label": size[_kind(thing)]} for thing, asked in pairs[:count]]
+    if kind in ("pairs", "coins"):
+        return [_pair(thing, asked, colour, draw, coin=kind == "coins") for thing, asked in pairs[:count]]
     found: list[dict[str, Any]] = []
     for thing, asked in pairs[:count]:
         answer = f"the {thing} is {colour[thing]}"
@@ -63,19 +70,34 @@ def make_rows(kind: str, count: int, seed: int) -> list[dict[str, Any]]:
     return found
 
 
+def _kind(thing: str) -> str:
+    """A class of a thing: its size."""
+    return thing.split()[0]
+
+
+def _pair(thing: str, asked: str, colour: dict[str, str], draw: random.Random, *, coin: bool) -> dict[str, str]:
+    """A better answer of one manner and a worse one of another; by chance the other way round where `coin`."""
+    short, long = f"the {thing} is {colour[thing]}", f"well, it may be {draw.choice(COLOURS)}, or not"
+    better, worse = (long, short) if coin and draw.random() < 0.5 else (short, long)
+    return {"prompt": asked.format(thing), "chosen": better, "rejected": worse}
+
+
 def run(base: Path, name: str, model: Path, rows: list[dict[str, Any]], edits: dict[str, Any], sabotage: str) -> Path:
     """One run in this process; returns its folder however it ended."""
     from tests.doctor.sabotage import spoiled
-    from tests.support.training import ask_to_resume, make_run, own_signals
+    from tests.support.training import add_phases, ask_to_resume, make_run, own_signals
     from tuiwiz.base.errors import TuiwizError
     from tuiwiz.executor import train
 
     (base / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (base / "rows.jsonl").touch()
+    phases = edits.get("phases", [])
+    edits = {key: value for key, value in edits.items() if key != "phases"}
     changes = {key.replace(".", "__"): value for key, value in {"checkpoint.every": 0.5, **edits}.items()}
     if edits.get("adapter.method") == "full":
         changes["adapter__rank"] = None
     folder = make_run(base, model, name, data__train=f"{name}.jsonl", **changes)
+    add_phases(folder, *phases)
     resumed = sabotage.startswith("resumed")
     with own_signals(), suppress(TuiwizError), spoiled("stop" if resumed else sabotage):
         if resumed:
@@ -113,7 +135,7 @@ def models(base: Path, wanted: set[str]) -> dict[str, Path]:
     from tests.support.tiny import make_model
 
     tiny = base / "tiny" if (base / "tiny").exists() else make_model(base / "tiny")
-    found = {"tiny": tiny}
+    found = {"tiny": tiny, "smol": Path("smollm2-135m-instruct")}
     long = {
         "adapter.method": "full",
         "adapter.rank": None,

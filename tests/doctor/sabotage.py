@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import torch
 
-from tuiwiz.executor import batching, checkpoint, evaluate, optim
+from tuiwiz.executor import batching, build, checkpoint, evaluate
 from tuiwiz.executor.objectives.causal import CausalObjective
 from tuiwiz.executor.objectives.objective import Outcome
 from tuiwiz.spec import phases, rates
@@ -30,8 +30,10 @@ def spoiled(kind: str) -> Iterator[None]:
 def _changes(kind: str) -> list[tuple[Any, str, Any]]:
     if kind.startswith("oom-"):
         return [(CausalObjective, "__call__", _calls(_out_of_memory(int(kind[4:]))))]
+    if kind.startswith("starved-"):
+        return [(CausalObjective, "collate", _slow(CausalObjective.collate, int(kind[8:]) / 1000))]
     kinds: dict[str, list[tuple[Any, str, Any]]] = {
-        "frozen": [(optim, "make_optimizer", _stale(optim.make_optimizer))],
+        "frozen": [(build, "make_optimizer", _stale(build.make_optimizer))],
         "masked": [(CausalObjective, "collate", _masked(CausalObjective.collate))],
         "permuted": [(CausalObjective, "collate", _permuted(CausalObjective.collate))],
         "starved": [(CausalObjective, "collate", _slow(CausalObjective.collate, 0.03))],

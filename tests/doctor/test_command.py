@@ -126,3 +126,31 @@ def test_without_a_run_it_tries_the_libraries_themselves(capsys: pytest.CaptureF
     checks = {one["name"]: one for one in json.loads(capsys.readouterr().out)["checks"]}
     assert checks["attention sdpa"]["verdict"] == "good"
     assert checks["attention eager"]["verdict"] == "good"
+
+
+def test_a_run_goes_on_from_its_best_weights_where_they_still_fit(
+    diverged: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "best.toml"
+    assert main(["doctor", str(diverged.path), "--apply", "1", "--best", "-o", str(target)]) == 2
+    assert "no best weights" in capsys.readouterr().err
+    view = fold(RunView(), EventReader(diverged.events).read(10_000))
+    assert view.best_eval is not None
+    kept = diverged.checkpoint(view.best_eval.step)
+    kept.mkdir(parents=True)
+    (kept / "manifest.json").write_text("{}", encoding="utf-8")
+    assert main(["doctor", str(diverged.path), "--apply", "1", "--best", "-o", str(target)]) == 0
+    after = read_bundle(target)
+    assert after.adapter.from_ == str(kept) and after.origin["adapter.from"].startswith("doctor ")
+    diverged.adapter.mkdir()
+    finished = tmp_path / "finished.toml"
+    assert main(["doctor", str(diverged.path), "--apply", "1", "--best", "-o", str(finished)]) == 0
+    assert read_bundle(finished).adapter.from_ == str(diverged.adapter)
+    assert main(["doctor", str(diverged.path), "--best"]) == 2
+
+
+def test_rules_are_listed_with_those_that_are_not_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--rules", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    judged, rest = ({one["id"] for one in told[name]} for name in ("rules", "not_judged"))
+    assert judged | rest == {f"D{number}" for number in range(1, 47)} and not judged & rest

@@ -232,6 +232,8 @@ def _adapter_from(desk: Desk) -> None:
     earlier = desk.run()
     later = desk.run(adapter__from="run1/adapter")
     assert all(torch.equal(earlier.trainer.weights[name], value) for name, value in later.first.items())
+    saved = desk.run(adapter__from=f"run1/checkpoints/step-{earlier.trainer.progress.step}")
+    assert all(torch.equal(earlier.trainer.weights[name], value) for name, value in saved.first.items())
 
 
 def _quant_states(run: Seen) -> list[Any]:

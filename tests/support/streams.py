@@ -293,7 +293,7 @@ def _gpu(step: int) -> dict[str, ev.Scalar]:
         "temperature_c": 64,
         "power_w": 318 + step % 7,
         "power_limit_w": 450,
-        "sm_clock_mhz": 2610,
+        "clock_mhz": 2610,
         "throttle": "",
     }
 

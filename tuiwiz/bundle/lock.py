@@ -50,7 +50,7 @@ def make_lock(
     files = _model_files(model_folder) if model_folder is not None else []
     model = {path.name: digest for path in files if (digest := _digest(path, progress))}
     if adapter is not None:
-        for path in sorted(adapter.glob("adapter_*")):
+        for path in sorted([*adapter.glob("adapter_*"), *adapter.glob("weights.safetensors")]):
             model[f"adapter/{path.name}"] = _digest(path, progress)
     return Lock(
         tuiwiz=__version__,

@@ -109,7 +109,10 @@ def _gather(bundle: Bundle, base: Path) -> tuple[dict[str, Path], dict[str, obje
         edits["data.template"] = _add(files, "template", base / bundle.data.template, bundle.data.template)
     source = bundle.adapter.from_
     if source is not None:
-        for path in sorted((base / source).glob("adapter_*")):
+        folder = base / source
+        for path in sorted(
+            [*folder.glob("adapter_*"), *folder.glob("weights.safetensors"), *folder.glob("manifest.json")]
+        ):
             if path.suffix in (".json", ".safetensors"):
                 files[f"adapter/{path.name}"] = path
         edits["adapter.from"] = "adapter"

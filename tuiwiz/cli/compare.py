@@ -53,9 +53,13 @@ def _print(found: Compared) -> None:
     from tuiwiz.base.units import human_bytes, human_count, human_duration
     from tuiwiz.cli.output import note, say
     from tuiwiz.doctor.words import shown
+    from tuiwiz.runs.cost import cost_words, prices
 
     width = max(len(run.name) for run in found.runs) + 5
-    say(f"{'':<{width}}{'state':<10}{'steps':>8}{'first':>9}{'best':>9}{'peak':>12}{'tokens/s':>11}{'time':>14}")
+    say(
+        f"{'':<{width}}{'state':<10}{'steps':>8}{'first':>9}{'best':>9}{'peak':>12}{'tokens/s':>11}{'time':>14}{'cost':>12}"
+    )
+    paid = prices()
     for letter, run in zip("ABCDEFGH", found.runs, strict=False):
         first, best = (run.metrics[name] for name in ("first", "best"))
         cells = [f"{value:.4f}" if value is not None else "-" for value in (first, best)]
@@ -64,7 +68,7 @@ def _print(found: Compared) -> None:
         time = human_duration(run.elapsed_s) if run.elapsed_s else "-"
         say(
             f"{letter}  {run.name:<{width - 3}}{run.state:<10}{run.step:>8}{cells[0]:>9}{cells[1]:>9}{peak:>12}"
-            f"{speed:>11}{time:>14}"
+            f"{speed:>11}{time:>14}{cost_words(paid, run.cost, run.energy_wh):>12}"
         )
     say("")
     say(f"{found.metric} by {found.align}:")

@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from tuiwiz.doctor.finding import Finding
     from tuiwiz.events.folder import RunFolder
+    from tuiwiz.events.view import RunView
 
 
 def register(app: typer.Typer) -> None:
@@ -19,11 +20,18 @@ def register(app: typer.Typer) -> None:
         everything: bool = typer.Option(False, "--all", help="Also what was judged and found right."),
         apply: int | None = typer.Option(None, "--apply", metavar="N", help="Write the bundle with the change of N."),
         out: Path | None = typer.Option(None, "-o", metavar="FILE", help="Where --apply writes; else beside the run."),
+        best: bool = typer.Option(False, "--best", help="With --apply: begin with the run's best weights."),
+        rules: bool = typer.Option(False, "--rules", help="List what is judged, and what is not and why."),
         as_json: bool = typer.Option(False, "--json", help="One JSON document."),
     ) -> None:
         """Judge a run by its events and propose one change, or check what this machine has."""
         from tuiwiz.base.errors import UsageError
 
+        if best and apply is None:
+            raise UsageError("--best belongs to --apply", hint="tuiwiz doctor RUN --apply 1 --best -o new.toml")
+        if rules:
+            _rules(as_json=as_json)
+            return
         if run is None:
             if apply is not None:
                 raise UsageError("--apply needs a run", hint="tuiwiz doctor RUN --apply 1 -o new.toml")
@@ -38,7 +46,7 @@ def register(app: typer.Typer) -> None:
         findings = examine(folder, view)
         faults = wrong(findings)
         if apply is not None:
-            _apply(folder, faults, apply, out, as_json=as_json)
+            _apply(folder, view, faults, apply, out, best=best, as_json=as_json)
             return
         if as_json:
             from tuiwiz.cli.output import emit_json
@@ -75,20 +83,51 @@ def _print(findings: list[Finding], faults: list[Finding], folder: RunFolder, *,
                 say(f"   {one.verdict:<8} {one.id:<4} {one.rule:<24} {evidence_words(one)}")
 
 
-def _apply(folder: RunFolder, faults: list[Finding], number: int, out: Path | None, *, as_json: bool) -> None:
+def _apply(
+    folder: RunFolder,
+    view: RunView,
+    faults: list[Finding],
+    number: int,
+    out: Path | None,
+    *,
+    best: bool,
+    as_json: bool,
+) -> None:
     from tuiwiz.base.errors import UsageError
     from tuiwiz.cli.output import emit_json, say
-    from tuiwiz.doctor.fork import fork
+    from tuiwiz.doctor.fork import best_weights, fork
 
     if not 1 <= number <= len(faults):
         raise UsageError(
             f"there is no finding {number}", hint=f"the run has {len(faults)}: tuiwiz doctor {folder.path.name}"
         )
-    path = fork(folder, faults[number - 1], out)
+    start = best_weights(folder, view, faults[number - 1]) if best else None
+    if best and start is None:
+        hint = "leave out --best: no best weights were kept, or the change makes weights of another form"
+        raise UsageError("this run has no best weights to begin with", hint=hint)
+    path = fork(folder, faults[number - 1], out, start=start)
     if as_json:
         emit_json({"ok": True, "bundle": str(path), "change": faults[number - 1].change})
     else:
         say(str(path))
+
+
+def _rules(*, as_json: bool) -> None:
+    from tuiwiz.cli.output import emit_json, say
+    from tuiwiz.doctor.rules import ALL, NOT_JUDGED
+
+    if as_json:
+        judged = [
+            {"id": one.id, "rule": one.name, "family": one.family, "title": one.title, "why": one.why} for one in ALL
+        ]
+        rest = [{"id": number, "title": title, "why": why} for number, title, why in NOT_JUDGED]
+        emit_json({"ok": True, "rules": judged, "not_judged": rest})
+        return
+    for one in ALL:
+        say(f"{one.id:<4} {one.name:<22} {one.title}")
+    say("not judged:")
+    for number, title, why in NOT_JUDGED:
+        say(f"{number:<4} {title}: {why}")
 
 
 def _machine(*, as_json: bool) -> int:

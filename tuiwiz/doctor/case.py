@@ -12,7 +12,18 @@ from tuiwiz.events.process import Exit
 from tuiwiz.events.view import RunView
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.derive import warmup_steps
+from tuiwiz.spec.phases import spans
 
+LITTLE_KNOWN = 1.5
+"""Times the noise of single points, where a run is too short to show more."""
+START_SIGMAS = 3.0
+MEDIAN_ERROR = 1.25
+"""Of a median, against that of a mean."""
+EMA_NOISE = 0.23
+"""Deviation of the mean of a noise of 1: sqrt((1 - b) / (1 + b)) with b = 0.9."""
+QUALITIES = ("accuracy", "macro_f1", "matthews", "pearson", "generated_exact", "exact_match", "rougeL", "chrf")
+"""Metrics of evaluations that say how good answers are, whatever the loss says; the first that is there counts."""
+FIRST_POINTS = 10
 MOST_POINTS = 1000
 """Points of a series that rules look at; longer ones are thinned, so that a judgement costs the same."""
 
@@ -40,6 +51,14 @@ class Case:
         found = self.view.series.get("loss")
         return list(found.x[:: self._stride(len(found))]) if found is not None else []
 
+    @property
+    def every_loss(self) -> Sequence[float]:
+        """The loss of each step, not thinned; empty where it was not written at every step."""
+        found = self.view.series.get("loss")
+        if found is None or not len(found) or found.x[-1] - found.x[0] != len(found) - 1:
+            return ()
+        return found.y
+
     @cached_property
     def loss(self) -> list[float]:
         return self.series("loss")
@@ -56,7 +75,7 @@ class Case:
     def rate(self) -> list[float]:
         return self.series("learning_rate")
 
-    @property
+    @cached_property
     def peak_rate(self) -> float:
         """The highest learning rate so far; the bundle's where nothing was recorded."""
         seen = max((value for value in self.rate if math.isfinite(value)), default=0.0)
@@ -69,8 +88,25 @@ class Case:
 
     @cached_property
     def noise(self) -> float:
-        """Robust deviation of the loss from its own mean, over the whole run."""
-        return stats.spread([a - b for a, b in zip(self.loss, self.smooth, strict=True) if math.isfinite(a)])
+        """Robust deviation of the loss from its own mean, as a share of it: noise grows and falls with the loss."""
+        pairs = zip(self.loss, self.smooth, strict=True)
+        return stats.spread([a / b - 1 for a, b in pairs if math.isfinite(a) and b > 0])
+
+    @cached_property
+    def swing(self) -> float:
+        """By what share chance moves the smoothed loss."""
+        floor = EMA_NOISE * self.noise
+        if not math.isfinite(floor):
+            return 0.0
+        found = stats.swing(self.smooth)
+        return max(floor, found) if math.isfinite(found) else LITTLE_KNOWN * floor
+
+    @cached_property
+    def borders(self) -> list[int]:
+        """Steps after which other rows are trained on: a new level of the loss is no fault there."""
+        if self.bundle is None or not any(phase.data for phase in self.bundle.phases):
+            return []
+        return [span.start for span in spans(self.bundle, self.total) if span.start]
 
     @cached_property
     def joint_spikes(self) -> list[int]:
@@ -133,10 +169,13 @@ class Case:
     @cached_property
     def start(self) -> float:
         """The loss before any update: that of the first step, or held out before it, whichever is higher; nan where
-        nothing is known of it (a resumed run whose beginning is gone)."""
+        nothing is known of it (a resumed run whose beginning is gone). One step alone may lie low by chance."""
         held = [loss for step, loss in self.evals[:1] if step == 0]
         first = [loss for step, loss in zip(self.steps[:1], self.loss, strict=False) if step == 1]
-        return max((value for value in (*held, *first) if math.isfinite(value)), default=math.nan)
+        noise = self.noise if math.isfinite(self.noise) else 0.0
+        few = stats.median(self.finite_loss[:5])
+        likely = [min(max(loss, few), loss * (1 + START_SIGMAS * noise)) for loss in first if math.isfinite(loss)]
+        return max((value for value in (*held, *likely) if math.isfinite(value)), default=math.nan)
 
     def smooth_at(self, step: float) -> float:
         """The smoothed training loss at a step."""
@@ -147,8 +186,31 @@ class Case:
         """How far the training loss has fallen, as a share of its beginning: medians of the first and last points."""
         values = self.finite_loss
         each = max(5, math.ceil(0.05 * len(values)))
-        first, last = stats.median(values[:each]), stats.median(values[-each:])
+        first, last = stats.median(values[: min(each, FIRST_POINTS)]), stats.median(values[-each:])
         return (first - last) / first if first else math.nan
+
+    def fall(self) -> tuple[float, float]:
+        """By what share the training loss falls over the run, and the standard error of that: of all points, along the
+        logarithm of the step, over which a learning curve is nearly straight. nan where there are too few."""
+        values = [(math.log(at + 5), math.log(loss)) for at, loss in enumerate(self.loss) if loss > 0 < 1 / loss]
+        per_unit, error = stats.slope([x for x, _ in values], [y for _, y in values])
+        span = math.log(self.count + 5) - math.log(5)
+        return -per_unit * span, error * span
+
+    def quality_gain(self, since: int) -> float:
+        """How much better the answers of the newest evaluation are than those at step `since`; nan where unknown.
+
+        Only what lies beyond the count of two rows is a gain.
+        """
+        then = next((event for event in self.view.evals if event.step == since), None)
+        now = self.view.evals[-1] if self.view.evals else None
+        if then is None or now is None:
+            return math.nan
+        name = next((one for one in QUALITIES if one in now.metrics and one in then.metrics), None)
+        if name is None:
+            return math.nan
+        gain = now.metrics[name] - then.metrics[name]
+        return gain if gain > max(0.01, 2 / max(1, now.rows)) else 0.0
 
     def tail(self, values: Sequence[float], share: float) -> list[float]:
         return list(values[int(len(values) * (1 - share)) :])

@@ -22,9 +22,7 @@ CONSEQUENCES = frozenset({"overfitting", "underfitting", "evaluation"})
 def diagnose(case: Case) -> list[Finding]:
     """Every rule's finding, causes first. A consequence of a fault that was found is not judged."""
     found = [rule.of(case) for rule in ALL]
-    cause = next(
-        (one for one in found if one.verdict == "yes" and one.severity == "error" and one.family in CAUSES), None
-    )
+    cause = next((one for one in found if one.verdict == "yes" and one.severity == "error" and _makes_void(one)), None)
     if cause is None:
         return found
     return [
@@ -35,6 +33,11 @@ def diagnose(case: Case) -> list[Finding]:
         else one
         for one in found
     ]
+
+
+def _makes_void(one: Finding) -> bool:
+    """Whether what comes after a fault means nothing. A first loss that is absurd says nothing of the curve."""
+    return one.family in CAUSES and one.id != "D16"
 
 
 def bundle_of(folder: RunFolder) -> Bundle | None:

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 MAD_TO_SIGMA = 1.4826
 """Of a normal distribution."""
+LASTING = 5
+SWING_POINTS = 20
+"""Distance over which a smoothed curve is held against itself: beyond its own memory."""
 
 
 def median(values: Sequence[float]) -> float:
@@ -37,13 +40,47 @@ def ema(values: Sequence[float], factor: float = 0.9) -> list[float]:
     return out
 
 
+def swing(smooth: Sequence[float]) -> float:
+    """By what share chance moves a smoothed curve: robust deviation from itself some points before.
+
+    Batches of unlike length or kind, one after the other, move it more than the noise of single points tells; steady
+    rises and falls cancel out. nan for short curves, in which what happened once is more than chance.
+    """
+    pairs = zip(smooth[SWING_POINTS // 2 :], smooth[SWING_POINTS // 2 + SWING_POINTS :], strict=False)
+    moves = [b / a - 1 for a, b in pairs if math.isfinite(a) and math.isfinite(b) and a > 0]
+    return spread(moves) / math.sqrt(2) if len(moves) >= 5 * SWING_POINTS else math.nan
+
+
 def window(count: int) -> int:
     """Points that a spike is judged against: a tenth of the run, between 32 and 128."""
     return max(32, min(128, math.ceil(0.1 * count)))
 
 
 def spikes(values: Sequence[float], limit: float = 6.0, least: int = 16) -> list[int]:
-    """Indexes of points more than `limit` robust deviations above the points before them."""
+    """Indexes of points more than `limit` robust deviations above the points before them.
+
+    Positive values are judged by their logarithms: noise of losses and norms multiplies. Of points that follow each
+    other the first one counts; more than `LASTING` of them are a new level and no spike.
+    """
+    positive = min((value for value in values if math.isfinite(value)), default=0.0) > 0
+    if positive:
+        values = [math.log(value) if math.isfinite(value) else value for value in values]
+    found = _high(values, limit, least, relative=not positive)
+    return [group[0] for group in _groups(found) if len(group) <= LASTING]
+
+
+def _groups(indexes: Sequence[int]) -> list[list[int]]:
+    """Runs of indexes with gaps of at most 2."""
+    found: list[list[int]] = []
+    for index in indexes:
+        if found and index - found[-1][-1] <= 2:
+            found[-1].append(index)
+        else:
+            found.append([index])
+    return found
+
+
+def _high(values: Sequence[float], limit: float, least: int, *, relative: bool) -> list[int]:
     size = window(len(values))
     found: list[int] = []
     ordered: list[float] = []
@@ -51,7 +88,7 @@ def spikes(values: Sequence[float], limit: float = 6.0, least: int = 16) -> list
         if math.isfinite(value):
             if len(ordered) >= least:
                 centre = ordered[len(ordered) // 2]
-                deviation = max(MAD_TO_SIGMA * _mad(ordered, centre), 0.01 * abs(centre), 1e-12)
+                deviation = max(MAD_TO_SIGMA * _mad(ordered, centre), 0.01 * (abs(centre) if relative else 1.0), 1e-12)
                 if (value - centre) / deviation > limit:
                     found.append(index)
             insort(ordered, value)

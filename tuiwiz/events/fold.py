@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from tuiwiz.events import types
@@ -38,7 +39,7 @@ def fold(view: RunView, events: Iterable[types.Event]) -> RunView:
             case types.Memory():
                 view.memory = event
             case types.Resource():
-                view.resource = event
+                _resource(view, event)
             case types.Alert():
                 view.alerts.append(event)
             case types.Control():
@@ -66,6 +67,25 @@ def _metric(view: RunView, event: types.Metric) -> None:
         series.append(event.step, value)
     clock = view.series.setdefault("time", Series())
     clock.append(event.step, event.t)
+
+
+MOST_BETWEEN_S = 60.0
+"""Between two readings; a longer time is a pause or a crash, in which the run took nothing."""
+
+
+def _resource(view: RunView, event: types.Resource) -> None:
+    """Energy as power times the time since the reading before. Of several cards that with most memory in use counts."""
+    before, view.resource = view.resource, event
+    card = max(event.gpus, key=lambda one: _figure(one.get("used_bytes")), default=None)
+    if card is None or not isinstance(card.get("power_w"), int | float):
+        return
+    since = event.t - before.t if before is not None else 0.0
+    spent = _figure(card["power_w"]) * since / 3600 if 0 < since <= MOST_BETWEEN_S else 0.0
+    view.energy_wh = (view.energy_wh or 0.0) + spent
+
+
+def _figure(value: types.Scalar) -> float:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
 def _stage(view: RunView, event: types.Stage, before: float) -> None:

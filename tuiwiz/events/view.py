@@ -41,6 +41,8 @@ class RunView:
     log: deque[types.Log] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
     memory: types.Memory | None = None
     resource: types.Resource | None = None
+    energy_wh: float | None = None
+    """What the card of the run has taken so far, all attempts together; None where no power was measured."""
     closing: types.Finished | types.Stopped | types.Failed | None = None
     """The last event of the present attempt, None while it goes on."""
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.data.vocabulary import with_new_tokens
+from tuiwiz.executor.checkpoint import MANIFEST, load_weights, shapes_of
 from tuiwiz.executor.heads import feed_in_fp32, head_modules
 from tuiwiz.executor.lora import speed_up
 from tuiwiz.executor.vocabulary import untied_head
@@ -40,8 +41,9 @@ def add_adapters(model: Any, bundle: Bundle, folder: Path, tokens: dict[str, int
     with_head = bundle.task.kind in HEAD_TASKS
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    if adapter.from_ is not None:
-        source = folder / adapter.from_
+    source = folder / adapter.from_ if adapter.from_ is not None else None
+    from_checkpoint = source is not None and (source / MANIFEST).is_file()
+    if source is not None and not from_checkpoint:
         if not (source / "adapter_config.json").is_file():
             raise InvalidError(f"there is no adapter in {source}", hint="adapter.from names a folder with one")
         if not (source / "adapter_model.safetensors").is_file():
@@ -68,8 +70,20 @@ def add_adapters(model: Any, bundle: Bundle, folder: Path, tokens: dict[str, int
             parameter.data = parameter.data.float()
     if with_head:
         feed_in_fp32(wrapped)
+    if source is not None and from_checkpoint:
+        _take(source, wrapped)
     speed_up(wrapped)
     return wrapped
+
+
+def _take(checkpoint: Path, model: Any) -> None:
+    """Put the trained weights of a run's checkpoint into new adapters of the same form."""
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    shapes = {name: tuple(value.shape) for name, value in trained.items()}
+    if shapes_of(checkpoint) != shapes:
+        hint = "keep rank, targets and variant as they were, or begin anew without adapter.from"
+        raise InvalidError(f"the checkpoint in {checkpoint} is of adapters of another form", hint=hint)
+    load_weights(checkpoint, trained)
 
 
 def _config(model: Any, bundle: Bundle, vocabulary: dict[str, int]) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -154,6 +154,15 @@ def load_weights(path: Path, weights: Mapping[str, nn.Parameter]) -> None:
     with torch.no_grad():
         for name, parameter in weights.items():
             parameter.copy_(saved[name])
+
+
+def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
+    """The trained weights of a checkpoint by name; empty where they cannot be read."""
+    try:
+        with safe_open(path / WEIGHTS, framework="pt") as saved:
+            return {name: tuple(saved.get_slice(name).get_shape()) for name in saved.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return {}
 
 
 def retire(folder: Path, *, keep: int, best: int | None, milestones: int = 0) -> None:

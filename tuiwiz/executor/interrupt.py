@@ -76,6 +76,8 @@ class Interrupts:
                     recorder.stage("paused")
                 elif request.kind == "resume":
                     answer = "goes on" if paused else "was not paused"
+                    if paused:
+                        recorder.stage("training", recorder.step)
                     paused = False
                 recorder.write(types.Control, request=request.kind, answer=answer)
             if not paused or self.stop_reason:

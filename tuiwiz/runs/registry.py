@@ -16,6 +16,7 @@ from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.reader import EventReader
 from tuiwiz.events.state import State, state
 from tuiwiz.events.view import RunView
+from tuiwiz.runs.cost import cost, prices
 from tuiwiz.runs.names import registered, run_root
 from tuiwiz.runs.notes import read_notes
 
@@ -34,6 +35,9 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     peak_bytes: int | None
     tokens_per_second: float | None
     elapsed_s: float | None
+    energy_wh: float | None = None
+    cost: float | None = None
+    """In the currency of the user's own prices; None without prices."""
     started: float | None
     model: str = ""
     method: str = ""
@@ -139,6 +143,8 @@ def info(folder: RunFolder, view: RunView | None = None) -> RunInfo:
         peak_bytes=int(peak) if peak else None,
         tokens_per_second=float(speed) if speed else None,
         elapsed_s=float(elapsed) if elapsed is not None else None,
+        energy_wh=view.energy_wh,
+        cost=cost(prices(), float(elapsed) if elapsed is not None else None, view.energy_wh),
         started=view.first_t or None,
         model=view.started.model if view.started is not None else "",
         method=view.started.method if view.started is not None else "",

@@ -181,6 +181,7 @@ COMPARE: tuple[Key, ...] = (
     Key("compare.metric_back", "M", "metric(-1)", "metric back", "Draw the metric before.", footer=False),
     Key("compare.align", "t", "align", "axis", "Over steps, time or tokens."),
     Key("compare.crosshair", "x", "crosshair", "crosshair", "Read values on the chart with the arrow keys."),
+    Key("compare.smooth", "s", "smooth", "smoothing", "More smoothing, then none."),
     Key("compare.log_axis", "L", "log_axis", "log axis", "Logarithmic value axis on and off."),
     Key("compare.back", "escape,q", "back", "back", "Leave the crosshair, else go back."),
     Key("compare.left", "left,h", "chart_left", "left", "Pan, or move the crosshair, to the left.", footer=False),

@@ -19,7 +19,7 @@ SMALLEST = (48, 12)
 class TuiwizScreen(Screen[None]):
     """Base of all full screens. Subclasses set KEYS and BINDINGS and fill `compose_body`.
 
-    The screen carries the classes `-tiny`, `-narrow`, `-medium`, `-wide` by width (48, 100, 140 columns) and
+    The screen carries the classes `-tiny`, `-narrow`, `-medium`, `-wide` by width (48, 100, 160 columns) and
     `-flat`, `-short`, `-tall` by height (12, 30 rows).
     """
 
@@ -27,7 +27,7 @@ class TuiwizScreen(Screen[None]):
     PURPOSE: ClassVar[str] = ""
     """What the screen is for, in one or two sentences; opens the help."""
     AUTO_FOCUS = ""
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (SMALLEST[0], "-narrow"), (100, "-medium"), (140, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (SMALLEST[0], "-narrow"), (100, "-medium"), (160, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (SMALLEST[1], "-short"), (30, "-tall")]
 
     def compose(self) -> ComposeResult:

@@ -60,6 +60,12 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}f}"
 
 
+def short_rate(value: float) -> str:
+    """A learning rate as people write it: `2.0e-4`."""
+    mantissa, _, exponent = f"{value:.1e}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if math.isfinite(value) and value else number(value, 1)
+
+
 def age(seconds: float) -> str:
     """How long ago, in one unit: `now`, `12 min ago`, `3 h ago`, `5 d ago`."""
     if seconds < 60:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from tuiwiz.doctor.finding import ORDER, Rule
-from tuiwiz.doctor.rules import data, fit, memory, numeric, plumbing, speed, tasks, unstable
+from tuiwiz.doctor.rules import data, fit, memory, numeric, pairs, plumbing, speed, tasks, unstable
+
+NOT_JUDGED: tuple[tuple[str, str, str], ...] = (
+    ("D28", "Forgetting of what was known before", "a run evaluates its own held-out rows and no general text"),
+    ("D31", "Degenerate text in a batch", "events hold no rows; `tuiwiz data check` finds repetitions and duplicates"),
+    ("D33", "An adapter that suffers from a huge batch", "it takes a second run with a quarter of the batch to tell"),
+    ("D40", "Groups of answers with equal rewards", "no task of tuiwiz samples groups of answers"),
+    ("D41", "Entropy that collapses", "no task of tuiwiz learns from its own samples"),
+    ("D42", "Updates too far from the sampling model", "no task of tuiwiz learns from its own samples"),
+    ("D43", "Sampled answers cut at their limit", "no task of tuiwiz learns from its own samples"),
+    ("D44", "A reward that is gamed", "no task of tuiwiz learns from its own samples"),
+    ("D46", "One process that holds up the others", "step times are those of the first process"),
+)
+"""Number, fault and why no rule here judges it."""
 
 ALL: tuple[Rule, ...] = tuple(
     sorted(
-        (rule for room in (numeric, memory, data, plumbing, unstable, fit, tasks, speed) for rule in room.RULES),
+        (rule for room in (numeric, memory, data, plumbing, unstable, fit, tasks, pairs, speed) for rule in room.RULES),
         key=lambda rule: (ORDER.index(rule.family), int(rule.id[1:])),
     )
 )

@@ -6,20 +6,27 @@ import itertools
 import math
 
 from tuiwiz.doctor import edits, stats
-from tuiwiz.doctor.case import Case
+from tuiwiz.doctor.case import MEDIAN_ERROR, Case
 from tuiwiz.doctor.finding import Outcome, Rule, no, unknown, yes
 
+LEAST_RISE = 0.02
+"""Nats; below that a held-out loss near nothing only breathes."""
+BY_HEART_EPOCHS = 8
+MOST_BORDERS = 40
+"""Epoch borders that are looked at; more of them say nothing else."""
 DELTA = 0.02
 """A held-out loss must rise by so much to be worse; an evaluation on few rows by twice its noise."""
 STAIR = 0.15
 MEMORISED = 0.2
 LEAST_DROP = 0.03
-LEAST_DROP_BASE = 0.10
+LEAST_DROP_BASE = 0.06
 LEAST_DROP_TEXT = 0.01
 """More of the text that a model has read before teaches it little, and that is as it should be."""
 LEAST_HELD = 0.01
 LEAST_HELD_BASE = 0.02
 """Of the held-out loss, which the noise of batches does not touch."""
+SURE = 3.0
+"""Times the limit: what the fall must stay below even where chance has hidden some of it."""
 LEARNT = 0.3
 """A training loss that fell so far has learnt something, if only its rows."""
 JUDGED_SHARE = 0.5
@@ -46,8 +53,10 @@ def overfitting(case: Case) -> Outcome:
     worse = list(itertools.takewhile(lambda loss: loss > limit, reversed(later)))
     now = case.smooth[-1] if case.smooth else math.nan
     then = case.smooth_at(step) if step else case.start
-    if len(worse) < patience or not now < then * 0.97:
-        return no(best=best, best_step=step, last=evals[-1][1], train_loss=now)
+    gain = case.quality_gain(step)
+    if len(worse) < patience or not now < then * 0.97 or evals[-1][1] - best < LEAST_RISE or gain > 0:
+        better = gain if gain > 0 else None
+        return no(best=best, best_step=step, last=evals[-1][1], train_loss=now, answers_better_by=better)
     change = edits.until(case, step) if step else edits.rate(case, 0.3)
     advice = "then more data, or adapter.dropout = 0.05; the best checkpoint is what was kept"
     return yes(
@@ -64,22 +73,23 @@ def overfitting(case: Case) -> Outcome:
 
 def staircase(case: Case) -> Outcome:
     """The training loss falls in a step at each epoch's border, and the held-out loss does not follow."""
-    size = case.per_epoch
-    stride = case.steps[1] - case.steps[0] if len(case.steps) > 1 else 1
-    if not size or stride > 1 or size < 8 or case.count < 2 * size:
-        return unknown("2 epochs of 8 steps")
+    size, losses = case.per_epoch, case.every_loss
+    if size < 8 or len(losses) < 2 * size:
+        return unknown("2 epochs of 8 steps, and the loss of every step")
     each = max(4, min(8, size // 3))
     stairs, inside = [], []
-    for border in range(size, case.count - each + 1, size):
-        before, after = case.loss[border - each : border], case.loss[border : border + each]
+    for border in [*range(size, len(losses) - each + 1, size)][:MOST_BORDERS]:
+        before, after = losses[border - each : border], losses[border : border + each]
         stairs.append((stats.median(before) - stats.median(after)) / max(stats.median(before), 1e-9))
         middle = border - size // 2
-        a, b = case.loss[middle - each : middle], case.loss[middle : middle + each]
+        a, b = losses[middle - each : middle], losses[middle : middle + each]
         inside.append((stats.median(a) - stats.median(b)) / max(stats.median(a), 1e-9))
     stair, slide = stats.median(stairs), stats.median(inside)
     first_border = [loss for step, loss in case.evals if step <= size]
     better = bool(case.evals) and bool(first_border) and case.evals[-1][1] < min(first_border) * 0.98
-    if stair - max(0.0, slide) <= STAIR or better or not case.evals:
+    better = better or case.quality_gain(max((step for step, _ in case.evals if step <= size), default=-1)) > 0
+    chance = 3 * MEDIAN_ERROR * case.noise * math.sqrt(2 / each / len(stairs))
+    if stair - max(0.0, slide) <= max(STAIR, chance) or better or not case.evals:
         return no(stair=stair, within_epoch=slide)
     return yes(
         edits.until(case, size),
@@ -94,8 +104,10 @@ def staircase(case: Case) -> Outcome:
 def memorised(case: Case) -> Outcome:
     """The training loss is near nothing and the held-out loss far above it, and not for being small itself."""
     evals = case.evals
+    if not case.learns_text:
+        return no(task=case.task)
     if len(evals) < 2 or case.count < 10:
-        return unknown("2 evaluations")
+        return _by_heart(case)
     now = stats.median(case.tail(case.finite_loss, 0.1) or case.finite_loss[-5:])
     first, last = evals[0][1], evals[-1][1]
     if not (now < MEMORISED and last > 2 * now and last - now > 0.15 and last > 0.3 * first):
@@ -111,6 +123,25 @@ def memorised(case: Case) -> Outcome:
     )
 
 
+def _by_heart(case: Case) -> Outcome:
+    """The word where nothing is held out: rows that were seen many times and cost nothing any more."""
+    if not case.per_epoch or case.count < 20:
+        return unknown("2 evaluations")
+    epochs = case.view.step / case.per_epoch
+    first = stats.median(case.finite_loss[:5])
+    now = stats.median(case.tail(case.finite_loss, 0.1))
+    known = now < 0.1 * first and (now < MEMORISED or epochs >= 2 * BY_HEART_EPOCHS)
+    if epochs < BY_HEART_EPOCHS or not known:
+        return unknown("2 evaluations", epochs=epochs, train_loss=now)
+    return yes(
+        edits.epochs(case, 3 / epochs),
+        "and hold rows out, with validation.fraction = 0.05: nothing says how others fare",
+        epochs=epochs,
+        train_loss=now,
+        train_loss_first=first,
+    )
+
+
 def not_learning(case: Case) -> Outcome:
     """After half of the run the loss is where it began."""
     if case.count < 20 or case.done_share < JUDGED_SHARE or case.view.step < 2 * case.warmup:
@@ -120,22 +151,26 @@ def not_learning(case: Case) -> Outcome:
     held: float | None = None
     if len(later) >= 3 and case.evals[0][0] == 0:
         # The same rows each time: without the noise of batches.
-        first = case.evals[0][1]
-        held = (first - min(later)) / first
-        moved = max(abs(loss - first) for loss in later) / first
+        first = max(case.evals[0][1], 1e-9)
+        held = (first - stats.median(later[-3:])) / first
         limit = LEAST_HELD if case.instructed else LEAST_HELD_BASE
-        if moved >= limit or drop >= LEARNT:
+        if held >= limit or drop >= LEARNT:
             return no(drop=drop, held_out_drop=held)
     else:
         base = not case.instructed and case.view.step >= 0.9 * case.total
         limit = LEAST_DROP_TEXT if case.task == "pretrain" else LEAST_DROP_BASE if base else LEAST_DROP
-        if drop >= limit or not drop > -LEAST_DROP:
-            return no(drop=drop)
+        fall, error = case.fall()
+        if not fall < limit:
+            return no(drop=drop, fall=fall)
+        if not fall + 1.5 * error < SURE * limit:
+            return unknown("more steps, or evaluations: the loss is too noisy", fall=fall, error=error)
     if stats.median(case.finite_loss[-5:]) < 0.05:
         return no(drop=drop, loss=case.loss[-1])
+    fall, error = case.fall()
+    risen = fall < -2 * error - LEAST_DROP
     return yes(
-        edits.rate(case, 10.0 if drop < 0.01 else 3.0),
-        'and adapter.targets = "all-linear", if it names fewer',
+        edits.rate(case, 0.3 if risen else 10.0 if drop < 0.01 else 3.0),
+        "" if risen else 'and adapter.targets = "all-linear", if it names fewer',
         drop=drop,
         held_out_drop=held,
         learning_rate=case.peak_rate,
@@ -152,8 +187,8 @@ def too_short(case: Case) -> Outcome:
     before = [pair for pair in case.evals if pair[0] <= from_here]
     last = case.evals[-1][1]
     start = before[-1][1] if before else case.evals[0][1]
-    won = (start - last) / start
-    gap = (last - stats.median(case.tail(case.finite_loss, 0.1))) / last
+    won = (start - last) / max(start, 1e-9)
+    gap = (last - stats.median(case.tail(case.finite_loss, 0.1))) / max(last, 1e-9)
     if (
         len(quarter) < 1
         or last > min(loss for _, loss in case.evals)
@@ -184,9 +219,9 @@ def adapter_full(case: Case) -> Outcome:
     parameters = size / 4
     epochs = max(1.0, case.view.step / case.per_epoch) if case.per_epoch else 1.0
     halves = [loss for step, loss in case.evals if step >= 0.5 * case.view.step]
-    won = (halves[0] - halves[-1]) / halves[0] if len(halves) > 1 else 1.0
-    gap = (case.evals[-1][1] - case.smooth[-1]) / case.evals[-1][1]
-    held = (case.evals[0][1] - case.evals[-1][1]) / case.evals[0][1]
+    won = (halves[0] - halves[-1]) / max(halves[0], 1e-9) if len(halves) > 1 else 1.0
+    gap = (case.evals[-1][1] - case.smooth[-1]) / max(case.evals[-1][1], 1e-9)
+    held = (case.evals[0][1] - case.evals[-1][1]) / max(case.evals[0][1], 1e-9)
     rate = case.rate[len(case.rate) // 2] / case.peak_rate if case.rate and case.peak_rate else 0.0
     if tokens / epochs < 2 * parameters or won > 0.01 or abs(gap) > 0.03 or held < 0.03 or rate < 0.3:
         return no(tokens_of_an_epoch=tokens / epochs, adapter_parameters=parameters, won_in_second_half=won)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tuiwiz.doctor import stats
-from tuiwiz.doctor.case import Case
+from tuiwiz.doctor.case import MEDIAN_ERROR, Case
 from tuiwiz.doctor.finding import Outcome, Rule, no, unknown, yes
 
 SAME = 1e-6
@@ -83,8 +83,8 @@ def resume_jump(case: Case) -> Outcome:
     if len(before) < 5 or len(after) < 5:
         return unknown("5 steps on either side of the resume")
     was, now = stats.median(before), stats.median(after)
-    noise = stats.spread(before) / math.sqrt(len(before))
-    if now <= max(JUMP * was, was + 3 * noise):
+    noise = MEDIAN_ERROR * max(case.noise * was, stats.spread(before)) * math.sqrt(1 / len(before) + 1 / len(after))
+    if now <= max(JUMP * was, was + 3.5 * noise):
         return no(before=was, after=now, from_step=started.from_step)
     return yes(
         {"schedule.warmup": 0.03},

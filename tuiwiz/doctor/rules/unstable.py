@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import NamedTuple
 
 from tuiwiz.doctor import edits, stats
-from tuiwiz.doctor.case import Case
+from tuiwiz.doctor.case import EMA_NOISE, Case
 from tuiwiz.doctor.finding import Outcome, Rule, no, unknown, yes
 
 BLOW_UP = 1.10
-BLOWN = 1.3
 LEAST_RISE = 0.1
 """Nats; near nothing every batch is a rise."""
 DIVERGED = 1.15
-NOISE_SIGMAS = 4.0
-"""A mean must leave the noise by so much, or small batches look unstable."""
-EMA_NOISE = 0.23
-"""Deviation of the mean of a noise of 1: sqrt((1 - b) / (1 + b)) with b = 0.9."""
+SIGMAS_ALONE, SIGMAS_CONFIRMED = 5.0, 3.0
+"""By how much of its own swing a mean must leave its best: where nothing else was measured, and where evaluations
+agree."""
+CONFIRMED = 1.03
+SETTLING = 10
+"""Steps after other rows came until their level counts."""
+START_NOISE = 2.4
+"""Of single points: what the median of five and a mean of ten may be apart by chance."""
+HUGE_LOSS, HUGE_NORM = 2.0, 5.0
 SPIKE_SHARE = 0.03
 LATE_NOISE = 0.35
 CLIPPED = 0.5
@@ -31,13 +36,12 @@ def early_blow_up(case: Case) -> Outcome:
     first = stats.median(case.finite_loss[:5])
     start = [value for value in case.smooth[4:size] if math.isfinite(value)]
     high = max(start, default=math.nan)
-    limit = max(BLOW_UP * first, first + LEAST_RISE, first + NOISE_SIGMAS * EMA_NOISE * case.noise)
     # A rate far too high is past its damage within five steps; what was before the first one is known too.
-    limit = min(limit, max(BLOWN * case.start, case.start + LEAST_RISE)) if math.isfinite(case.start) else limit
+    first = case.start if math.isfinite(case.start) else first
+    limit = max(BLOW_UP * first, first + LEAST_RISE, first * (1 + START_NOISE * case.noise))
     after = [value for value in start if value > limit]
     if len(after) < 3:
         return no(first=first, highest=high)
-    first = min(first, case.start) if math.isfinite(case.start) else first
     times = high / first if first > 0 else math.inf
     # For adapters the rate is the first suspect; full weights want a longer warm-up first, unless all is lost.
     if case.warmup < 0.08 * case.total and case.method == "full" and times < 2:
@@ -47,37 +51,79 @@ def early_blow_up(case: Case) -> Outcome:
 
 
 def spikes(case: Case) -> Outcome:
-    """Loss and gradient norm spike together, or the loss alone in 3 % of all steps."""
+    """Loss and gradient norm spike together three times, or once and out of all measure, or the loss alone in 3 % of
+    all steps."""
     if case.count < 20:
         return unknown("20 steps")
     alone = stats.spikes(case.loss)
     share = len(alone) / case.count
-    if not case.joint_spikes and share < SPIKE_SHARE:
-        return no(joint=0, alone=len(alone))
+    huge = [at for at in case.joint_spikes if _huge(case.loss, at, HUGE_LOSS) and _huge(case.grad_norm, at, HUGE_NORM)]
+    often = len(case.joint_spikes) >= 3 or (share >= SPIKE_SHARE and len(alone) >= 3)
+    if not often and not huge:
+        return no(joint=len(case.joint_spikes), alone=len(alone))
     steps = ", ".join(str(int(case.steps[at])) for at in case.joint_spikes[:5])
-    if len(case.joint_spikes) < 3 and share < SPIKE_SHARE:
+    if not often:
         advice = "look at the rows of those steps; one bad batch does no harm"
         return yes({}, advice, "info", joint=len(case.joint_spikes), alone=len(alone), steps=steps)
     return yes(edits.rate(case, 0.5), "", joint=len(case.joint_spikes), alone=len(alone), share=share, steps=steps)
 
 
-def divergence(case: Case) -> Outcome:
-    """The mean stays far above its best for long."""
-    if case.count < 20:
-        return unknown("20 steps")
-    need = max(8, math.ceil(0.03 * case.count))
-    best, row, worst, began = case.start if math.isfinite(case.start) else math.inf, 0, 0.0, 0.0
+def _huge(values: list[float], at: int, times: float) -> bool:
+    """Whether one of the values about `at` is so many times what came before."""
+    before = stats.median(values[max(0, at - 32) : max(0, at - 2)])
+    return max((one for one in values[max(0, at - 2) : at + 3] if math.isfinite(one)), default=0.0) > times * before
+
+
+class Raised(NamedTuple):
+    """A smoothed loss far above its best from one step to another; `times`: by how much at its worst."""
+
+    best: float
+    times: float
+    since: float
+    until: float
+
+
+def raised(case: Case, sigmas: float, need: int) -> tuple[float, list[Raised]]:
+    """The best smoothed loss, and every stretch of at least `need` points far above it."""
+    best = case.start if math.isfinite(case.start) else math.inf
+    found: list[Raised] = []
+    row = 0
     for index in range(9, case.count):
-        value = case.smooth[index]
+        value, step = case.smooth[index], case.steps[index]
+        if any(0 <= step - border < SETTLING for border in case.borders):
+            best, row = math.inf, 0
+            continue
         if not math.isfinite(value):
             continue
         best = min(best, value)
-        limit = max(DIVERGED * best, best + 0.05, best + NOISE_SIGMAS * EMA_NOISE * case.noise)
+        limit = max(DIVERGED * best, best + 0.05, best * (1 + sigmas * case.swing))
         row = row + 1 if value > limit else 0
-        if row >= need:
-            worst, began = max(worst, value / best), began or case.steps[index - row + 1]
-    if not worst:
-        return no(best=best, last=case.smooth[-1])
+        if row == need:
+            found.append(Raised(best, value / best, case.steps[index - row + 1], step))
+        elif row > need:
+            found[-1] = found[-1]._replace(times=max(found[-1].times, value / best), until=step)
+    return best, found
+
+
+def confirmed(case: Case, one: Raised) -> bool | None:
+    """Whether evaluations rose with the training loss; None where none was made then."""
+    before = [loss for step, loss in case.evals if step <= one.since]
+    within = [loss for step, loss in case.evals if one.since + 2 < step <= one.until]
+    return max(within) > CONFIRMED * min(before) if before and within else None
+
+
+def divergence(case: Case) -> Outcome:
+    """The mean stays far above its best for long, or training left the model worse than it was."""
+    if case.count < 20:
+        return unknown("20 steps")
+    best, alone = raised(case, SIGMAS_ALONE, max(10, math.ceil(0.03 * case.count)))
+    seen = [one for one in alone if confirmed(case, one) is not False]
+    seen += [
+        one for one in raised(case, SIGMAS_CONFIRMED, max(5, math.ceil(0.01 * case.count)))[1] if confirmed(case, one)
+    ]
+    if not seen:
+        return _worse(case) or no(best=best, last=case.smooth[-1])
+    worst, began = max(one.times for one in seen), min(one.since for one in seen)
     change = edits.slower(case, worst)
     return yes(
         change,
@@ -86,6 +132,24 @@ def divergence(case: Case) -> Outcome:
         last=case.smooth[-1],
         times_best=worst,
         since_step=int(began),
+        learning_rate=case.peak_rate,
+    )
+
+
+def _worse(case: Case) -> Outcome | None:
+    """Every evaluation is worse than the one before training, and the training loss has not fallen either."""
+    later = [loss for step, loss in case.evals if step > 0]
+    if len(later) < 2 or case.evals[0][0] != 0 or case.done_share < 0.3:
+        return None
+    first, now = case.evals[0][1], stats.median(case.tail(case.finite_loss, 0.2))
+    if min(later) <= CONFIRMED * first or not now >= 0.97 * stats.median(case.finite_loss[:5]):
+        return None
+    return yes(
+        edits.slower(case, min(later) / first),
+        "the rate is above what this model bears",
+        held_out_first=first,
+        held_out_best_since=min(later),
+        last=now,
         learning_rate=case.peak_rate,
     )
 
@@ -101,7 +165,7 @@ def clipping(case: Case) -> Outcome:
     late = case.grad_norm[-size:]
     share = sum(norm > clip for norm in late) / len(late)
     half = case.smooth[case.count // 2]
-    stuck = case.smooth[-1] > 1.03 * half + NOISE_SIGMAS * EMA_NOISE * case.noise / 2
+    stuck = case.smooth[-1] > half * (1.03 + 2 * EMA_NOISE * case.noise)
     # A run that has learnt nothing at all has another fault than its clipping.
     learnt = case.drop() > 0.1 or case.drop() < -0.1
     if share <= CLIPPED or not learnt or not (stuck or len(case.joint_spikes) >= 3):
@@ -138,20 +202,26 @@ def late_noise(case: Case) -> Outcome:
     return yes(change, "with 1.4 times the learning rate", jump_share=jumps / level, loss=level, batch=batch)
 
 
+_SHORTER = "the length of the run was taken for shorter than it is"
+
+
 def schedule(case: Case) -> Outcome:
     """The rate does not do what its schedule promises."""
+    steps = case.total
+    dead = next((i for i, rate in enumerate(case.rate) if i > case.count // 10 and rate <= 1e-3 * case.peak_rate), None)
     if case.bundle is None:
-        return unknown("the bundle")
-    plan, steps = case.bundle.schedule, case.total
+        rest = steps and dead is not None and len(case.rate) >= 20 and case.peak_rate and case.steps[dead] < 0.8 * steps
+        if not rest or dead is None or max(case.rate[dead:]) > 1e-3 * case.peak_rate:
+            return unknown("the bundle")
+        return yes({"schedule.min_ratio": 0.1}, _SHORTER, rate_zero_at_step=int(case.steps[dead]), steps=steps)
+    plan = case.bundle.schedule
     if steps and case.warmup >= 0.5 * steps:
         return yes({"schedule.warmup": 0.03}, "", warmup_steps=case.warmup, steps=steps)
     if len(case.rate) < 20 or not case.peak_rate:
         return unknown("20 steps")
-    dead = next((i for i, rate in enumerate(case.rate) if i > case.count // 10 and rate <= 1e-3 * case.peak_rate), None)
     decays = plan.kind in ("linear", "cosine") and not case.bundle.phases
     if decays and not plan.min_ratio and dead is not None and case.steps[dead] < 0.95 * steps:
-        advice = "the length of the run was taken for shorter than it is"
-        return yes({"schedule.min_ratio": 0.1}, advice, rate_zero_at_step=int(case.steps[dead]), steps=steps)
+        return yes({"schedule.min_ratio": 0.1}, _SHORTER, rate_zero_at_step=int(case.steps[dead]), steps=steps)
     ended = case.view.step >= steps > 0
     left = case.rate[-1] / case.peak_rate
     if decays and ended and left > max(0.15, 1.5 * plan.min_ratio):

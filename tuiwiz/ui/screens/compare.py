@@ -16,12 +16,14 @@ from tuiwiz.base.units import human_bytes, human_count
 from tuiwiz.doctor.words import shown
 from tuiwiz.events.axis import KINDS, Kind
 from tuiwiz.events.series import Series
-from tuiwiz.runs.compare import Loaded, axis_of, differences, metrics_of, points_of, unit_of
+from tuiwiz.runs.compare import HELD_OUT, Loaded, axis_of, differences, metrics_of, points_of, unit_of
+from tuiwiz.runs.cost import cost_words, prices
 from tuiwiz.ui import keys
 from tuiwiz.ui.app import go_back
-from tuiwiz.ui.curves import SeriesCurve
+from tuiwiz.ui.curves import SeriesCurve, Smoothed
 from tuiwiz.ui.glyphs import to_ascii
 from tuiwiz.ui.screens.chart_actions import ChartActions
+from tuiwiz.ui.screens.run_chart import PLAIN
 from tuiwiz.ui.widgets.chart import Chart
 from tuiwiz.ui.widgets.chart_data import ChartData
 from tuiwiz.ui.widgets.line import Line, glyphs_of
@@ -44,6 +46,7 @@ class CompareScreen(ChartActions):
         self.metric = metric if metric in self.metrics else next(iter(self.metrics), "loss")
         self.align: Kind = align
         self._differing, self._notes = differences(runs)
+        self._smooth = [Smoothed() for _ in runs]
 
     def compose_body(self) -> ComposeResult:
         yield Static(id="compare-head")
@@ -67,33 +70,53 @@ class CompareScreen(ChartActions):
             return
         head = Content.assemble((f" {len(self.runs)} runs  ", "bold"), (self._line(self.metric), "$accent bold"))
         x_name = unit_of(self.runs)[0] if self.align == "time" else self.align
-        self.query_one("#compare-head", Static).update(head + Content.styled(f" by {self.align}", "$dim"))
+        head += Content.styled(f" by {self.align}", "$dim")
         overlay = []
-        for letter, run in zip(LETTERS, self.runs, strict=False):
-            series = Series()
-            for x, y in points_of(run, self.metric, axis_of(run, self.align, self.runs)):
-                series.append(x, y)
-            if len(series):
-                overlay.append((letter, SeriesCurve(series)))
+        for letter, run, mean in zip(LETTERS, self.runs, self._smooth, strict=False):
+            series = self._series(run)
+            if series is None or not len(series):
+                continue
+            curve = None
+            if self.metric not in (HELD_OUT, *PLAIN):
+                mean.take(series)
+                curve = mean.curve()
+            overlay.append((letter, curve or SeriesCurve(series)))
+        label = self._smooth[0].label
+        if label and self.metric not in (HELD_OUT, *PLAIN):
+            head += Content.styled(f", {label}", "$dim")
         note = f"no run has {self.metric}"
+        self.query_one("#compare-head", Static).update(head)
         self.query_one(Chart).set_data(ChartData(overlay=overlay, x_name=x_name, note=note))
         self.query_one("#compare-text", Static).update(self._table(max(40, self.size.width - 2)))
         self.on_chart_changed()
         self.refresh_small()
+
+    def _series(self, run: Loaded) -> Series | None:
+        """The metric of one run over the axis that all share."""
+        axis = axis_of(run, self.align, self.runs)
+        if self.metric != HELD_OUT:
+            return axis.series(self.metric)
+        series = Series()
+        for x, y in points_of(run, self.metric, axis):
+            series.append(x, y)
+        return series
 
     def _line(self, text: str, limit: int = 0) -> str:
         line = clean_line(text, limit)
         return to_ascii(line) if glyphs_of(self).ascii else line
 
     def _table(self, width: int) -> Content:
-        room = max(14, min(40, width - 64))
-        head = f" {'run':<{room + 3}}{'state':<9}{'best':>8}{'first':>8}{'peak':>10}{'tokens/s':>10}{'time':>13}"
+        room = max(8, min(40, width - 72))
+        head = f" {'run':<{room + 3}}{'state':<9}{'best':>8}{'first':>8}{'peak':>10}{'tokens/s':>9}"
+        head += f"{'time':>12}{'cost':>11}"
+        paid = prices()
         out = [Content.styled(head, "$dim")]
         for at, (letter, run) in enumerate(zip(LETTERS, self.runs, strict=False)):
             info = run.info
             peak = human_bytes(info.peak_bytes) if info.peak_bytes else "-"
             speed = human_count(info.tokens_per_second) if info.tokens_per_second else "-"
-            cells = f"{number(info.metrics['first']):>8}{peak:>10}{speed:>10}{clock(info.elapsed_s or 0):>13}"
+            cells = f"{number(info.metrics['first']):>8}{peak:>10}{speed:>9}{clock(info.elapsed_s or 0):>12}"
+            cells += f"{self._line(cost_words(paid, info.cost, info.energy_wh)):>11}"
             best = info.metrics["best"]
             lowest = min(
                 (one.info.metrics["best"] for one in self.runs if one.info.metrics["best"] is not None), default=None
@@ -135,6 +158,11 @@ class CompareScreen(ChartActions):
         if self.metrics:
             self.metric = self.metrics[(self.metrics.index(self.metric) + by) % len(self.metrics)]
             self.redraw()
+
+    def action_smooth(self) -> None:
+        for mean in self._smooth:
+            mean.cycle()
+        self.redraw()
 
     def action_align(self) -> None:
         self.align = KINDS[(KINDS.index(self.align) + 1) % len(KINDS)]

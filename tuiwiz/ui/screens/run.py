@@ -249,7 +249,7 @@ class RunScreen(RunActions):
             faults = [one for one in snapshot.faults if one.severity != "info"] if name == "doctor" else []
             if faults:
                 mark, tone = f"{glyphs.warn}{len(faults)}", "$warn"
-            tabs.append(Tab(name, key, label, mark, tone))
+            tabs.append(Tab(name, key, label, mark, tone, keep=name == "doctor"))
         self.query_one(PaneTabs).show(tabs, self.pane)
         self.show_read_out(self.query_one(Chart).read_out())
 

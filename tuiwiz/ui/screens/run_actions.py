@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Input
 
 from tuiwiz.base.errors import TuiwizError
-from tuiwiz.doctor.fork import fork
+from tuiwiz.doctor.fork import best_weights, fork
 from tuiwiz.doctor.live import Judge
 from tuiwiz.doctor.words import change_words
 from tuiwiz.events import control
@@ -161,15 +161,18 @@ class RunActions(RunCharting):
         """Ask, then write a bundle with the first fault's change; nothing is started."""
         one = next(finding for finding in self._judge.wrong if finding.change)
         detail = f"{one.title}. A new bundle with one change: {change_words(one)}. This run is not touched."
-        answers = (Answer("w", "write it", "write"), Answer("n", "not now", ""))
-        self.app.push_screen(Dialog("Write a new bundle?", detail, answers), self._fork_answered)
+        answers = [Answer("w", "write it", "write"), Answer("n", "not now", "")]
+        if best_weights(self.folder, self.view, one) is not None:
+            answers.insert(1, Answer("b", "write it, from the best weights", "best"))
+        self.app.push_screen(Dialog("Write a new bundle?", detail, tuple(answers)), self._fork_answered)
 
     def _fork_answered(self, answer: str | None) -> None:
-        if answer != "write":
+        if not answer:
             return
         one = next(finding for finding in self._judge.wrong if finding.change)
+        start = best_weights(self.folder, self.view, one) if answer == "best" else None
         try:
-            path = fork(self.folder, one)
+            path = fork(self.folder, one, start=start)
         except TuiwizError as error:
             self.notify(f"{error.message}. {error.hint}", severity="error", markup=False)
             return

@@ -53,7 +53,8 @@ class RunCharting(ChartActions):
         if series is not None:
             mean.take(series)
         per_epoch = view.started.steps_per_epoch if view.started is not None else 0
-        borders = [axis.place(step) for step in range(per_epoch, facts.step + 1, per_epoch)] if per_epoch > 0 else []
+        ends = range(per_epoch, facts.step + 1, per_epoch) if per_epoch > 0 else range(0)
+        borders = [axis.place(step) for step in ends] if len(ends) <= MOST_BORDERS else []
         smooth = mean.curve() if series is not None and self.metric not in PLAIN else None
         judged = [event for event in view.evals if self.metric in event.metrics]
         ended = self.state in ENDED
@@ -65,7 +66,7 @@ class RunCharting(ChartActions):
             evals=[(axis.place(event.step), event.metrics[self.metric]) for event in judged],
             best=axis.place(best) if best is not None else None,
             checkpoints=[axis.place(event.step) for event in view.checkpoints],
-            epochs=borders if len(borders) <= MOST_BORDERS else (),
+            epochs=borders,
             end=float(facts.steps) if not ended and axis.kind == "step" else 0.0,
             smooth_name=mean.label if smooth is not None else "",
             x_name=axis.name,

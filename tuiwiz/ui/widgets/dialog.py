@@ -66,6 +66,8 @@ class Dialog(ModalScreen[str]):
                     yield Choice(answer)
 
     def on_mount(self) -> None:
+        # A word about the request before would lie over the answers.
+        self.app.clear_notifications()
         self.query(Choice).last().focus()
 
     def on_key(self, event: events.Key) -> None:

@@ -13,17 +13,19 @@ from textual.widget import Widget
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """`mark` is a short sign behind the label (`! 2`), with its style."""
+    """`mark` is a short sign behind the label (`! 2`), with its style. `keep`: its label goes last."""
 
     name: str
     key: str
     label: str
     mark: str = ""
     tone: str = ""
+    keep: bool = False
 
 
 class PaneTabs(Widget):
-    """Labels shrink to their keys from the right when the row is too narrow; the current one stays whole."""
+    """In a narrow row gaps close first; then labels shrink to their keys from the right, those with a mark last. The
+    current one stays whole."""
 
     DEFAULT_CSS = "PaneTabs { height: 1; padding: 0 0 0 1; }"
 
@@ -45,8 +47,12 @@ class PaneTabs(Widget):
     def placed(self) -> list[tuple[int, Tab, str]]:
         """Column, tab and label of each tab."""
         short: set[str] = set()
-        for tab in reversed(self.tabs):
-            if self._length(short) <= self.content_size.width:
+        width = self.content_size.width
+        gap = 2 if self._length(short, 2) <= width else 1
+        first_to_go = [*reversed(self.tabs)]
+        first_to_go.sort(key=lambda tab: tab.keep or bool(tab.mark))
+        for tab in first_to_go:
+            if self._length(short, gap) <= width:
                 break
             if tab.name != self.current:
                 short.add(tab.name)
@@ -55,14 +61,16 @@ class PaneTabs(Widget):
         for tab in self.tabs:
             label = self._label(tab, short)
             out.append((at, tab, label))
-            at += len(label) + 2
+            at += len(label) + gap
         return out
 
     def render(self) -> Content:
         parts: list[tuple[str, str]] = []
-        for _, tab, label in self.placed():
+        end = 0
+        for start, tab, label in self.placed():
             if parts:
-                parts.append(("  ", ""))
+                parts.append((" " * (start - end), ""))
+            end = start + len(label)
             rest = label[len(tab.key) :]
             if tab.name == self.current:
                 parts += [(tab.key, "$accent bold"), (rest, "$foreground bold underline")]
@@ -83,5 +91,5 @@ class PaneTabs(Widget):
         mark = f" {tab.mark}" if tab.mark else ""
         return tab.key + ("" if tab.name in short else f" {tab.label}") + mark
 
-    def _length(self, short: set[str]) -> int:
-        return sum(len(self._label(tab, short)) + 2 for tab in self.tabs) - 2
+    def _length(self, short: set[str], gap: int) -> int:
+        return sum(len(self._label(tab, short)) + gap for tab in self.tabs) - gap

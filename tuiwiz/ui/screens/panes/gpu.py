@@ -48,7 +48,7 @@ def _card(card: Mapping[str, Value], width: int, glyphs: Glyphs) -> list[Content
     if heat is not None:
         groups.append((2, [(f"{heat:.0f}", "$warn" if heat >= 84 else ""), (f" {glyphs.degree}C", "$dim")]))
     throttle = card.get("throttle")
-    speed = _number(card, "sm_clock_mhz")
+    speed = _number(card, "clock_mhz")
     if speed is not None:
         groups.append((4, [(f"{speed:.0f}", ""), (" MHz", "$dim")]))
     if isinstance(throttle, str):

@@ -30,7 +30,8 @@ def health(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     if not out:
         out.append(Content.assemble((f" {glyphs.good} ", "$good"), "nothing wrong so far"))
     for change in view.adjusted:
-        text = f"step {change.step}: {change.key} {change.from_} to {change.to}. {change.reason}"
+        before = f" {change.from_}" if change.from_ is not None else ""
+        text = f"step {change.step}: {change.key}{before} to {change.to}. {change.reason}"
         out.append(Content.assemble((" changed    ", "$dim"), line_of(text, glyphs, width - 13)))
     for control in view.controls:
         at = time.strftime("%H:%M:%S", time.localtime(control.t))

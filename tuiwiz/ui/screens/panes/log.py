@@ -8,6 +8,7 @@ from textual.content import Content
 
 from tuiwiz.ui.glyphs import Glyphs
 from tuiwiz.ui.screens.panes.base import Snapshot, line_of, lines, quiet
+from tuiwiz.ui.screens.panes.samples import wrap
 
 LEVELS: dict[str, frozenset[str]] = {
     "all": frozenset({"debug", "info", "warning", "error"}),
@@ -16,11 +17,14 @@ LEVELS: dict[str, frozenset[str]] = {
 }
 """What each filter lets through."""
 
+INDENT = 12
+"""Columns of time and mark, in which the rest of a long entry is left blank."""
+
 _TONES = {"debug": "$dim", "info": "", "warning": "$warn", "error": "$bad"}
 
 
 def log(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
-    """Oldest first; one line an entry, the time of day in front. Matches of the search are marked."""
+    """Oldest first, the time of day in front of each entry. Matches of the search are marked."""
     wanted = LEVELS[snapshot.level]
     word = snapshot.search.lower()
     shown = [
@@ -34,12 +38,12 @@ def log(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
         return lines(*out, quiet("nothing logged" if not out else "no entry matches"))
     for entry in shown:
         at = time.strftime("%H:%M:%S", time.localtime(entry.t))
-        text = line_of(entry.message, glyphs)
         mark = f"{glyphs.warn} " if entry.level in ("warning", "error") else "  "
-        body = Content.styled(text, _TONES[entry.level])
-        if word:
-            start = text.lower().find(word)
+        for number, text in enumerate(wrap(line_of(entry.message, glyphs), max(20, width - INDENT))):
+            body = Content.styled(text, _TONES[entry.level])
+            start = text.lower().find(word) if word else -1
             if start >= 0:
                 body = body.stylize("reverse", start, start + len(word))
-        out.append(Content.assemble((f" {at} ", "$dim"), (mark, _TONES[entry.level]), body))
+            begin = [(f" {at} ", "$dim"), (mark, _TONES[entry.level])] if not number else [(" " * INDENT, "")]
+            out.append(Content.assemble(*begin, body))
     return lines(*out)

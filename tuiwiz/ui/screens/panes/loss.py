@@ -10,7 +10,7 @@ from tuiwiz.ui.glyphs import Glyphs
 from tuiwiz.ui.screens.panes.base import Group, Snapshot, labelled, line_of, lines, quiet, row
 from tuiwiz.ui.screens.panes.samples import sample_lines
 from tuiwiz.ui.widgets.spark import spark
-from tuiwiz.ui.words import clock, number
+from tuiwiz.ui.words import clock, number, short_rate
 
 
 def loss(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
@@ -62,7 +62,8 @@ def _rates(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Content:
     for name, label in (("learning_rate", ""), ("grad_norm", "gradient ")):
         series = snapshot.view.series.get(name)
         if series is not None and len(series):
-            now = number(last_values(snapshot.view, name, 1)[-1], 2)
+            value = last_values(snapshot.view, name, 1)[-1]
+            now = short_rate(value) if name == "learning_rate" else number(value, 2)
             groups.append(
                 (1, [(label, "$dim"), (now, ""), (f"  {spark(overview(series, room), room, glyphs)}", "$dim")])
             )
