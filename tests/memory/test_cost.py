@@ -11,8 +11,8 @@ import pytest
 from tests.memory.test_estimate import CPU, known_shape
 from tests.memory.test_plan import LENGTHS, bundle, planned
 from tuiwiz.base.errors import UsageError
+from tuiwiz.base.price import Price, own_price, parse_price
 from tuiwiz.catalog.gpus import find_device
-from tuiwiz.catalog.price import Price, own_price, parse_price
 from tuiwiz.memory.cost import budget_words
 from tuiwiz.memory.plan import Plan, cost_words, plan
 

@@ -50,16 +50,17 @@ def register(app: typer.Typer) -> None:
 
 
 def _print(found: Compared) -> None:
+    from tuiwiz.base.price import own_price
     from tuiwiz.base.units import human_bytes, human_count, human_duration
     from tuiwiz.cli.output import note, say
     from tuiwiz.doctor.words import shown
-    from tuiwiz.runs.cost import cost_words, prices
+    from tuiwiz.runs.cost import cost_words
 
     width = max(len(run.name) for run in found.runs) + 5
     say(
         f"{'':<{width}}{'state':<10}{'steps':>8}{'first':>9}{'best':>9}{'peak':>12}{'tokens/s':>11}{'time':>14}{'cost':>12}"
     )
-    paid = prices()
+    paid = own_price()
     for letter, run in zip("ABCDEFGH", found.runs, strict=False):
         first, best = (run.metrics[name] for name in ("first", "best"))
         cells = [f"{value:.4f}" if value is not None else "-" for value in (first, best)]

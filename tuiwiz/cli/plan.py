@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from tuiwiz.base.price import Price
     from tuiwiz.catalog.gpus import Device
-    from tuiwiz.catalog.price import Price
     from tuiwiz.catalog.shapes import ModelShape
     from tuiwiz.memory.plan import Plan
     from tuiwiz.spec.bundle import Bundle
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Say whether a run fits, item by item, and list the settings that do, fastest first."""
         from tuiwiz.base.errors import UsageError
-        from tuiwiz.catalog.price import parse_price
+        from tuiwiz.base.price import parse_price
         from tuiwiz.cli.output import emit_json
 
         paid = parse_price(price) if price else None

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import msgspec
 
+from tuiwiz.base.price import Price
 from tuiwiz.catalog.gpus import Device
-from tuiwiz.catalog.price import Price
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.deadline import deadline
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
+from tuiwiz.base.price import Price, own_price
 from tuiwiz.base.units import gib
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.measured import kept
-from tuiwiz.catalog.price import Price, own_price
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.corrected import Correction, corrected, correction_of
 from tuiwiz.memory.cost import Budget, amount_words, budget_of, energy_kwh, money, watts_of

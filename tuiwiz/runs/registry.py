@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 
 from tuiwiz.base.errors import UsageError
+from tuiwiz.base.price import own_price
 from tuiwiz.base.problems import nearest
 from tuiwiz.events.fold import fold
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.reader import EventReader
 from tuiwiz.events.state import State, state
 from tuiwiz.events.view import RunView
-from tuiwiz.runs.cost import cost, prices
+from tuiwiz.runs.cost import cost
 from tuiwiz.runs.names import registered, run_root
 from tuiwiz.runs.notes import read_notes
 
@@ -144,7 +145,7 @@ def info(folder: RunFolder, view: RunView | None = None) -> RunInfo:
         tokens_per_second=float(speed) if speed else None,
         elapsed_s=float(elapsed) if elapsed is not None else None,
         energy_wh=view.energy_wh,
-        cost=cost(prices(), float(elapsed) if elapsed is not None else None, view.energy_wh),
+        cost=cost(own_price(), float(elapsed) if elapsed is not None else None, view.energy_wh),
         started=view.first_t or None,
         model=view.started.model if view.started is not None else "",
         method=view.started.method if view.started is not None else "",

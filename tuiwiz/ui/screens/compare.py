@@ -11,13 +11,14 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from tuiwiz.base.price import own_price
 from tuiwiz.base.text import clean_line
 from tuiwiz.base.units import human_bytes, human_count
 from tuiwiz.doctor.words import shown
 from tuiwiz.events.axis import KINDS, Kind
 from tuiwiz.events.series import Series
 from tuiwiz.runs.compare import HELD_OUT, Loaded, axis_of, differences, metrics_of, points_of, unit_of
-from tuiwiz.runs.cost import cost_words, prices
+from tuiwiz.runs.cost import cost_words
 from tuiwiz.ui import keys
 from tuiwiz.ui.app import go_back
 from tuiwiz.ui.curves import SeriesCurve, Smoothed
@@ -109,7 +110,7 @@ class CompareScreen(ChartActions):
         room = max(8, min(40, width - 72))
         head = f" {'run':<{room + 3}}{'state':<9}{'best':>8}{'first':>8}{'peak':>10}{'tokens/s':>9}"
         head += f"{'time':>12}{'cost':>11}"
-        paid = prices()
+        paid = own_price()
         out = [Content.styled(head, "$dim")]
         for at, (letter, run) in enumerate(zip(LETTERS, self.runs, strict=False)):
             info = run.info
