@@ -15,8 +15,9 @@ import pytest
 
 from tests.support.processes import begin, events, eventually, executor_of, gone, steps, tuiwiz, write_bundle
 from tuiwiz.events import types
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
-from tuiwiz.runs.registry import info, view_of
+from tuiwiz.runs.registry import info
 
 METRICS = {
     "loss",

@@ -24,9 +24,10 @@ from tests.support.processes import (
     write_bundle,
 )
 from tuiwiz.events import control, types
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.process import is_alive, read_process
-from tuiwiz.runs.registry import info, view_of
+from tuiwiz.runs.registry import info
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 

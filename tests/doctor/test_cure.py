@@ -14,9 +14,9 @@ from tests.doctor.record import make_rows, models, run
 from tests.support.training import own_signals
 from tuiwiz.doctor.examine import examine, wrong
 from tuiwiz.doctor.fork import fork
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.job import write_job
-from tuiwiz.runs.registry import view_of
 
 pytestmark = pytest.mark.long
 

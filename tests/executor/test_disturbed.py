@@ -25,13 +25,13 @@ from tests.support.training import (
     write_rows,
 )
 from tuiwiz.base.errors import RunFailedError
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.types import Eval, Failed, Metric, RunStarted, Sample
 from tuiwiz.executor import checkpoint, loop, train
 from tuiwiz.executor.objectives.causal import CausalObjective
 from tuiwiz.executor.objectives.objective import Outcome
 from tuiwiz.runs.folder import take_up
-from tuiwiz.runs.registry import view_of
 
 SETTINGS: dict[str, Any] = {
     "adapter__dropout": 0.2,

@@ -15,13 +15,13 @@ import torch
 from tests.support.training import ask_to_resume, curve, make_run, of_kind, own_signals, run_here, write_rows
 from tuiwiz.base.errors import DoesNotFitError
 from tuiwiz.bundle.read import read_bundle
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.job import read_job
 from tuiwiz.events.types import Adjusted, Eval, Event, Log, Memory
 from tuiwiz.executor import checkpoint, loop, train
 from tuiwiz.executor.objectives.causal import CausalObjective
 from tuiwiz.runs import supervise
-from tuiwiz.runs.registry import view_of
 
 SETTINGS: dict[str, Any] = {
     "schedule__steps": 6,

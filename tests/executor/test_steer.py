@@ -7,10 +7,10 @@ from typing import Any
 
 from tests.support.training import ask_to_resume, curve, make_run, of_kind, own_signals, run_here, write_rows
 from tuiwiz.events.control import request
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.types import Adjusted, Control, Eval, Metric, RunStarted
 from tuiwiz.executor import train
 from tuiwiz.executor.steer import steps_every
-from tuiwiz.runs.registry import view_of
 from tuiwiz.spec.optimizer import Schedule
 from tuiwiz.spec.rates import rate_factor
 

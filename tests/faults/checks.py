@@ -7,10 +7,11 @@ import time
 from tests.faults.conftest import SETTINGS, Executor, Server, Whole
 from tests.support.processes import eventually
 from tests.support.training import make_run
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.executor import checkpoint
 from tuiwiz.runs.folder import take_up
-from tuiwiz.runs.registry import info, view_of
+from tuiwiz.runs.registry import info
 
 SERIES = ("loss", "grad_norm", "learning_rate", "tokens", "supervised_tokens")
 TRUTH_S = 30.0

@@ -18,12 +18,13 @@ from tests.faults.conftest import Server, Table, Whole
 from tests.support.processes import tuiwiz
 from tests.support.training import events_of, of_kind
 from tuiwiz.base.errors import MachineLacksError
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.state import state
 from tuiwiz.events.types import Alert, Failed, RunStarted
 from tuiwiz.executor import checkpoint
 from tuiwiz.runs.folder import take_up
-from tuiwiz.runs.registry import info, view_of
+from tuiwiz.runs.registry import info
 
 DISK_BYTES = 24 << 20
 

@@ -14,12 +14,12 @@ import pytest
 from tests.support import streams
 from tuiwiz.cli.main import main
 from tuiwiz.events import types as ev
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.series import Series
 from tuiwiz.publish.facts import gather, thinned
 from tuiwiz.publish.page import page
 from tuiwiz.publish.svg import ticks
 from tuiwiz.publish.text import card, markdown
-from tuiwiz.runs.registry import view_of
 
 
 class Seen(HTMLParser):

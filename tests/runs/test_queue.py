@@ -13,10 +13,11 @@ from msgspec.structs import replace
 
 from tests.support.processes import eventually, executor_of, fake_executor, gone, steps, tuiwiz, write_bundle
 from tuiwiz.base.errors import UsageError
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.process import read_process
 from tuiwiz.runs import queue, worker
-from tuiwiz.runs.registry import info, view_of
+from tuiwiz.runs.registry import info
 
 FOREVER = 1_000_000
 

@@ -24,11 +24,12 @@ from tests.support.processes import (
 )
 from tuiwiz.base.errors import DoesNotFitError, InvalidError, MachineLacksError, RunFailedError, TuiwizError
 from tuiwiz.events import control, types
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.process import Exit, is_alive, read_exit, start_time, write_exit
 from tuiwiz.runs import launch
 from tuiwiz.runs.folder import Ready, prepare, take_up
-from tuiwiz.runs.registry import info, view_of
+from tuiwiz.runs.registry import info
 from tuiwiz.runs.supervise import describe, kernel_line
 
 FOREVER = 1_000_000

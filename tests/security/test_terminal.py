@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,8 @@ def evil_files(tmp_path: Path) -> Path:
     (folder / "sly-preset.toml").write_text(SLY.replace('"sly"', '"other"'), encoding="utf-8")
     odd = {"base_model": EVIL, "datasets": [{"path": EVIL, "type": EVIL}], EVIL: EVIL, "learning_rate": EVIL}
     zero = ("data.train", "validation.path", "data.template", "adapter.from")
-    write_bundle(folder / "zero", "a\x00b", **{key.replace(".", "__"): '"a\\u0000b"' for key in zero})
+    changes: dict[str, Any] = {key.replace(".", "__"): '"a\\u0000b"' for key in zero}
+    write_bundle(folder / "zero", "a\x00b", **changes)
     text = (folder / "zero" / "bundle.toml").read_text(encoding="utf-8").replace("validation.fraction = 0.1\n", "")
     (folder / "zero.toml").write_text(text, encoding="utf-8")
     (folder / "axolotl.yaml").write_text(json.dumps(odd), encoding="utf-8")

@@ -127,7 +127,7 @@ def _train(ready: Ready, *, live: bool, to_stderr: bool) -> int:
 
     if not live:
         return run_as_child(ready, as_json=False, out=note if to_stderr else None)
-    from tuiwiz.runs.registry import view_of
+    from tuiwiz.events.fold import view_of
     from tuiwiz.ui.app import run_app
 
     start_detached(ready)
@@ -182,7 +182,7 @@ def _score(ready: Ready) -> dict[str, Any]:
 
 
 def _training_peak(ready: Ready) -> int:
-    from tuiwiz.runs.registry import view_of
+    from tuiwiz.events.fold import view_of
 
     summary = view_of(ready.folder).summary or {}
     return int(summary.get("peak_bytes", 0))

@@ -37,7 +37,8 @@ def register(app: typer.Typer) -> None:
                 raise UsageError("--apply needs a run", hint="tuiwiz doctor RUN --apply 1 -o new.toml")
             raise typer.Exit(_machine(as_json=as_json))
         from tuiwiz.doctor.examine import examine, wrong
-        from tuiwiz.runs.registry import find, view_of
+        from tuiwiz.events.fold import view_of
+        from tuiwiz.runs.registry import find
 
         folder = find(run)
         view = view_of(folder)

@@ -170,6 +170,6 @@ def unknown_words(folder: RunFolder, view: RunView) -> str:
 
 
 def state_now(folder: RunFolder) -> str:
-    from tuiwiz.runs.registry import view_of
+    from tuiwiz.events.fold import view_of
 
     return state(view_of(folder), folder, time.time())

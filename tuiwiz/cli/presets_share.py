@@ -141,8 +141,9 @@ def result_of(folder: RunFolder, bundle: Bundle) -> Result:
 
     from tuiwiz.base.errors import UsageError
     from tuiwiz.base.text import clean_line
+    from tuiwiz.events.fold import view_of
     from tuiwiz.presets.preset import Result
-    from tuiwiz.runs.registry import info, view_of
+    from tuiwiz.runs.registry import info
 
     view = view_of(folder)
     found = info(folder, view)

@@ -28,10 +28,11 @@ def register(app: typer.Typer) -> None:
         from tuiwiz.base.errors import MachineLacksError, UsageError
         from tuiwiz.base.files import write_atomic
         from tuiwiz.cli.output import emit_json, say
+        from tuiwiz.events.fold import view_of
         from tuiwiz.publish.facts import gather
         from tuiwiz.publish.page import page
         from tuiwiz.publish.text import card, markdown
-        from tuiwiz.runs.registry import find, view_of
+        from tuiwiz.runs.registry import find
 
         folder = find(run)
         view = view_of(folder)

@@ -97,9 +97,9 @@ def start_detached(ready: Ready) -> None:
     """
     from tuiwiz.base.errors import RunFailedError
     from tuiwiz.cli.follow import died_summary
+    from tuiwiz.events.fold import view_of
     from tuiwiz.events.process import read_process
     from tuiwiz.runs.launch import start
-    from tuiwiz.runs.registry import view_of
 
     supervisor = start(ready.folder, detach=True)
     if supervisor.poll() is not None and read_process(ready.folder.pid) is None:
@@ -118,10 +118,10 @@ def run_as_child(ready: Ready, *, as_json: bool, out: Callable[[str], None] | No
     from tuiwiz.base.errors import ExitCode
     from tuiwiz.cli.follow import Follower
     from tuiwiz.cli.output import note, say
+    from tuiwiz.events.fold import view_of
     from tuiwiz.events.folder import RunFolder
     from tuiwiz.runs.launch import exit_code, start
     from tuiwiz.runs.notify import ring, trouble
-    from tuiwiz.runs.registry import view_of
 
     forwarded = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
     folder: RunFolder = ready.folder

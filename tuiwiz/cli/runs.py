@@ -60,7 +60,8 @@ def register(app: typer.Typer) -> None:
         from tuiwiz.bundle.diff import Difference, diff
         from tuiwiz.bundle.read import read_bundle
         from tuiwiz.cli.output import emit_json, note, say
-        from tuiwiz.runs.registry import find, info, view_of
+        from tuiwiz.events.fold import view_of
+        from tuiwiz.runs.registry import find, info
 
         folders = (find(a), find(b))
         views = [view_of(folder) for folder in folders]

@@ -6,8 +6,18 @@ import math
 from collections.abc import Iterable
 
 from tuiwiz.events import types
+from tuiwiz.events.folder import RunFolder
+from tuiwiz.events.reader import EventReader
 from tuiwiz.events.series import Series
 from tuiwiz.events.view import RunView
+
+
+def view_of(folder: RunFolder) -> RunView:
+    """All events of a run, folded."""
+    view, reader = RunView(), EventReader(folder.events)
+    while events := reader.read(10_000):
+        fold(view, events)
+    return view
 
 
 def fold(view: RunView, events: Iterable[types.Event]) -> RunView:

@@ -263,7 +263,8 @@ def random_streams() -> dict[str, Any]:
     import numpy
 
     version, keys, gauss = random.getstate()
-    kind, words, position, has_gauss, cached = numpy.random.get_state(legacy=True)
+    state: Any = numpy.random.get_state(legacy=True)
+    kind, words, position, has_gauss, cached = state
     streams: dict[str, Any] = {
         "python": [version, list(keys), gauss],
         "numpy": [kind, words.tolist(), int(position), int(has_gauss), float(cached)],

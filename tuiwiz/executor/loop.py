@@ -91,8 +91,7 @@ class Trainer:
 
 
 def train(run: Trainer) -> str:
-    """Train from `run.progress.step` to the end; returns why it ended: finished, early, time, or the reason of a
-    stop.
+    """Train from `run.progress.step` to the end; returns why it ended: finished, early, time, or what stopped it.
 
     Raises:
         RunFailedError: too many steps with a non-finite loss or gradient; the last good checkpoint is kept.

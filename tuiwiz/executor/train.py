@@ -18,12 +18,10 @@ from tuiwiz.data.prepare import prepare
 from tuiwiz.data.types import Prepared, Rows
 from tuiwiz.data.vocabulary import with_new_tokens
 from tuiwiz.events import types
-from tuiwiz.events.fold import fold
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.job import read_job
 from tuiwiz.events.process import write_process
-from tuiwiz.events.reader import EventReader
-from tuiwiz.events.view import RunView
 from tuiwiz.executor.interrupt import Interrupts
 from tuiwiz.executor.record import Recorder
 from tuiwiz.executor.source import model_folder
@@ -198,7 +196,7 @@ def _train(
         lock=lock,
         adjustments=adjustments,
     )
-    earlier = _view_of(folder)
+    earlier = view_of(folder)
     recorder.step = progress.step
     recorder.write(
         types.RunStarted,
@@ -298,10 +296,3 @@ def _train(
         return int(ExitCode.DONE)
     stop(trainer, reason, wall_s)
     return int(ExitCode.STOPPED)
-
-
-def _view_of(folder: RunFolder) -> RunView:
-    view, reader = RunView(), EventReader(folder.events)
-    while events := reader.read(10_000):
-        fold(view, events)
-    return view

@@ -11,9 +11,10 @@ import msgspec
 from tuiwiz.base.errors import TuiwizError, UsageError
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.events.axis import Axis, Kind, time_unit
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.view import RunView
-from tuiwiz.runs.registry import RunInfo, info, view_of
+from tuiwiz.runs.registry import RunInfo, info
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.keys import flatten
 

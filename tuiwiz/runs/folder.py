@@ -17,11 +17,11 @@ from tuiwiz.bundle.digest import digest
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.events.control import clear
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import BUNDLE, CONTROL, JOB, RunFolder
 from tuiwiz.events.job import read_job, write_job
 from tuiwiz.events.process import is_alive, read_process
 from tuiwiz.runs.names import new_folder, register, run_root
-from tuiwiz.runs.registry import view_of
 from tuiwiz.spec.bundle import Bundle
 
 

@@ -12,9 +12,8 @@ import msgspec
 from tuiwiz.base.errors import UsageError
 from tuiwiz.base.price import own_price
 from tuiwiz.base.problems import nearest
-from tuiwiz.events.fold import fold
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
-from tuiwiz.events.reader import EventReader
 from tuiwiz.events.state import State, state
 from tuiwiz.events.view import RunView
 from tuiwiz.runs.cost import cost
@@ -107,15 +106,6 @@ def _as_folder(name: str) -> Path | None:
 def _by_bundle_name(known: list[RunFolder], name: str) -> list[RunFolder]:
     """Runs whose folder's name holds `-name-`: what the user called them in the bundle."""
     return [run for run in known if f"-{name}-" in f"-{run.path.name}"]
-
-
-def view_of(folder: RunFolder) -> RunView:
-    """The folded events of a run."""
-    view = RunView()
-    reader = EventReader(folder.events)
-    while events := reader.read(10_000):
-        fold(view, events)
-    return view
 
 
 def info(folder: RunFolder, view: RunView | None = None) -> RunInfo:

@@ -19,11 +19,11 @@ from tuiwiz.bundle.diff import diff
 from tuiwiz.bundle.drift import Drift, drift
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.bundle.write import write_bundle
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.view import RunView
 from tuiwiz.runs.folder import base_of
 from tuiwiz.runs.launch import run_job
-from tuiwiz.runs.registry import view_of
 from tuiwiz.spec.bundle import Bundle
 
 STEPS = 5

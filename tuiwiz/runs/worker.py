@@ -15,13 +15,13 @@ from pathlib import Path
 import msgspec
 
 from tuiwiz.base.errors import ExitCode, TuiwizError
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.process import boot_id, is_alive, read_process
 from tuiwiz.events.state import LIVE, SILENCE_S, state
 from tuiwiz.runs import queue
 from tuiwiz.runs.folder import prepare, take_up
 from tuiwiz.runs.launch import exit_code, start
-from tuiwiz.runs.registry import view_of
 
 PERIOD_S = 0.5
 MOST_TRIES = 3

@@ -217,6 +217,7 @@ EXPLANATIONS: dict[str, Explanation] = {
     "schedule.stop_by": _E(),
     "batch.effective": _E("https://arxiv.org/abs/1812.06162"),
     "batch.micro": _E(low="the device waits between small passes", high="the memory of one pass does not fit"),
+    "batch.micro_tokens": _E(low="one row a pass: the device waits", high="the memory of one pass does not fit"),
     "batch.accumulation": _E(
         unit="passes",
         low="a pass holds more rows than fit",

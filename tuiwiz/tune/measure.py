@@ -18,9 +18,9 @@ from tuiwiz.base.files import write_atomic
 from tuiwiz.base.units import human_duration
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.bundle.write import write_bundle
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.runs.launch import run_job
-from tuiwiz.runs.registry import view_of
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.derive import cadence
 from tuiwiz.tune.stats import smallest_effect

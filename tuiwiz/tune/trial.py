@@ -12,14 +12,13 @@ import msgspec
 from tuiwiz.base.errors import ExitCode, StoppedError
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.events.control import request
-from tuiwiz.events.fold import fold
+from tuiwiz.events.fold import fold, view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.process import is_alive, read_process
 from tuiwiz.events.reader import EventReader
 from tuiwiz.events.view import RunView
 from tuiwiz.runs.folder import prepare, take_up
 from tuiwiz.runs.host import Alone, Executor
-from tuiwiz.runs.registry import view_of
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.task import FALLING
 from tuiwiz.tune.rows import Row, RowState
@@ -95,9 +94,7 @@ def shares(bundle: Bundle) -> bool:
 
 def outcome(folder: RunFolder, metric: str, code: int, *, pruned: bool) -> Row:
     """What a run that is over says as a trial."""
-    view, reader = RunView(), EventReader(folder.events)
-    while events := reader.read(10_000):
-        fold(view, events)
+    view = view_of(folder)
     summary = view.summary or {}
     scored = [(event.metrics.get(metric, math.nan), event.step) for event in view.evals if event.step]
     finite = [one for one in scored if math.isfinite(one[0])]

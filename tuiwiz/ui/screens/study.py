@@ -18,9 +18,10 @@ from textual.widgets import Static
 from tuiwiz.base.errors import TuiwizError
 from tuiwiz.base.text import clean_line
 from tuiwiz.base.units import human_duration
+from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.runs.compare import HELD_OUT, Loaded, axis_of, points_of
-from tuiwiz.runs.registry import info, view_of
+from tuiwiz.runs.registry import info
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.tune.board import left, typical_seconds
 from tuiwiz.tune.rows import Row, ranked
