@@ -233,9 +233,8 @@ class SettingsView(StepView):
         if key is None or composed is None:
             return
         wrong = _judged(key, typed)
-        words = ", ".join(str(word) for word in available(key) if word is not None)
         lines = [Content.assemble((f"{FIELDS[key].help}", "$dim"))]
-        if words:
+        if words := ", ".join(str(word) for word in available(key) if word is not None):
             lines.append(Content.assemble(("up and down choose: ", "$dim"), words))
         trial = None if wrong else self.session.with_value(key, parse_value(typed))
         if wrong:
@@ -253,11 +252,10 @@ class SettingsView(StepView):
         key = self.key
         if key is None:
             return
-        wrong = _judged(key, event.value)
-        if wrong:
+        if wrong := _judged(key, event.value):
             self.wizard.say(wrong)
-            return
-        self.take(key, parse_value(event.value))
+        else:
+            self.take(key, parse_value(event.value))
 
     def take(self, key: str, value: Any) -> None:
         """Make `value` the user's own; taking the value that stands anyway changes nothing."""
@@ -286,9 +284,8 @@ def _short(key: str, value: Any) -> str:
 
 def _fixed(key: str) -> bool:
     """Keys of which this version knows one value, and those that are questions of other steps."""
-    if key in ("task.kind", "model.source", "data.train", "validation.path"):
-        return True
-    return len(AVAILABLE.get(key, (0, 0))) == 1
+    of_other_steps = key in ("task.kind", "model.source", "data.train", "validation.path")
+    return of_other_steps or len(AVAILABLE.get(key, (0, 0))) == 1
 
 
 def _judged(key: str, typed: str) -> str:
