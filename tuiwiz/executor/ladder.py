@@ -149,7 +149,7 @@ def _lower_evaluation(run: Trainer, words: str) -> bool:
     return half >= LEAST_PASS and _adjust(run, PASS, run.evaluation_tokens, half, words)
 
 
-def _adjust(run: Trainer, key: str, before: int, after: int, words: str) -> bool:
+def _adjust(run: Trainer, key: str, before: int | str, after: int | str, words: str) -> bool:
     step, reason = run.progress.step, f"out of memory: {words}"
     one = Adjustment(step=step, key=key, from_=before, to=after, reason=reason)
     _apply(run, one)

@@ -35,8 +35,8 @@ class Adjustment(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "fr
 
     step: int
     key: str
-    from_: int | bool
-    to: int | bool
+    from_: int | bool | str
+    to: int | bool | str
     reason: str = ""
 
 
