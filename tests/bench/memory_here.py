@@ -135,9 +135,9 @@ def refit(found: dict[str, Measured]) -> None:
         shares.setdefault((method, checkpointing == "1"), []).append(share)
         print(f"{setting:<20}{one.passing / MIB:>15,.0f}{one.gap / MIB:>14,.0f}{share:>8.3f}")
     print()
-    for (method, passes), of in sorted(shares.items()):
-        present = (CPU_GAPS_OF_PASSING if passes else CPU_GAPS)[method]
-        name = "CPU_GAPS_OF_PASSING" if passes else "CPU_GAPS"
+    for (method, recomputed), of in sorted(shares.items()):
+        present = (CPU_GAPS_OF_PASSING if recomputed else CPU_GAPS)[method]
+        name = "CPU_GAPS_OF_PASSING" if recomputed else "CPU_GAPS"
         print(
             f'{name}["{method}"] = {statistics.median(of):.2f}   '
             f"({min(of):.2f} to {max(of):.2f} in {len(of)} runs; now {present})"

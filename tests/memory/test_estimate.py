@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from tuiwiz.catalog.gpus import Device, find_device
@@ -18,12 +19,17 @@ from tuiwiz.memory.setting import Setting
 CPU = Device(name="CPU", kind="cpu", total_bytes=16 << 30, usable_bytes=12 << 30, flops=3e11, bandwidth=2e10, bf16=True)
 GPU = find_device("RTX 4090")
 replace = msgspec.structs.replace
+calm = profile(deadline=None)
+"""Other processes may take the machine for a while."""
 
 shapes = st.sampled_from([known.shape for known in all_models()])
 devices = st.sampled_from([CPU, GPU])
 settings = st.builds(
     Setting,
-    method=st.sampled_from(["qlora", "lora", "full"]),
+    method=st.sampled_from(["qlora", "lora", "full", "freeze"]),
+    trainable=st.sampled_from(
+        [("layers[-25%:]",), ("layers[:2]",), ("embeddings",), ("norms", "head"), ("*.q_proj.*",)]
+    ),
     length=st.integers(1, 32_768),
     micro=st.integers(1, 64),
     accumulation=st.integers(1, 64),
@@ -39,6 +45,7 @@ settings = st.builds(
 )
 
 
+@calm
 @given(shapes, settings, devices)
 def test_items_sum_to_the_total_within_its_band(shape: ModelShape, setting: Setting, device: Device) -> None:
     found = estimate(shape, setting, device)
@@ -49,6 +56,7 @@ def test_items_sum_to_the_total_within_its_band(shape: ModelShape, setting: Sett
     assert found.limiting
 
 
+@calm
 @given(shapes, settings, devices, st.sampled_from(["length", "micro", "rank"]), st.integers(1, 100))
 def test_more_never_needs_less(shape: ModelShape, setting: Setting, device: Device, field: str, more: int) -> None:
     changes: dict[str, Any] = {field: getattr(setting, field) + more}
@@ -56,6 +64,7 @@ def test_more_never_needs_less(shape: ModelShape, setting: Setting, device: Devi
     assert estimate(shape, larger, device).total_bytes >= estimate(shape, setting, device).total_bytes
 
 
+@calm
 @given(shapes, settings, devices)
 def test_checkpointing_never_keeps_more_activations(shape: ModelShape, setting: Setting, device: Device) -> None:
     on, off = (estimate(shape, replace(setting, checkpointing=value), device) for value in (True, False))
@@ -63,6 +72,7 @@ def test_checkpointing_never_keeps_more_activations(shape: ModelShape, setting: 
         assert on.items["activations"] <= off.items["activations"]
 
 
+@calm
 @given(shapes, settings, devices)
 def test_quantisation_never_makes_weights_larger(shape: ModelShape, setting: Setting, device: Device) -> None:
     def weights(**changes: Any) -> int:
@@ -73,6 +83,7 @@ def test_quantisation_never_makes_weights_larger(shape: ModelShape, setting: Set
     assert weights(method="qlora") < weights(method="lora") <= weights(method="full")
 
 
+@calm
 @given(shapes, settings)
 def test_the_fused_loss_never_needs_more_logits(shape: ModelShape, setting: Setting) -> None:
     def logits(found: Estimate) -> int:
@@ -152,3 +163,24 @@ def test_a_pair_is_two_rows() -> None:
     shape = known_shape("qwen3-8b")
     pairs, rows = Setting(method="lora", micro=2, lines=2), Setting(method="lora", micro=4)
     assert estimate(shape, pairs, GPU).items == estimate(shape, rows, GPU).items
+
+
+def test_freeze_lies_between_adapters_and_all() -> None:
+    shape = known_shape("qwen3-8b")
+
+    def found(method: Any, *trainable: str) -> Estimate:
+        return estimate(shape, Setting(method=method, length=512, trainable=trainable), GPU)
+
+    last, first, full = found("freeze", "layers[-2:]"), found("freeze", "layers[:2]"), found("full")
+    assert found("lora").items["optimizer"] < last.items["optimizer"] == first.items["optimizer"]
+    assert last.total_bytes < first.total_bytes < full.total_bytes
+    # The backward pass goes down to what is trained: here through two of 36 layers, there through all.
+    assert last.items["activations"] < 0.1 * first.items["activations"]
+    assert found("freeze", "all").total_bytes == pytest.approx(full.total_bytes, rel=1e-6)
+
+
+def test_a_head_of_numbers_has_no_logits() -> None:
+    shape = known_shape("qwen3-8b")
+    words, numbers = (estimate(shape, Setting(method="lora", length=512, numbers=one), GPU) for one in (False, True))
+    assert numbers.items["logits"] < words.items["logits"]
+    assert words.items["weights"] - numbers.items["weights"] == 2 * shape.head_parameters > 0

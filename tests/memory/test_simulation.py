@@ -49,6 +49,9 @@ def error(model: str, stack: Stack = OURS, **values: Any) -> float:
         ("smollm2-135m-instruct", {"method": "full", "length": 512, "micro": 4, "checkpointing": True}),
         ("qwen3-8b", {"method": "lora", "length": 1024, "optimizer": "adamw_8bit"}),
         ("gemma-2-2b-it", {"method": "qlora", "length": 1024, "supervised": 0.3}),
+        ("qwen3-8b", {"method": "freeze", "trainable": ("layers[-1:]",), "length": 512, "micro": 2}),
+        ("smollm2-135m-instruct", {"method": "freeze", "trainable": ("layers[:1]",), "checkpointing": True}),
+        ("smollm2-135m-instruct", {"method": "freeze", "trainable": ("embeddings",), "length": 512}),
     ],
 )
 def test_the_closed_form_is_what_the_executor_allocates(model: str, values: dict[str, Any]) -> None:

@@ -124,11 +124,12 @@ def _moments(
         }
     if not setting.adapts:
         embedding = shape.vocab * shape.hidden * stack.masters_bytes if parts.embedding else 0
-        copies = kept.layer_copies if setting.checkpointing else kept.compute_copies
+        # Gradients of this layer come as what it kept goes.
+        own = parts.matrices / max(1, parts.touched) * stack.masters_bytes
         found[FIRST_LAYER] = {
             "activations": kept.checkpoint / shape.layers * (shape.layers - reached + 1) + kept.layer,
-            "temporary": kept.working + copies,
-            "gradients": max(earlier, static.gradients - (0 if shape.tied else embedding)),
+            "temporary": kept.working + kept.layer_copies,
+            "gradients": max(earlier, static.gradients - (0 if shape.tied else embedding) - own),
         }
         if embedding and not (shape.tied and parts.head):
             stream = kept.checkpoint / shape.layers
