@@ -259,8 +259,7 @@ class SettingsView(StepView):
 
     def take(self, key: str, value: Any) -> None:
         """Make `value` the user's own; taking the value that stands anyway changes nothing."""
-        composed = self.session.composed
-        if composed is not None and (self.is_own or flatten(composed.bundle)[key] != value):
+        if (composed := self.session.composed) and (self.is_own or flatten(composed.bundle)[key] != value):
             self.session.edit(key, value)
         self.end()
         self.wizard.changed()
