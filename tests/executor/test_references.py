@@ -68,7 +68,9 @@ def test_the_loss_in_chunks_is_torchs_in_value_and_gradients(
     ours, theirs = leaves(), leaves()
     total, _, losses = ChunkedCrossEntropy.apply(*ours, targets, softcap, smoothing)  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        _, right, _ = ChunkedCrossEntropy.apply(*(one if one is None else one.detach() for one in ours), targets, softcap)  # type: ignore[no-untyped-call]
+        _, right, _ = ChunkedCrossEntropy.apply(
+            *(one if one is None else one.detach() for one in ours), targets, softcap
+        )  # type: ignore[no-untyped-call]
     logits = functional.linear(*theirs)
     if softcap is not None:
         logits = torch.tanh(logits / softcap) * softcap
