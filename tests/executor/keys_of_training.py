@@ -115,7 +115,7 @@ def _batch_micro(desk: Desk) -> None:
 
 @shows("batch.micro_tokens")
 def _batch_micro_tokens(desk: Desk) -> None:
-    changes: dict[str, object] = {"batch__micro": None, "batch__effective": 8, "schedule__steps": 2}
+    changes: dict[str, Any] = {"batch__micro": None, "batch__effective": 8, "schedule__steps": 2}
     whole = desk.run(batch__micro_tokens=100_000, **changes)
     assert [batch.rows for batch in whole.batches] == [8, 8]
     longest = max(batch.input_ids.shape[1] for batch in whole.batches)
