@@ -68,7 +68,7 @@ class Trainer:
     """What the ladder changed in this attempt and in earlier ones; the first `adjusted` of them hold."""
     adjusted: int = 0
     micro_tokens: int | None = None
-    """Most tokens of a forward pass, where that and not `micro` decides; `micro` rows always fit into it then."""
+    """Most tokens of a forward pass, where these and not `micro` decide; `micro` rows always fit then."""
     recomputes: bool = False
     """Whether activations are computed again in the backward pass."""
     evaluation_tokens: int = TOKENS
@@ -140,8 +140,7 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     """
     progress, device = run.progress, run.device
     clock = Clock(device)
-    packing = run.bundle.data.packing
-    layout = lay_out(run.train_rows, indexes, run.micro, packing=packing, tokens=run.micro_tokens)
+    layout = lay_out(run.train_rows, indexes, run.micro, packing=run.bundle.data.packing, tokens=run.micro_tokens)
     layout = flat(layout) if run.unpadded else layout
     batches = [run.objective.collate(run.train_rows, sequences, device.where) for sequences in layout]
     counts = added(run.objective.counts(batch) for batch in batches)
