@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -242,3 +243,33 @@ def test_lines_of_nested_and_quoted_keys() -> None:
     )
     assert "no.x" not in index
     assert line_of(index, "one.two three.missing") == 5
+
+
+COSTLY = {
+    "nested arrays": "a = " + "[" * 50_000 + "]" * 50_000,
+    "nested tables": "a = " + "{a=" * 20_000 + "1" + "}" * 20_000,
+    "a key of many parts": ".".join(["a"] * 50_000) + " = 1",
+    "quoted parts": '."x y"' * 20_000 + " = 1",
+    "a table of many parts": "[" + ".".join(["a"] * 50_000) + "]\nx = 1",
+    "tables in each other": "".join(f"[{'.'.join(['a'] * depth)}]\n" for depth in (10, 15, 16)) + f"[a.{'b.' * 14}c.d]",
+    "keys": "".join(f"k{number} = 1\n" for number in range(20_001)),
+    "guesses": "".join(f"[t{number}]\n" for number in range(4_000)),
+    "origins": "[origin]\n" + "".join(f'"k{number}" = "me"\n' for number in range(20_001)),
+    "a number of many digits": "seed = " + "9" * 5_000,
+    "a number beyond 64 bits": "seed = " + "9" * 400,
+    "a hexadecimal one": "seed = 0x" + "f" * 300_000,
+}
+
+
+@pytest.mark.parametrize("what", COSTLY)
+def test_what_is_written_to_keep_a_reader_busy_is_refused_soon(what: str) -> None:
+    begun = time.process_time()
+    bundle, problems = parse_bundle(COSTLY[what])
+    assert bundle is None and problems.errors
+    assert time.process_time() - begun < 10
+
+
+def test_dots_in_texts_are_no_key_of_many_parts() -> None:
+    dots = "a.b. " + "." * 200 + " 0.1 0.2 0.3 1.2.3.4.5.6.7.8"
+    _, problems = parse_bundle(f'name = "{dots}"\n')
+    assert not any("nested" in problem.message for problem in problems.errors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import stat
@@ -140,6 +141,14 @@ def named(name: str, mode: int = stat.S_IFREG | 0o644, content: bytes = b"evil")
     return add
 
 
+def both(one: str, other: str) -> Forge:
+    def add(archive: zipfile.ZipFile) -> None:
+        named(one)(archive)
+        named(other)(archive)
+
+    return add
+
+
 TRAVERSALS = (
     "../evil",
     "data/../../evil",
@@ -158,6 +167,11 @@ TRAVERSALS = (
     "adapter/pytorch_model.bin",
     "data/a:b",
     "data/",
+    "data/" + "a/" * 1900 + "f",
+    "data/" + "a" * 300,
+    "data/\u202egnp.jsonl",
+    "data/\x9b2J",
+    "data/rows.jsonl/x",
 )
 
 
@@ -221,11 +235,15 @@ def test_a_size_that_lies_is_found_out(bundle: Path, tmp_path: Path) -> None:
 
 def test_what_is_not_what_was_packed_is_refused(bundle: Path, tmp_path: Path) -> None:
     archive = packed(bundle, tmp_path / "x.zip")
+    evil = {"bytes": 4, "sha256": hashlib.sha256(b"evil").hexdigest()}
     cases: list[tuple[Forge, dict[str, Any]]] = [
         (named("data/extra"), {}),
         (lambda z: None, {"data/absent": {"bytes": 1, "sha256": "0"}}),
         (named("data/a"), {"data/a": {"bytes": 4, "sha256": "0" * 64}}),
         (named("data/ROWS.jsonl"), {"data/ROWS.jsonl": {"bytes": 4, "sha256": "0" * 64}}),
+        (both("data/\u00e9", "data/e\u0301"), {"data/\u00e9": evil, "data/e\u0301": evil}),
+        (both("data/\ufb01", "data/fi"), {"data/\ufb01": evil, "data/fi": evil}),
+        (both("data/a", "data/a/b"), {"data/a": evil, "data/a/b": evil}),
     ]
     for number, (add, listed) in enumerate(cases):
         with pytest.raises(InvalidError):

@@ -83,6 +83,8 @@ def main() -> None:
             pid, status = os.waitpid(rest[0], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if pid else None
         print(json.dumps(answer), flush=True)
+    # Nothing here is worth the time that libraries take to unload.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def test_notes_and_tags_lie_in_the_run_s_own_folder(root: Path, tmp_path: Path) 
     for tag in ("two words", "", "\x1b[2J", "x" * 100):
         with pytest.raises(UsageError):
             write_notes(run.path, add=[tag])
-    for damage in (b"\xff", b"note = 3", b"[["):
+    for damage in (b"\xff", b"note = 3", b"[[", b"note = " + b"9" * 5_000, b"a." * 50_000 + b"a = 1"):
         (run.path / NOTES).write_bytes(damage)
         assert read_notes(run.path).note == "" and list_runs()[0].state == "finished"
 

@@ -7,7 +7,6 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -72,9 +71,8 @@ def evil_files(tmp_path: Path) -> Path:
     (places.presets() / "sly.toml").write_text(SLY, encoding="utf-8")
     (folder / "sly-preset.toml").write_text(SLY.replace('"sly"', '"other"'), encoding="utf-8")
     odd = {"base_model": EVIL, "datasets": [{"path": EVIL, "type": EVIL}], EVIL: EVIL, "learning_rate": EVIL}
-    zero = ("data.train", "validation.path", "data.template", "adapter.from")
-    changes: dict[str, Any] = {key.replace(".", "__"): '"a\\u0000b"' for key in zero}
-    write_bundle(folder / "zero", "a\x00b", **changes)
+    zero = '"a\\u0000b"'
+    write_bundle(folder / "zero", "a\x00b", data__train=zero, validation__path=zero, data__template=zero)
     text = (folder / "zero" / "bundle.toml").read_text(encoding="utf-8").replace("validation.fraction = 0.1\n", "")
     (folder / "zero.toml").write_text(text, encoding="utf-8")
     (folder / "axolotl.yaml").write_text(json.dumps(odd), encoding="utf-8")

@@ -46,7 +46,7 @@ def parse_value(text: str) -> Any:
         return None
     try:
         parsed = tomllib.loads(f"x = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     return parsed["x"] if set(parsed) == {"x"} else text
 

@@ -42,6 +42,11 @@ def read_bundle(path: Path) -> Bundle:
     return bundle
 
 
+def nested_too_deeply(text: str) -> bool:
+    """Whether a key of this TOML has so many parts that tomllib would need minutes for it; look before reading."""
+    return any(line.count(".") >= MOST_PARTS and _LONG_KEY.search(line) for line in text.splitlines())
+
+
 def inspect_bundle(path: Path) -> tuple[Bundle | None, Problems]:
     """The bundle, or None, and all problems, warnings included."""
     problems = Problems()
@@ -54,7 +59,7 @@ def inspect_bundle(path: Path) -> tuple[Bundle | None, Problems]:
 def parse_bundle(text: str, name: str = "") -> tuple[Bundle | None, Problems]:
     """As `inspect_bundle`, from a text; `name` is the file named in problems."""
     problems = Problems()
-    if any(line.count(".") > MOST_PARTS and _LONG_KEY.search(line) for line in text.splitlines()):
+    if nested_too_deeply(text):
         problems.add(Problem(message="not valid TOML: nested too deeply", path=name))
         return None, problems
     try:

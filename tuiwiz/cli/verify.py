@@ -32,8 +32,8 @@ def register(app: typer.Typer) -> None:
             say(f"{folder.path.name}: {found.verdict}, {found.compared} of {found.steps} steps compared")
             for one in found.differences:
                 say(
-                    f"  step {one.step:>4}  loss {one.loss:.9g} recorded, {one.loss_now:.9g} now   "
-                    f"grad {one.grad_norm:.6g} recorded, {one.grad_norm_now:.6g} now"
+                    f"  step {one.step:>4}  loss {one.loss!r} recorded, {one.loss_now!r} now   "
+                    f"grad {one.grad_norm!r} recorded, {one.grad_norm_now!r} now"
                 )
             for difference in found.drift:
                 say(f"  {difference.kind:<8} {difference.message}")

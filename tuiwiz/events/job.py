@@ -28,7 +28,7 @@ def read_job(folder: Path) -> dict[str, Any]:
     """
     try:
         return tomllib.loads((folder / JOB).read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InternalError(f"no readable job in {folder}: {error}") from error
 
 

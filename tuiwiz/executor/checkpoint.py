@@ -267,7 +267,7 @@ def random_streams() -> dict[str, Any]:
     kind, words, position, has_gauss, cached = state
     streams: dict[str, Any] = {
         "python": [version, list(keys), gauss],
-        "numpy": [kind, words.tolist(), int(position), int(has_gauss), float(cached)],
+        "numpy": [kind, [int(word) for word in words], int(position), int(has_gauss), float(cached)],
         "torch": torch.get_rng_state().tolist(),
     }
     if torch.cuda.is_available():

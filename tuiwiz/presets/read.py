@@ -15,6 +15,7 @@ from tuiwiz.base.problems import Problems, nearest
 from tuiwiz.base.text import clean_line
 from tuiwiz.bundle.convert import value_problems
 from tuiwiz.bundle.lines import line_index, line_of
+from tuiwiz.bundle.read import nested_too_deeply
 from tuiwiz.presets.preset import (
     ALL_TOP_KEYS,
     LARGEST_FILE,
@@ -65,6 +66,9 @@ def read_preset(path: Path) -> tuple[Preset | None, Problems]:
 def parse_preset(text: str, path: Path) -> tuple[Preset | None, Problems]:
     """As `read_preset`, from a text; `path` is what problems and the preset name as its file."""
     reader = _Reader(text, path)
+    if nested_too_deeply(text):
+        reader.problems.error("not valid TOML: nested too deeply", path=str(path))
+        return None, reader.problems
     try:
         tree = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -129,7 +129,9 @@ def as_it_ran(folder: RunFolder) -> Bundle:
     if not folder.resolved.is_file():
         return given
     resolved = read_bundle(folder.resolved)
-    return msgspec.structs.replace(resolved, model=msgspec.structs.replace(resolved.model, source=given.model.source))
+    model = msgspec.structs.replace(resolved.model, source=given.model.source)
+    origin = {**resolved.origin, "model.source": given.origin.get("model.source", "user")}
+    return msgspec.structs.replace(resolved, model=model, origin=origin)
 
 
 def _take_up(folder: RunFolder, bundle: Path | None, sets: Sequence[str], *, allow_drift: bool) -> Ready:

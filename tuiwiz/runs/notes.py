@@ -12,6 +12,7 @@ import tomli_w
 from tuiwiz.base.errors import MachineLacksError, UsageError
 from tuiwiz.base.files import write_atomic
 from tuiwiz.base.text import clean, clean_line
+from tuiwiz.bundle.read import LARGEST_FILE, nested_too_deeply
 
 NOTES = "notes.toml"
 LONGEST_NOTE = 10_000
@@ -26,8 +27,10 @@ class Notes(msgspec.Struct, frozen=True):
 def read_notes(folder: Path) -> Notes:
     """The notes of a run; empty where there are none that can be read."""
     try:
-        return msgspec.convert(tomllib.loads((folder / NOTES).read_text(encoding="utf-8")), Notes)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, msgspec.ValidationError):
+        with (folder / NOTES).open("rb") as file:
+            text = file.read(LARGEST_FILE).decode("utf-8")
+        return Notes() if nested_too_deeply(text) else msgspec.convert(tomllib.loads(text), Notes)
+    except (OSError, ValueError, RecursionError, msgspec.ValidationError):
         return Notes()
 
 
