@@ -58,7 +58,7 @@ class Wandb:
             "config": flatten(bundle),
             "settings": wandb.Settings(init_timeout=WANDB_WAIT_S, console="off", x_disable_stats=True),
         }
-        mode = wandb_mode()
+        mode: Any = wandb_mode()
         try:
             self._run = wandb.init(mode=mode, **options)
         except Exception:
