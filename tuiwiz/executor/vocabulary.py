@@ -24,7 +24,7 @@ def add_tokens(model: Any, folder: Path, tokens: Sequence[str]) -> None:
 
     before = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
     after = Tokenizer.from_file(str(with_new_tokens(folder, tokens) / TOKENIZER_FILE))
-    ids = [int(after.token_to_id(token) or 0) for token in tokens]
+    ids: list[int] = [after.encode(token, add_special_tokens=False).ids[0] for token in tokens]
     if max(ids) >= model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(max(ids) + 1, mean_resizing=False)
     matrices = [model.get_input_embeddings(), *([head] if (head := untied_head(model)) is not None else [])]

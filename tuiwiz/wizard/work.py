@@ -86,6 +86,11 @@ def shown(value: Any) -> str:
     return str(value)
 
 
+def brief(key: str, value: Any) -> str:
+    """A value in a narrow list: of phases their names."""
+    return ", ".join(str(phase["name"]) for phase in value) if key == "phases" else shown(value)
+
+
 def _quoted(value: Any) -> str:
     """A value inside a table, as TOML has it, so that what is shown can be typed."""
     if isinstance(value, list | tuple):

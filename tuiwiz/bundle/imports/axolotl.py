@@ -25,7 +25,7 @@ REASONS = {
     **trainer.REASONS,
     "chat_template*": "tuiwiz takes the model's own chat template; set data.template for another",
     "special_tokens": "the tokenizer's own stand",
-    "tokens": "set adapter.train_tokens for tokens whose embeddings are trained",
+    "tokens": "name them in adapter.new_tokens: they are added to the vocabulary and trained",
     "eot_tokens": "they follow from the chat template",
     "load_in_*": "adapter.method says it",
     "gptq*": "4-bit bases are bitsandbytes here",

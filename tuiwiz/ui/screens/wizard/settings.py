@@ -25,7 +25,7 @@ from tuiwiz.ui.widgets.ratecurve import rate_lines, shows_rate
 from tuiwiz.ui.widgets.saying import Saying
 from tuiwiz.wizard.alternatives import Alternative
 from tuiwiz.wizard.answers import Composed
-from tuiwiz.wizard.work import shown
+from tuiwiz.wizard.work import brief, shown
 
 FIRST = (
     "optimizer.learning_rate", "adapter.rank", "adapter.alpha", "schedule.epochs", "schedule.steps", "schedule.warmup",
@@ -111,7 +111,7 @@ class SettingsView(StepView):
                 continue
             origin = composed.origin.get(key, "default")
             value = flat[key]
-            text = "-" if value in (None, []) else clean_line(_short(key, value), 17)
+            text = "-" if value in (None, []) else clean_line(brief(key, value), 17)
             grade = composed.grades.get(key, "") if origin.startswith("preset") else ""
             tone = "$accent bold" if origin == "user" else "bold"
             mine = f"[ {text} ]" if origin == "user" else text
@@ -274,11 +274,6 @@ class SettingsView(StepView):
         if self.key is not None:
             self.session.reset(self.key)
             self.wizard.changed()
-
-
-def _short(key: str, value: Any) -> str:
-    """A value in the list: of phases their names, the whole of them stands in the edit line."""
-    return ", ".join(str(phase["name"]) for phase in value) if key == "phases" else shown(value)
 
 
 def _fixed(key: str) -> bool:
