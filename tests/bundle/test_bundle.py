@@ -242,3 +242,8 @@ def test_lines_of_nested_and_quoted_keys() -> None:
     )
     assert "no.x" not in index
     assert line_of(index, "one.two three.missing") == 5
+
+
+def test_a_key_of_endless_parts_is_refused_before_it_is_read() -> None:
+    bundle, problems = parse_bundle("a." * 40_000 + "a = 1\n")
+    assert bundle is None and "more than 100 parts" in problems.errors[0].message

@@ -206,6 +206,11 @@ def test_every_file_and_every_part_of_a_mix_is_told() -> None:
     assert any(line.value == "b: 0.25" and line.fate == "not carried" for line in mixed.lines)
 
 
+def test_trl_without_named_layers_adapts_those_of_peft() -> None:
+    found = import_text(TRL + "use_peft: true\n", "sft/x.yaml")
+    assert found.bundle.adapter.targets == ("q_proj", "v_proj")
+
+
 def test_files_are_read_only_near_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "secret.key").write_text("x", encoding="utf-8")
     (tmp_path / "a.yaml").write_text("x", encoding="utf-8")

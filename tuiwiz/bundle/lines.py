@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 
+MOST_PARTS = 100
+"""Of one dotted key; real ones have two or three."""
+_BETWEEN_PARTS = str.maketrans("", "", " \t\"'")
+_AROUND_KEYS = re.compile(r"[\n,\[\]{}=]")
+
 _HEADER = re.compile(r"^\s*\[\[?\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(
     r"^\s*((?:[A-Za-z0-9_\-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_\-]+|\"[^\"]*\"|'[^']*'))*)\s*="
@@ -46,3 +51,10 @@ def line_of(index: dict[str, int], key: str) -> int | None:
 
 def _dotted(text: str) -> str:
     return ".".join(a or b or c for a, b, c in _PART.findall(text))
+
+
+def has_endless_key(text: str) -> bool:
+    """Whether a key has so many parts (`a.a.a...`) that reading it takes minutes: tomllib's time grows with the square
+    of the parts."""
+    bare = text.translate(_BETWEEN_PARTS)
+    return any(one.count(".") > MOST_PARTS for one in _AROUND_KEYS.split(bare))

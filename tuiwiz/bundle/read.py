@@ -12,7 +12,7 @@ import msgspec
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.problems import Problem, Problems
 from tuiwiz.bundle.convert import to_bundle
-from tuiwiz.bundle.lines import line_index, line_of
+from tuiwiz.bundle.lines import MOST_PARTS, has_endless_key, line_index, line_of
 from tuiwiz.spec.bundle import Bundle
 
 LARGEST_FILE = 1 << 20
@@ -50,6 +50,9 @@ def inspect_bundle(path: Path) -> tuple[Bundle | None, Problems]:
 def parse_bundle(text: str, name: str = "") -> tuple[Bundle | None, Problems]:
     """As `inspect_bundle`, from a text; `name` is the file named in problems."""
     problems = Problems()
+    if has_endless_key(text):
+        problems.add(Problem(message=f"not valid TOML here: a key of more than {MOST_PARTS} parts", path=name))
+        return None, problems
     try:
         tree: dict[str, Any] = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

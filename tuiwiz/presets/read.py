@@ -14,7 +14,7 @@ import msgspec
 from tuiwiz.base.problems import Problems, nearest
 from tuiwiz.base.text import clean_line
 from tuiwiz.bundle.convert import value_problems
-from tuiwiz.bundle.lines import line_index, line_of
+from tuiwiz.bundle.lines import MOST_PARTS, has_endless_key, line_index, line_of
 from tuiwiz.presets.preset import (
     ALL_TOP_KEYS,
     LARGEST_FILE,
@@ -65,6 +65,9 @@ def read_preset(path: Path) -> tuple[Preset | None, Problems]:
 def parse_preset(text: str, path: Path) -> tuple[Preset | None, Problems]:
     """As `read_preset`, from a text; `path` is what problems and the preset name as its file."""
     reader = _Reader(text, path)
+    if has_endless_key(text):
+        reader.problems.error(f"not valid TOML here: a key of more than {MOST_PARTS} parts", path=str(path))
+        return None, reader.problems
     try:
         tree = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
