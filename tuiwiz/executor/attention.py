@@ -156,5 +156,5 @@ def _block(queries: Tensor, keys: Tensor, start: int, end: int) -> tuple[Tensor,
 
 @lru_cache(maxsize=64)
 def _later(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """[size, size] with minus infinity where a key lies behind its query: adding it is faster than filling by a mask."""
+    """[size, size] with -inf where a key lies behind its query; adding it is faster than filling by a mask."""
     return torch.full((size, size), -math.inf, dtype=dtype, device=device).triu_(1)
