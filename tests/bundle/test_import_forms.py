@@ -198,7 +198,8 @@ def test_every_file_and_every_part_of_a_mix_is_told() -> None:
     )
     found = import_text(text, "x.yml")
     flat = flatten(found.bundle)
-    assert [one["path"] for one in flat["data.train"]] == ["rows.jsonl", "a.jsonl", "b.jsonl"]
+    train = found.bundle.data.train
+    assert not isinstance(train, str) and [one.path for one in train] == ["rows.jsonl", "a.jsonl", "b.jsonl"]
     assert flat["validation.path"] == "held.jsonl"
     told = " ".join(f"{line.value} {line.how}" for line in found.lines if line.fate == "not carried")
     assert "train[:10%]" in told and "field" in told
