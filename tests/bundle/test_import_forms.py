@@ -198,13 +198,18 @@ def test_every_file_and_every_part_of_a_mix_is_told() -> None:
     )
     found = import_text(text, "x.yml")
     flat = flatten(found.bundle)
-    sets: Any = flat["data.train"]
-    assert [one["path"] for one in sets] == ["rows.jsonl", "a.jsonl", "b.jsonl"]
+    train = found.bundle.data.train
+    assert not isinstance(train, str) and [one.path for one in train] == ["rows.jsonl", "a.jsonl", "b.jsonl"]
     assert flat["validation.path"] == "held.jsonl"
     told = " ".join(f"{line.value} {line.how}" for line in found.lines if line.fate == "not carried")
     assert "train[:10%]" in told and "field" in told
     mixed = import_text(TRL.replace("dataset_name: rows", "dataset_mixer: {a: 1.0, b: 0.25}"), "sft/x.yaml")
     assert any(line.value == "b: 0.25" and line.fate == "not carried" for line in mixed.lines)
+
+
+def test_trl_without_named_layers_adapts_those_of_peft() -> None:
+    found = import_text(TRL + "use_peft: true\n", "sft/x.yaml")
+    assert found.bundle.adapter.targets == ("q_proj", "v_proj")
 
 
 def test_files_are_read_only_near_the_configuration(tmp_path: Path) -> None:

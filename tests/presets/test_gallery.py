@@ -124,6 +124,15 @@ def test_no_sentence_serves_more_than_three_keys() -> None:
     assert max(counts.values()) <= 3
 
 
+def test_every_rate_has_a_number_in_its_reason() -> None:
+    bare = [
+        (name, layer.why[LEARNING_RATE].reason)
+        for name, layer in layers()
+        if LEARNING_RATE in layer.values and not any(sign.isdigit() for sign in layer.why[LEARNING_RATE].reason)
+    ]
+    assert not bare
+
+
 def test_on_a_processor_paged_optimizers_become_plain_ones_with_the_reason() -> None:
     context = Context(task="instruct", band="M", method="qlora", rows=1000, device="cpu")
     resolved = choose(context)[0].resolved

@@ -127,6 +127,8 @@ reason = "x"
         ("name = ", "not valid TOML"),
         ("a = " + "[" * 5000, "not valid TOML"),
         ("a = " + "9" * 6000, "not valid TOML"),
+        ('name = "x"\n' + '"a" . ' * 40_000 + "a = 1", "nested too deeply"),
+        ('name = "x"\nb = {' + "a." * 40_000 + "a = 1}", "nested too deeply"),
         ('name = "x"\nwhen = 3', "must be a table"),
         ('name = "x"\ncase = 3', "list of tables"),
     ],

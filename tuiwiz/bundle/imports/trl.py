@@ -56,6 +56,9 @@ def read(given: Mapping[str, Any], command: str, processes: int = 1) -> Imported
     if method(draft, "lora" if quiet else "full", bits if quiet else None, "use_peft"):
         adapters(draft, "lora_r", "lora_alpha", "lora_dropout", 16, 32.0, 0.05)
         trainer.targets(draft, "lora_target_modules", ("all-linear",))
+        if "adapter.targets" not in draft.values and "lora_target_modules" not in given:
+            how = "left out: PEFT adapts these of most models, see adapter.targets"
+            draft.set("adapter.targets", ["q_proj", "v_proj"], "lora_target_modules", how)
         variant(draft, {"use_rslora": "rslora", "use_dora": "dora"})
         if draft.has("lora_modules_to_save"):
             draft.set(
