@@ -75,8 +75,10 @@ def test_a_run_on_a_kept_base_is_the_run_on_its_own(
     alone = make_run(tmp_path, tiny_model, "alone", **settings)
     run_here(alone)
     # What leaves most behind: another rank, dropout, noise, recomputed activations.
-    messy = {"adapter__rank": 2, "adapter__dropout": 0.3} if not kind.startswith(("full", "freeze")) else {}
-    mess = {**settings, **messy, "regularization__neftune": 9.0, "memory__gradient_checkpointing": True}
+    messy: dict[str, Any] = (
+        {"adapter__rank": 2, "adapter__dropout": 0.3} if not kind.startswith(("full", "freeze")) else {}
+    )
+    mess: dict[str, Any] = {**settings, **messy, "regularization__neftune": 9.0, "memory__gradient_checkpointing": True}
     run_with(bases, make_run(tmp_path, tiny_model, "messy", **mess))
     second = run_with(bases, make_run(tmp_path, tiny_model, "second", **settings))
     assert came_out(second) == came_out(alone)
