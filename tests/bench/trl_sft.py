@@ -1,6 +1,6 @@
 """Tokens per second and peak memory of the executor beside those of TRL's `SFTTrainer`, on this machine.
 
-    python -m tests.bench.trl_sft ROWS.jsonl [--model FOLDER] [--steps 6] [--repeats 3] [--micro 4] [--json]
+    python -m tests.bench.trl_sft ROWS.jsonl [--model FOLDER] [--steps 6] [--repeats 3] [--micro 8] [--json]
 
 Both train the same adapter (QLoRA, NF4 twice quantised, rank 16 on all linear layers, fused AdamW) on the same rows at
 an effective batch of 8 in the same environment, each in a process of its own. TRL runs at the fastest of its
@@ -247,7 +247,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path, help="folder; the embedded model if left out")
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--micro", type=int, default=4, help="tuiwiz's micro-batch")
+    parser.add_argument("--micro", type=int, default=8, help="tuiwiz's micro-batch")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     if given.model is None:

@@ -18,7 +18,7 @@ from tests.support.processes import write_bundle
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.executor.batching import collate, lay_out
 from tuiwiz.executor.loop import Trainer
-from tuiwiz.executor.lora import _Forward
+from tuiwiz.executor.lora import LoraForward
 from tuiwiz.executor.objectives.causal import CHUNK, ChunkedCrossEntropy
 from tuiwiz.executor.optim import make_optimizer, set_rate
 from tuiwiz.spec.optimizer import Schedule
@@ -66,7 +66,11 @@ def test_the_loss_in_chunks_is_torchs_in_value_and_gradients(
         return made[0], made[1], made[2]
 
     ours, theirs = leaves(), leaves()
-    total, right, losses = ChunkedCrossEntropy.apply(*ours, targets, softcap, smoothing)  # type: ignore[no-untyped-call]
+    total, _, losses = ChunkedCrossEntropy.apply(*ours, targets, softcap, smoothing)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        _, right, _ = ChunkedCrossEntropy.apply(
+            *(one if one is None else one.detach() for one in ours), targets, softcap
+        )  # type: ignore[no-untyped-call]
     logits = functional.linear(*theirs)
     if softcap is not None:
         logits = torch.tanh(logits / softcap) * softcap
@@ -180,7 +184,7 @@ def test_a_lora_layer_as_one_function_is_pefts(tmp_path: Path, tiny_model: Path,
         for name, value in run.weights.items():
             if ".lora_B." in name:
                 value.copy_(0.05 * torch.randn_like(value))
-    fast = [module for module in run.model.modules() if isinstance(vars(module).get("forward"), _Forward)]
+    fast = [module for module in run.model.modules() if isinstance(vars(module).get("forward"), LoraForward)]
     assert len(fast) == 2 * 7, "every layer of this model is plain"
     loss, gradients = loss_and_gradients(run)
     for module in fast:

@@ -242,7 +242,7 @@ def test_every_task_runs_the_fast_lora_layers_and_they_are_pefts(
 
     from tests.executor import support
     from tuiwiz.executor.batching import lay_out
-    from tuiwiz.executor.lora import _Forward
+    from tuiwiz.executor.lora import LoraForward
 
     rows = [labelled(i) if task == "classify" else pair(i) for i in range(16)]
     (tmp_path / "judged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -251,7 +251,7 @@ def test_every_task_runs_the_fast_lora_layers_and_they_are_pefts(
     run = support.make_run(tmp_path, model, **changes)
     run.train_rows.reference = [(0.0, 0.0)] * len(run.train_rows) if task == "dpo" else []
     layers = [module for module in run.model.modules() if isinstance(module, LoraLayer)]
-    assert layers and all(isinstance(vars(layer).get("forward"), _Forward) for layer in layers)
+    assert layers and all(isinstance(vars(layer).get("forward"), LoraForward) for layer in layers)
     torch.manual_seed(3)
     with torch.no_grad():
         for name, value in run.weights.items():

@@ -116,9 +116,16 @@ def test_the_command_prints_one_document() -> None:
 
 # Peak resident set of three steps of SmolLM2-135M in bf16 on two cores, MiB: method, length, micro, checkpointing.
 RESIDENT = [
-    ("qlora", 64, 4, False, 1466),
-    ("qlora", 512, 4, False, 3120),
-    ("lora", 512, 4, False, 3040),
+    ("qlora", 64, 4, False, 1220),
+    ("qlora", 346, 4, False, 2272),
+    ("qlora", 512, 4, False, 2721),
+    ("qlora", 512, 4, True, 1525),
+    ("lora", 128, 4, False, 1646),
+    ("lora", 512, 4, False, 2921),
+    ("lora", 512, 4, True, 1641),
+    ("full", 128, 4, False, 4076),
+    ("full", 512, 4, False, 6220),
+    ("full", 512, 4, True, 4809),
 ]
 
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tuiwiz.executor.lora import LoraForward
+
 
 def slim(model: nn.Module) -> int:
     """Give every norm and gated feed-forward part that agrees the forwards above; returns how many took them."""
@@ -110,8 +112,11 @@ class _Gated:
             slow: Tensor = self._slow(x)
             return slow
         module = self._module
-        inner = SwiGlu.apply(module.gate_proj(x), module.up_proj(x))  # type: ignore[no-untyped-call]
-        out: Tensor = module.down_proj(inner)
+        gate, up, down = module.gate_proj(x), module.up_proj(x), module.down_proj
+        # An adapted layer can make its input again from what is kept here.
+        out: Tensor | None = down.forward.gated(gate, up) if isinstance(down.forward, LoraForward) else None
+        if out is None:
+            out = down(SwiGlu.apply(gate, up))  # type: ignore[no-untyped-call]
         return out
 
 

@@ -64,6 +64,8 @@ def load_base(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str
     keep_quantized_weights(model)
     if not device.is_cuda:
         unfold_constants(model)
+        if method == "qlora":
+            leave_file(model)
         slim(model)
     if method == "freeze":
         freeze(model, bundle, device)
@@ -96,6 +98,16 @@ def unfold_constants(model: nn.Module) -> int:
             state.absmax, state.nested, state.state2, state.offset = constants.float(), False, None, None
             count += 1
     return count
+
+
+def leave_file(model: nn.Module) -> None:
+    """Copy the weights that are not quantised out of the mapped weights file.
+
+    As long as one of them lies in it, all pages that were read to make 4 bits of the others stay resident.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point():
+            tensor.data = tensor.data.clone()
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:

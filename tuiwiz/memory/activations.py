@@ -162,7 +162,9 @@ def _adapter(shape: ModelShape, setting: Setting, stack: Stack, *, attention_hal
     if copied or setting.dropout:
         return inner + dropped + sum(size * one.inputs for one in ours)
     shared = {one.inputs for one in ours if not one.name.endswith(("o_proj", "down_proj"))}
-    own = sum(one.inputs for one in ours if one.name.endswith("down_proj"))
+    # What the last matrix of a slim MLP reads is made again from the gate and what it multiplies.
+    again = fused and setting.slim and shape.family.gated
+    own = 0 if again else sum(one.inputs for one in ours if one.name.endswith("down_proj"))
     return inner + size * (sum(shared) + own)
 
 

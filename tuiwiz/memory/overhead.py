@@ -14,7 +14,7 @@ CUDA_CONTEXT = 0.5 * GIB
 """Driver and kernels: read from the driver where a card is here; half a GiB to one on an A100."""
 SMALL_CONTEXT = 0.14 * GIB
 """On a T4, measured by others."""
-PYTHON_AND_LIBRARIES = 810 * MIB
+PYTHON_AND_LIBRARIES = 780 * MIB
 """Resident pages of Python with torch, transformers, peft and bitsandbytes on a processor, measured."""
 MOVING = ("activations", "logits", "temporary")
 """Items that come and go in every step, and so leave gaps."""
@@ -22,8 +22,8 @@ PAGES = 32 * MIB
 """Rounding of CUDA segments."""
 CUDA_GAPS = 0.02
 """Of what moves: batches of other lengths than the last leave gaps between expandable segments' blocks."""
-CPU_GAPS = {"qlora": 0.72, "lora": 0.74, "full": 1.0}
-CPU_GAPS_OF_PASSING = {"qlora": 0.25, "lora": 0.25, "full": 0.5}
+CPU_GAPS = {"qlora": 0.95, "lora": 0.95, "full": 1.08}
+CPU_GAPS_OF_PASSING = {"qlora": 0.38, "lora": 0.35, "full": 0.9}
 """Of a C library's heap, as shares of what all layers save in one pass, measured with SmolLM2-135M: short-lived copies
 between kept blocks leave holes, fewer where checkpointing keeps little."""
 
@@ -33,15 +33,9 @@ def cuda_context_bytes(device: Device | None) -> float:
     return SMALL_CONTEXT if device is not None and device.name == "T4" else CUDA_CONTEXT
 
 
-def context_bytes(shape: ModelShape, setting: Setting, device: Device) -> float:
-    """What the libraries themselves hold; on a processor also the weights file.
-
-    A 4-bit model is made from it, and as long as one tensor (the embedding) lies in the file, all its pages stay.
-    """
-    if device.kind == "cuda":
-        return CUDA_CONTEXT
-    mapped = 2 * (shape.linear_parameters - shape.expert_parameters) if setting.method == "qlora" else 0
-    return PYTHON_AND_LIBRARIES + mapped
+def context_bytes(device: Device) -> float:
+    """What the libraries themselves hold."""
+    return CUDA_CONTEXT if device.kind == "cuda" else PYTHON_AND_LIBRARIES
 
 
 def reserve_bytes(

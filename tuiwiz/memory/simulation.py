@@ -45,7 +45,7 @@ def read_results(
         # A processor's heap has gaps of its own, which are measured and not simulated.
         gaps = 0 if device.kind == "cuda" else estimate(shape, setting, device).items["reserve"]
         held = int(result["reserved_bytes"] if device.kind == "cuda" else result["allocated_bytes"])
-        total = held + gaps + round(context_bytes(shape, setting, device))
+        total = held + gaps + round(context_bytes(device))
         found.append(
             Simulation(
                 allocated_bytes=int(result["allocated_bytes"]),

@@ -110,7 +110,8 @@ class CausalObjective(Plain):
 
 class ChunkedCrossEntropy(torch.autograd.Function):
     """(hidden [n, h], weight [v, h], bias [v] or None, targets [n], softcap or None, smoothing) ->
-    (sum, right [n] bool, losses [n] without smoothing); only the sum is differentiable.
+    (sum, right [n] bool, losses [n] without smoothing); only the sum is differentiable, and only evaluation, where no
+    gradient is asked for, learns which were right.
 
     Logits are computed in the type of `hidden` (or the autocast type) and reduced in fp32; gradients with respect to
     `hidden` come back in its type, those of `weight` and `bias`, where they are trained, are summed in fp32.
@@ -131,7 +132,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
             compute = torch.get_autocast_dtype(hidden.device.type)
         matrix = weight.to(compute)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        right = torch.empty(targets.shape, dtype=torch.bool, device=hidden.device)
+        right = torch.zeros(targets.shape, dtype=torch.bool, device=hidden.device)
         losses = torch.empty(targets.shape, dtype=torch.float32, device=hidden.device)
         want_hidden, want_weight, want_bias = ctx.needs_input_grad[:3]
         grad_hidden = torch.empty_like(hidden) if want_hidden else None
@@ -147,16 +148,18 @@ class ChunkedCrossEntropy(torch.autograd.Function):
                 if softcap is not None:
                     capped = torch.tanh(logits / softcap)
                     logits = capped * softcap
-                logsum = torch.logsumexp(logits, dim=-1)
+                if grad_hidden is None and grad_weight is None:
+                    right[part] = logits.argmax(dim=-1) == labels
+                # The same name, so that the logits are gone before the next copy is made.
+                logits = torch.log_softmax(logits, dim=-1)
                 chosen = logits.gather(1, labels[:, None])[:, 0]
-                losses[part] = logsum - chosen
-                total += losses[part].sum()
+                losses[part] = -chosen
+                total -= chosen.sum()
                 if smoothing:
                     total += smoothing * (chosen - logits.mean(dim=-1)).sum()
-                right[part] = logits.argmax(dim=-1) == labels
                 if grad_hidden is None and grad_weight is None:
                     continue
-                grad = torch.exp_(logits.sub_(logsum[:, None]))
+                grad = logits.exp_()
                 grad.scatter_add_(1, labels[:, None], torch.full_like(chosen, smoothing - 1.0)[:, None])
                 if smoothing:
                     grad.sub_(smoothing / weight.shape[0])
