@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from tests.executor.test_tasks import FRUITS
-from tests.support.tiny import make_gpt2
 from tests.support.training import curve, events_of, make_run, of_kind, own_signals, run_here
 from tuiwiz.base.files import sha256_file
 from tuiwiz.events import types
@@ -82,18 +81,6 @@ def test_a_run_on_a_kept_base_is_the_run_on_its_own(
     run_with(bases, make_run(tmp_path, tiny_model, "messy", **mess))
     second = run_with(bases, make_run(tmp_path, tiny_model, "second", **settings))
     assert came_out(second) == came_out(alone)
-
-
-def test_residual_dropout_belongs_to_the_base(tmp_path: Path, bases: KeptBase) -> None:
-    model = make_gpt2(tmp_path / "gpt2")
-    found = {}
-    for name, share in (("none", 0.0), ("some", 0.2)):
-        own = make_run(tmp_path, model, f"{name}-alone", regularization__residual_dropout=share)
-        run_here(own)
-        other = make_run(tmp_path, model, name, regularization__residual_dropout=share)
-        found[name] = came_out(run_with(bases, other))
-        assert found[name] == came_out(own)
-    assert found["none"] != found["some"]
 
 
 def test_the_base_is_read_once_and_its_weights_stay(tmp_path: Path, tiny_model: Path) -> None:

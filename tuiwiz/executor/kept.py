@@ -67,7 +67,7 @@ def shallow_copy(model: nn.Module) -> nn.Module:
 
 
 def _key(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str]) -> bytes:
-    """Everything that reading the model depends on, the seed left out."""
+    """Everything that reading the model for adapters depends on, the seed left out."""
     return msgspec.json.encode(
         [
             str(folder),
@@ -75,7 +75,6 @@ def _key(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str]) ->
             bundle.task,
             bundle.quantization,
             bundle.adapter.method,
-            bundle.regularization.residual_dropout,
             str(device.where),
             device.compute_name,
             list(labels),

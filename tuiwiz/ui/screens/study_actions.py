@@ -188,7 +188,12 @@ class StudyActions(ChartActions):
             command = [sys.executable, "-m", "tuiwiz", "tune", "show", str(self.folder.path), *options, "--json"]
             try:
                 done = subprocess.run(
-                    command, capture_output=True, timeout=TIMEOUT_S, env=executor_environment(), check=False
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=TIMEOUT_S,
+                    env=executor_environment(),
+                    check=False,
                 )
                 found = json.loads(done.stdout or done.stderr)
             except (OSError, subprocess.TimeoutExpired, ValueError) as error:
