@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import torch
 
-from tuiwiz.executor import batching, build, checkpoint, evaluate
+from tuiwiz.executor import batching, build, checkpoint, evaluate, optim
 from tuiwiz.executor.objectives.causal import CausalObjective
 from tuiwiz.executor.objectives.objective import Outcome
 from tuiwiz.spec import phases, rates
@@ -33,7 +33,7 @@ def _changes(kind: str) -> list[tuple[Any, str, Any]]:
     if kind.startswith("starved-"):
         return [(CausalObjective, "collate", _slow(CausalObjective.collate, int(kind[8:]) / 1000))]
     kinds: dict[str, list[tuple[Any, str, Any]]] = {
-        "frozen": [(build, "make_optimizer", _stale(build.make_optimizer))],
+        "frozen": [(build, "make_optimizer", _stale(optim.make_optimizer))],
         "masked": [(CausalObjective, "collate", _masked(CausalObjective.collate))],
         "permuted": [(CausalObjective, "collate", _permuted(CausalObjective.collate))],
         "starved": [(CausalObjective, "collate", _slow(CausalObjective.collate, 0.03))],

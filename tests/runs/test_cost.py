@@ -22,8 +22,8 @@ def readings(*powers: float, every: float = 10.0) -> list[types.Event]:
 def test_energy_is_power_times_time_of_the_card_in_use() -> None:
     view = fold(RunView(), readings(360.0, 360.0, 360.0))
     assert view.energy_wh == pytest.approx(2.0)
-    idle = {"index": 1, "used_bytes": 1, "power_w": 9000.0}
-    busy = {"index": 0, "used_bytes": 5, "power_w": 360.0}
+    idle: dict[str, types.Scalar] = {"index": 1, "used_bytes": 1, "power_w": 9000.0}
+    busy: dict[str, types.Scalar] = {"index": 0, "used_bytes": 5, "power_w": 360.0}
     view = fold(RunView(), [types.Resource(seq=n, t=10.0 * n, gpus=(idle, busy)) for n in range(3)])
     assert view.energy_wh == pytest.approx(2.0)
 
