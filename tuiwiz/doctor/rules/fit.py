@@ -29,7 +29,7 @@ SURE = 3.0
 """Times the limit: what the fall must stay below even where chance has hidden some of it."""
 LEARNT = 0.3
 """A training loss that fell so far has learnt something, if only its rows."""
-JUDGED_SHARE = 0.5
+JUDGED_SHARE = 0.7
 STILL_FALLING = 0.08
 GAP = 0.05
 
@@ -143,16 +143,16 @@ def _by_heart(case: Case) -> Outcome:
 
 
 def not_learning(case: Case) -> Outcome:
-    """After half of the run the loss is where it began."""
+    """After most of the run the loss is where it began."""
     if case.count < 20 or case.done_share < JUDGED_SHARE or case.view.step < 2 * case.warmup:
-        return unknown("20 steps and half of the run")
+        return unknown("20 steps and 70 % of the run")
     drop = case.drop()
     later = [loss for step, loss in case.evals if step > 0]
     held: float | None = None
     if len(later) >= 3 and case.evals[0][0] == 0:
         # The same rows each time: without the noise of batches.
         first = max(case.evals[0][1], 1e-9)
-        held = (first - stats.median(later[-3:])) / first
+        held = (first - min(stats.median(later[-3:]), later[-1])) / first
         limit = LEAST_HELD if case.instructed else LEAST_HELD_BASE
         if held >= limit or drop >= LEARNT:
             return no(drop=drop, held_out_drop=held)

@@ -22,6 +22,8 @@ SETTLING = 10
 """Steps after other rows came until their level counts."""
 START_NOISE = 2.4
 """Of single points: what the median of five and a mean of ten may be apart by chance."""
+WORSE_SHARE = 0.6
+"""Of the run: before that a model may still get over its first steps."""
 HUGE_LOSS, HUGE_NORM = 2.0, 5.0
 SPIKE_SHARE = 0.03
 LATE_NOISE = 0.35
@@ -139,7 +141,7 @@ def divergence(case: Case) -> Outcome:
 def _worse(case: Case) -> Outcome | None:
     """Every evaluation is worse than the one before training, and the training loss has not fallen either."""
     later = [loss for step, loss in case.evals if step > 0]
-    if len(later) < 2 or case.evals[0][0] != 0 or case.done_share < 0.3:
+    if len(later) < 2 or case.evals[0][0] != 0 or case.done_share < WORSE_SHARE:
         return None
     first, now = case.evals[0][1], stats.median(case.tail(case.finite_loss, 0.2))
     if min(later) <= CONFIRMED * first or not now >= 0.97 * stats.median(case.finite_loss[:5]):

@@ -31,6 +31,8 @@ from tuiwiz.ui.widgets.line import Line, glyphs_of
 from tuiwiz.ui.words import clock, number
 
 LETTERS = "ABCDEFGH"
+NARROW = 92
+"""Columns below which the table leaves out what matters least."""
 
 
 class CompareScreen(ChartActions):
@@ -107,8 +109,10 @@ class CompareScreen(ChartActions):
         return to_ascii(line) if glyphs_of(self).ascii else line
 
     def _table(self, width: int) -> Content:
-        room = max(8, min(40, width - 72))
-        head = f" {'run':<{room + 3}}{'state':<9}{'best':>8}{'first':>8}{'peak':>10}{'tokens/s':>9}"
+        # A narrow screen needs the room for the names.
+        narrow = width < NARROW
+        room = max(14, min(40, width - (64 if narrow else 72)))
+        head = f" {'run':<{room + 3}}{'state':<9}{'best':>8}{'' if narrow else '   first'}{'peak':>10}{'tokens/s':>9}"
         head += f"{'time':>12}{'cost':>11}"
         paid = own_price()
         out = [Content.styled(head, "$dim")]
@@ -116,7 +120,8 @@ class CompareScreen(ChartActions):
             info = run.info
             peak = human_bytes(info.peak_bytes) if info.peak_bytes else "-"
             speed = human_count(info.tokens_per_second) if info.tokens_per_second else "-"
-            cells = f"{number(info.metrics['first']):>8}{peak:>10}{speed:>9}{clock(info.elapsed_s or 0):>12}"
+            first = "" if narrow else f"{number(info.metrics['first']):>8}"
+            cells = f"{first}{peak:>10}{speed:>9}{clock(info.elapsed_s or 0):>12}"
             cells += f"{self._line(cost_words(paid, info.cost, info.energy_wh)):>11}"
             best = info.metrics["best"]
             lowest = min(
