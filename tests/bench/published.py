@@ -11,9 +11,18 @@ from typing import Any
 
 import msgspec
 
-from tests.bench.strangers import OTHER_PROGRAMS, STRANGE, STRANGE_MODELS, VARIABLE
-from tuiwiz.base.errors import TuiwizError
-from tuiwiz.catalog.gpus import Device, find_device, known_card
+from tests.bench.cards import context_of, device_of
+from tests.bench.strangers import (
+    ATTENTION,
+    OPTIMIZERS,
+    OTHER_PROGRAMS,
+    SHARDING,
+    STRANGE,
+    STRANGE_MODELS,
+    TARGETS,
+    VARIABLE,
+)
+from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.models import all_models
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.setting import Setting
@@ -22,26 +31,6 @@ from tuiwiz.memory.stack import TRL, Stack
 Row = dict[str, str]
 CUBLAS_BYTES = 24 << 20
 """cuBLAS takes its workspace from torch's allocator: 8 MiB and more for every handle."""
-TARGETS = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj", "gate": "gate_proj", "up": "up_proj"}
-TARGETS["down"] = "down_proj"
-ATTENTION = (
-    (("flash", "fa2", "fa3"), "flash"),
-    (("efficient", "xformers", "mem"), "sdpa"),
-    (("eager",), "eager"),
-    (("math",), "math"),
-    (("sdpa",), "flash"),
-)
-OPTIMIZERS = {
-    "adamw_torch": "adamw",
-    "adamw_torch_fused": "adamw",
-    "adamw": "adamw",
-    "adamw_8bit": "adamw_8bit",
-    "adamw_bnb_8bit": "adamw_8bit",
-    "paged_adamw_8bit": "paged_adamw_8bit",
-    "paged_adamw_32bit": "paged_adamw_32bit",
-    "sgd": "sgd",
-}
-SHARDING = {"": "single", "none": "single", "single": "single", "no": "single", "ddp": "ddp"}
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +107,7 @@ def _published(row: Row) -> Published:
         setting=setting,
         stack=_stack(row, method, text),
         device=device_of(row),
-        context_gib=_context(row),
+        context_gib=context_of(row),
     )
 
 
@@ -303,23 +292,3 @@ def _stack(row: Row, method: str, text: str) -> Stack:
         mixed=mixed,
         foreach=not fused and row["optimizer"].startswith("adamw_torch"),
     )
-
-
-def device_of(row: Row) -> Device | None:
-    """The card that a row names in a column of its own or in its notes."""
-    for column in ("gpu", "card", "device", "gpu_name"):
-        if row.get(column, "").strip():
-            try:
-                return find_device(row[column])
-            except TuiwizError:
-                return None
-    text = " ".join(row.get(name, "") for name in ("notes", "source"))
-    found = re.search(
-        r"(?i)\b(tesla t4|t4|(?:rtx )?[345]0[5-9]0(?: ti)?|a100[_ -]?\d*|h100|h200|l40s?|l4|a10g?|v100|a6000)", text
-    )
-    return known_card(found[1].replace("_", " ")) if found else None
-
-
-def _context(row: Row) -> float | None:
-    found = re.search(r"context ([\d.]+) MiB", row.get("notes", ""))
-    return float(found[1]) / 1024 if found else None

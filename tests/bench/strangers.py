@@ -1,9 +1,29 @@
-"""Words in rows of published measurements that speak of what is not described here."""
+"""Words in rows of published measurements: what they mean, and which speak of what is not described here."""
 
 from __future__ import annotations
 
 import re
 
+TARGETS = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj", "gate": "gate_proj", "up": "up_proj"}
+TARGETS["down"] = "down_proj"
+ATTENTION = (
+    (("flash", "fa2", "fa3"), "flash"),
+    (("efficient", "xformers", "mem"), "sdpa"),
+    (("eager",), "eager"),
+    (("math",), "math"),
+    (("sdpa",), "flash"),
+)
+OPTIMIZERS = {
+    "adamw_torch": "adamw",
+    "adamw_torch_fused": "adamw",
+    "adamw": "adamw",
+    "adamw_8bit": "adamw_8bit",
+    "adamw_bnb_8bit": "adamw_8bit",
+    "paged_adamw_8bit": "paged_adamw_8bit",
+    "paged_adamw_32bit": "paged_adamw_32bit",
+    "sgd": "sgd",
+}
+SHARDING = {"": "single", "none": "single", "single": "single", "no": "single", "ddp": "ddp"}
 OTHER_PROGRAMS = (
     *(
         "unsloth",
