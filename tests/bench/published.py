@@ -11,8 +11,18 @@ from typing import Any
 
 import msgspec
 
-from tuiwiz.base.errors import TuiwizError
-from tuiwiz.catalog.gpus import Device, find_device, known_card
+from tests.bench.cards import context_of, device_of
+from tests.bench.strangers import (
+    ATTENTION,
+    OPTIMIZERS,
+    OTHER_PROGRAMS,
+    SHARDING,
+    STRANGE,
+    STRANGE_MODELS,
+    TARGETS,
+    VARIABLE,
+)
+from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.models import all_models
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.setting import Setting
@@ -21,63 +31,6 @@ from tuiwiz.memory.stack import TRL, Stack
 Row = dict[str, str]
 CUBLAS_BYTES = 24 << 20
 """cuBLAS takes its workspace from torch's allocator: 8 MiB and more for every handle."""
-TARGETS = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj", "gate": "gate_proj", "up": "up_proj"}
-TARGETS["down"] = "down_proj"
-ATTENTION = (
-    (("flash", "fa2", "fa3"), "flash"),
-    (("efficient", "xformers", "mem"), "sdpa"),
-    (("eager",), "eager"),
-    (("math",), "math"),
-    (("sdpa",), "flash"),
-)
-OPTIMIZERS = {
-    "adamw_torch": "adamw",
-    "adamw_torch_fused": "adamw",
-    "adamw": "adamw",
-    "adamw_8bit": "adamw_8bit",
-    "adamw_bnb_8bit": "adamw_8bit",
-    "paged_adamw_8bit": "paged_adamw_8bit",
-    "paged_adamw_32bit": "paged_adamw_32bit",
-    "sgd": "sgd",
-}
-SHARDING = {"": "single", "none": "single", "single": "single", "no": "single", "ddp": "ddp"}
-OTHER_PROGRAMS = (
-    *(
-        "unsloth",
-        "liger",
-        "deepspeed",
-        "axolotl",
-        "torchtune",
-        "litgpt",
-        "swift",
-        "factory",
-        "xtuner",
-        "mlx",
-        "megatron",
-    ),
-    *("scattermoe", "foak", "fused-ops", "autogptq", "gptq", "cut-cross-entropy", "torchtitan", "nemo", "hqq", "awq"),
-)
-"""Names in a row's stack, source or notes of programs and kernels whose memory is not described here."""
-STRANGE = (
-    (r"\bdora\b|use_dora", "DoRA: its norms of whole matrices"),
-    (r"(?<![a-z])(dpo|orpo|kto|simpo|grpo|ppo|rloo|reward)(?![a-z])|(dpo|orpo|kto|grpo)trainer", "a preference task"),
-    (r"modules_to_save", "whole modules that are trained beside adapters"),
-    (r"torch[._ ]?compile", "compiled code"),
-    (r"(context|sequence|tensor|pipeline)[ _-]parallel|ring[ _-]attention|ulysses", "a model in parts over cards"),
-    (r"megablocks|grouped[ _-]gemm", "kernels for experts"),
-    (r"\bcce\b|cut[ _-](ce|cross)|chunked[ _-](ce|cross|loss|nll)|fused[ _-]linear", "a fused cross-entropy"),
-    (r"dynamic padding|(mean|average|avg|median) length|bucketed", "rows of other lengths than the one given"),
-    (r"(peak|measured)[^;,]*\beval|generation peak|vllm", "what else than training took"),
-    (r"torchao|\bfp8\b|\bqat\b", "another quantisation"),
-    (r"\b(adalora|vera|ia3|boft|oft|lora-fa|longlora|s2-attn|lisa|badam)\b", "another kind of adapter"),
-)
-"""Words in a row's text that speak of what is not described here, and what it is."""
-STRANGE_MODELS = re.compile(
-    r"gemma-?(3n|4)|llama-?4|qwen-?3[.-]?(5|next)|\bvl\b|[-_]vl|vision|omni|audio|llava|multimodal|moe|deepseek-?(v2|v3|moe)"
-    r"|granite-?4|mamba|jamba|falcon-?h|rwkv|smolvlm|paligemma|recurrent"
-)
-"""Names that resemble a family of the table and have other tensors."""
-VARIABLE = ("variable length", "variable-length", "padding_free", "padding-free", "random lengths", "sample packing")
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,7 +107,7 @@ def _published(row: Row) -> Published:
         setting=setting,
         stack=_stack(row, method, text),
         device=device_of(row),
-        context_gib=_context(row),
+        context_gib=context_of(row),
     )
 
 
@@ -339,23 +292,3 @@ def _stack(row: Row, method: str, text: str) -> Stack:
         mixed=mixed,
         foreach=not fused and row["optimizer"].startswith("adamw_torch"),
     )
-
-
-def device_of(row: Row) -> Device | None:
-    """The card that a row names in a column of its own or in its notes."""
-    for column in ("gpu", "card", "device", "gpu_name"):
-        if row.get(column, "").strip():
-            try:
-                return find_device(row[column])
-            except TuiwizError:
-                return None
-    text = " ".join(row.get(name, "") for name in ("notes", "source"))
-    found = re.search(
-        r"(?i)\b(tesla t4|t4|(?:rtx )?[345]0[5-9]0(?: ti)?|a100[_ -]?\d*|h100|h200|l40s?|l4|a10g?|v100|a6000)", text
-    )
-    return known_card(found[1].replace("_", " ")) if found else None
-
-
-def _context(row: Row) -> float | None:
-    found = re.search(r"context ([\d.]+) MiB", row.get("notes", ""))
-    return float(found[1]) / 1024 if found else None

@@ -84,4 +84,4 @@ def budget_words(budget: Budget) -> str:
 
 
 def amount_words(amount: float, currency: str) -> str:
-    return f"{amount:,.2f} {currency}".strip()
+    return f"{'under 0.01' if 0 < amount < 0.01 else f'{amount:,.2f}'} {currency}".strip()
