@@ -169,3 +169,10 @@ def test_every_key_is_explained_to_the_end(key: str) -> None:
         assert set(told) == {str(word) for word in available(key)}
     if "bool" in kind:
         assert set(told) == {"true", "false"}
+
+
+def test_a_set_that_would_be_repeated_without_end_is_refused() -> None:
+    mix = [{"path": "a.jsonl", "weight": 1e-9}, {"path": "b.jsonl", "weight": 1.0}]
+    assert any("10,000 times" in problem.message for problem in check(bundle(data__train=mix)))
+    mix[0]["weight"] = 0.01
+    assert not [problem for problem in check(bundle(data__train=mix)) if problem.key == "data.train"]

@@ -48,6 +48,11 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
         "data.train",
         "no row has a label",
     ),
+    "8 bits": (
+        {"adapter__method": "qlora", "adapter__variant": "dora", "quantization__bits": 8},
+        "adapter.variant",
+        "quantization.bits = 4",
+    ),
     "card": ({"launch__devices": "x"}, "launch.devices", '"auto", or a list'),
     "states": ({"memory__offload": "optimizer"}, "memory.offload", "paged_adamw_8bit"),
 }

@@ -62,6 +62,12 @@ def _variants(bundle: Bundle) -> Iterator[Problem]:
             key="adapter.variant",
             hint='set adapter.method = "lora", or adapter.variant = "plain"',
         )
+    if adapter.variant == "dora" and adapter.method == "qlora" and bundle.quantization.bits == 8:
+        yield Problem(
+            message="DoRA reads the base weights, which 8-bit ones do not give back",
+            key="adapter.variant",
+            hint='set quantization.bits = 4, or adapter.variant = "plain"',
+        )
     if adapter.variant == "pissa" and adapter.from_ is not None:
         yield Problem(
             message="PiSSA starts anew from the base weights; adapter.from continues an adapter",

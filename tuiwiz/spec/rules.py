@@ -142,6 +142,9 @@ def _data(bundle: Bundle) -> Iterator[Problem]:
                 yield Problem(
                     message=f"a weight of {weight:g} is not above 0", key="data.train", hint="leave the set out"
                 )
+        if given and all(0 < weight < float("inf") for weight in given) and max(given) / min(given) > 10_000:
+            message = "one training set weighs more than 10,000 times another: its rows would be repeated without end"
+            yield Problem(message=message, key="data.train", hint="leave the small one out, or give it more weight")
         if any(not one.path.strip() for one in data.train):
             yield Problem(message="a training set has no path", key="data.train", hint="name a file")
     elif not data.train.strip():

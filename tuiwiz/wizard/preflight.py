@@ -223,6 +223,10 @@ def _machine(bundle: Bundle, device: Device) -> list[Problem]:
     if on_cpu and bundle.model.dtype == "fp16":
         hint = 'set model.dtype = "bf16" or "fp32"'
         problems.append(Problem(message="fp16 does not train on a CPU", key="model.dtype", hint=hint))
+    if on_cpu and bundle.adapter.method == "qlora" and bundle.quantization.compute_dtype == "fp16":
+        hint = 'set quantization.compute_dtype = "auto"'
+        message = "4-bit weights cannot be unpacked to fp16 on a CPU"
+        problems.append(Problem(message=message, key="quantization.compute_dtype", hint=hint))
     if on_cpu and bundle.model.attention == "flash":
         hint = 'set model.attention = "sdpa"'
         problems.append(Problem(message="flash attention needs a CUDA device", key="model.attention", hint=hint))
