@@ -83,11 +83,12 @@ def test_trials_in_one_process_are_those_of_separate_processes(tmp_path: Path, t
     assert host._child is not None and host._child.pid != killed[0] and host._child.poll() is None
 
 
-def test_a_setting_that_fails_ends_the_process_and_not_the_study(tmp_path: Path, tiny_model: Path, host: Host) -> None:
-    wild = {**QUICK, "optimizer__learning_rate": "10.0", "optimizer__clip_norm": "0.0"}
-    bundle = write_bundle(tmp_path, tiny_model, rows=24, **wild)
+def test_a_run_that_fails_ends_the_process_and_the_next_has_another(
+    tmp_path: Path, tiny_model: Path, host: Host
+) -> None:
+    bundle = write_bundle(tmp_path, tiny_model, rows=24, data__train='"none.jsonl"')
     run = partial(run_trial, bundle, report=lambda value, step: False, base=tmp_path, host=host)
-    first = run(tmp_path / "first")
-    assert first.state == "infeasible" and first.reason
-    assert read_exit(RunFolder(tmp_path / "first").exit) is not None
-    assert run(tmp_path / "second").state == "infeasible"
+    for name in ("first", "second"):
+        row = run(tmp_path / name)
+        assert row.state == "failed" and row.reason
+        assert read_exit(RunFolder(tmp_path / name).exit) is not None and host._child is None
