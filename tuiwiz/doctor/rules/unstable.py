@@ -101,9 +101,9 @@ def raised(case: Case, sigmas: float, need: int) -> tuple[float, list[Raised]]:
         limit = max(DIVERGED * best, best + 0.05, best * (1 + sigmas * case.swing))
         row = row + 1 if value > limit else 0
         if row == need:
-            found.append(Raised(best, value / best, case.steps[index - row + 1], step))
+            found.append(Raised(best, value / max(best, 1e-12), case.steps[index - row + 1], step))
         elif row > need:
-            found[-1] = found[-1]._replace(times=max(found[-1].times, value / best), until=step)
+            found[-1] = found[-1]._replace(times=max(found[-1].times, value / max(best, 1e-12)), until=step)
     return best, found
 
 
