@@ -162,10 +162,12 @@ def child(kind: str, run: RunFolder) -> None:
         if kind == "textual-plot":
             from textual_plot import PlotWidget
 
-            return PlotWidget(id="plot")
+            plot: Widget = PlotWidget(id="plot")
+            return plot
         from textual_plotext import PlotextPlot
 
-        return PlotextPlot(id="plot")
+        other: Widget = PlotextPlot(id="plot")
+        return other
 
     Drawing().run()
 
