@@ -25,12 +25,7 @@ Compare = Callable[..., bool]
 
 
 @pytest.fixture(autouse=True)
-def steady(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the machine in a picture: relative paths, no colour wishes, one time zone."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("NO_COLOR", "TUIWIZ_ASCII", "TUIWIZ_THEME", "TMUX"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TZ", "UTC")
+def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tuiwiz.ui.screens.home.__version__", "0.0.0")
 
 

@@ -21,14 +21,6 @@ SIZES = [(80, 24), (120, 40)]
 Compare = Callable[..., bool]
 
 
-@pytest.fixture(autouse=True)
-def steady(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("NO_COLOR", "TUIWIZ_ASCII", "TUIWIZ_THEME", "TMUX"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TZ", "UTC")
-
-
 def app(*, ascii: bool = False) -> TuiwizApp:
     return TuiwizApp("study", ascii=ascii, study=recorded(Path.cwd()).path, clock=lambda: T0 + 400)
 

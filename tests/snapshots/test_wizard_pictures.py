@@ -33,9 +33,6 @@ ANSWERS = Answers(task="instruct", data="rows.jsonl", model="qwen3-8b", gpu="RTX
 @pytest.fixture(autouse=True)
 def steady(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Facts that a machine would differ in are given."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("NO_COLOR", "TUIWIZ_ASCII", "TUIWIZ_THEME", "TMUX"):
-        monkeypatch.delenv(name, raising=False)
     known = find("qwen3-8b")
     assert known is not None
     shape = known.shape

@@ -327,8 +327,6 @@ FIELDS: dict[str, Field] = {
         "tokens of one forward pass, padding included: as many rows as fit, at least one; in place of batch.micro",
         "tokens",
         least=1,
-        too_low="one row a pass",
-        too_high="does not fit into memory",
     ),
     "batch.accumulation": Field("accumulation", "forward passes of one optimizer step", least=1),
     "batch.processes": Field("processes", "training processes, one a device", least=1),

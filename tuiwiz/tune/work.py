@@ -19,6 +19,7 @@ from tuiwiz.base.errors import DoesNotFitError, RunFailedError, StoppedError, Us
 from tuiwiz.base.files import write_atomic
 from tuiwiz.bundle.change import change
 from tuiwiz.bundle.write import write_bundle
+from tuiwiz.spec.deadline import deadline as moment
 from tuiwiz.tune.rows import Proposal, Row
 from tuiwiz.tune.space import STEPS, edits_of
 from tuiwiz.tune.storage import Storage
@@ -183,15 +184,9 @@ def deadline(text: str, now: datetime) -> datetime:
         UsageError: it is neither.
     """
     try:
-        if "T" in text or "-" in text:
-            return datetime.fromisoformat(text)
-        clock = datetime.strptime(text, "%H:%M")
+        return moment(text, now)
     except ValueError as error:
         raise UsageError(f"{text!r} is no time", hint="write 08:00 or 2030-01-31T08:00") from error
-    from datetime import timedelta
-
-    then = now.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
-    return then if then > now else then + timedelta(days=1)
 
 
 def _why_over(rules: Rules, rows: Sequence[Row]) -> str:
