@@ -63,8 +63,9 @@ def _model_revision(desk: Desk) -> None:
         return desk.model
 
     desk.patch.setattr(source, "fetch", fetched)
-    desk.run(model__revision="abc123")
+    desk.run(model__source="org/model", model__revision="abc123")
     assert asked == ["abc123"]
+    assert desk.refused(desk.prepare(model__revision="abc123")) == 3, "a folder has no revisions"
 
 
 @shows("model.dtype")

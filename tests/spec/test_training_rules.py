@@ -55,6 +55,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"quantization.bits": 8, "quantization.type": "fp4"}, "quantization.type", "bits = 4"),
     ({"quantization.bits": 8, **FULL}, "quantization.bits", "qlora"),
     ({"regularization.residual_dropout": 0.1}, "regularization.residual_dropout", "full"),
+    ({"regularization.residual_dropout": 0.999, **FULL}, "regularization.residual_dropout", "0.1 to 0.3"),
+    ({"regularization.label_smoothing": 0.95}, "regularization.label_smoothing", "0.1"),
+    ({"adapter.dropout": 0.9}, "adapter.dropout", "0.05"),
+    ({"model.source": "./m", "model.revision": "main"}, "model.revision", "ORG/NAME"),
+    ({"model.source": "/models/m", "model.revision": "main"}, "model.revision", "leave it out"),
     ({"evaluation.patience": 2, "validation.fraction": 0.0}, "evaluation.patience", "validation.fraction"),
     ({"evaluation.noise_aware": True, "evaluation.metric": "exact_match"}, "evaluation.noise_aware", "min_delta"),
     ({"phases": [{"name": "a", "share": 0.5}]}, "phases", "add up to 1"),
@@ -83,6 +88,8 @@ WARNED: list[tuple[dict[str, Any], str]] = [
     ({"optimizer.name": "lion", "optimizer.learning_rate": 1e-4}, "optimizer.betas"),
     ({"optimizer.name": "lion", "optimizer.learning_rate": 1e-3}, "optimizer.learning_rate"),
     ({"optimizer.name": "lamb"}, "optimizer.name"),
+    ({"adapter.dropout": 0.6}, "adapter.dropout"),
+    ({"regularization.residual_dropout": 0.6, **FULL}, "regularization.residual_dropout"),
 ]
 
 
@@ -98,6 +105,8 @@ FINE: list[dict[str, Any]] = [
     {"adapter.method": "freeze"},
     {"adapter.method": "freeze", "adapter.trainable": "norms, layers[-2:], *.q_proj.*"},
     {"quantization.bits": 8},
+    {"regularization.residual_dropout": 0.3, **FULL},
+    {"model.source": "org/model", "model.revision": "main"},
     {"phases": HALVES},
     {"schedule.epochs": None, "phases": [{"name": "a", "steps": 5}, {"name": "b", "steps": 9, "until": "plateau:2"}]},
     {"schedule.stop_by": "08:00"},

@@ -45,6 +45,9 @@ def test_what_is_missing_or_too_long_is_told(tmp_path: Path, tiny_model: Path, m
     assert "llama has no residual dropout" in told["regularization.residual_dropout"]
     told = found(tmp_path, tiny_model, "f", optimizer__name="paged_adamw_8bit")
     assert "paging means nothing on a CPU" in told["optimizer.name"]
+    (tmp_path / "mine").symlink_to(tiny_model)
+    told = found(tmp_path, Path("mine"), "g", model__revision="main")
+    assert "names a commit" in told["model.revision"] and "leave it out" in told["model.revision"]
 
 
 def test_the_list_of_architectures_without_residual_dropout_is_true() -> None:

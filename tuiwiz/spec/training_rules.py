@@ -65,6 +65,27 @@ def without_meaning(bundle: Bundle) -> Iterator[Problem]:
                 )
 
 
+_NOISE: dict[str, tuple[str, str]] = {
+    "adapter.dropout": ("of what goes into the adapters is set to zero", "0.05 is usual, and 0 for large sets"),
+    "regularization.residual_dropout": ("of what each layer adds is set to zero", "0.1 to 0.3 is usual"),
+    "regularization.label_smoothing": ("of each target goes to every other token", "0.1 is usual"),
+}
+"""Share -> what it takes away, and its usual values."""
+MUCH_NOISE, ONLY_NOISE = 0.5, 0.9
+"""Beyond the first more is taken away than left; from the second on, what is left is a tenth or less."""
+
+
+def noise(bundle: Bundle) -> Iterator[Problem]:
+    """Shares that leave little to learn from."""
+    flat = flatten(bundle)
+    for key, (what, usual) in _NOISE.items():
+        if flat[key] >= ONLY_NOISE:
+            message = f"{key} = {flat[key]:g}: that share {what}, and next to nothing can be learnt from the rest"
+            yield Problem(message=message, key=key, hint=usual)
+        elif flat[key] > MUCH_NOISE:
+            yield _warning(key, f"{key} = {flat[key]:g}: more than half {what}", usual)
+
+
 def optimizers(bundle: Bundle) -> Iterator[Problem]:
     wanted, name = bundle.optimizer, bundle.optimizer.name
     if wanted.momentum is not None and name not in ("sgd", "muon"):
@@ -237,4 +258,4 @@ def _phase(message: str, hint: str) -> Problem:
     return Problem(message=message, key="phases", hint=hint)
 
 
-TRAINING_RULES = (without_meaning, optimizers, schedules, phases, watching)
+TRAINING_RULES = (without_meaning, noise, optimizers, schedules, phases, watching)

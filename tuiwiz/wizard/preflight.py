@@ -65,7 +65,7 @@ def _model(bundle: Bundle, folder: Path, problems: list[Problem]) -> Located | N
     try:
         located = locate(bundle.model.source, bundle.model.revision, folder)
     except TuiwizError as error:
-        problems += [msgspec.structs.replace(problem, key="model.source") for problem in error.problems]
+        problems += [msgspec.structs.replace(one, key=one.key or "model.source") for one in error.problems]
         return None
     if located.kind in ("folder", "gguf") and not located.has_weights:
         problems.append(
