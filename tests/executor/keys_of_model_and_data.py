@@ -39,6 +39,9 @@ def _seed(desk: Desk) -> None:
 
 @shows("task.kind")
 def _task_kind(desk: Desk) -> None:
+    judged = [{"prompt": f"add {i}", "completion": f"It is {i}", "label": i % 2 == 0} for i in range(16)]
+    run = desk.run(task__kind="kto", data__train=desk.file("judged.jsonl", *judged), **ONE)
+    assert run.metric("loss")[0] == pytest.approx(0.5, rel=1e-5), "that of a model which has not moved"
     desk.file("text.jsonl", *({"text": f"Tom has {count} apples and pears."} for count in range(8)))
     run = desk.run(task__kind="pretrain", data__train="text.jsonl", data__train_on="all")
     assert run.supervised == sum(batch.tokens - batch.rows for batch in run.batches), "all that can be predicted"

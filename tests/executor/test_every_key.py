@@ -96,8 +96,10 @@ def ignoring(key: str, model: Path) -> Callable[[Path], Bundle]:
         tree = msgspec.to_builtins(bundle)
         section, _, name = key.rpartition(".")
         if section == "phases":
-            for phase in tree["phases"]:
-                phase[name] = "" if name == "name" else None
+            phases = tree["phases"]
+            for place, phase in enumerate(phases):
+                # What every phase must have is the same for all of them.
+                phase[name] = {"name": f"{place}", "share": 1 / len(phases), "steps": 1}.get(name)
         else:
             (tree[section] if section else tree)[name] = value
         return msgspec.convert(tree, Bundle)

@@ -52,6 +52,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"adapter.variant": "pissa", "adapter.method": "lora", "adapter.from": "x"}, "adapter.variant", "adapter.from"),
     ({"adapter.rank_pattern": {"q_proj": 0}}, "adapter.rank_pattern", "q_proj = 8"),
     ({"adapter.modules_to_save": ["lm_head"], **FULL}, "adapter.modules_to_save", "lora"),
+    (
+        {"adapter.targets": ["q_proj", "v_proj"], "adapter.modules_to_save": ["q_proj"]},
+        "adapter.modules_to_save",
+        "one of the two",
+    ),
     ({"quantization.bits": 8, "quantization.type": "fp4"}, "quantization.type", "bits = 4"),
     ({"quantization.bits": 8, **FULL}, "quantization.bits", "qlora"),
     ({"regularization.residual_dropout": 0.1}, "regularization.residual_dropout", "full"),
@@ -89,6 +94,11 @@ WARNED: list[tuple[dict[str, Any], str]] = [
     ({"optimizer.name": "lion", "optimizer.learning_rate": 1e-3}, "optimizer.learning_rate"),
     ({"optimizer.name": "lamb"}, "optimizer.name"),
     ({"adapter.dropout": 0.6}, "adapter.dropout"),
+    ({"optimizer.betas": [0.999, 0.9]}, "optimizer.betas"),
+    ({"task.kind": "classify", "data.system": "You are kind."}, "data.system"),
+    ({"task.kind": "pretrain", "data.train_on": "all", "data.template": "chatml"}, "data.template"),
+    ({"validation.fraction": 0.0, "validation.max_rows": 9}, "validation.max_rows"),
+    ({"validation.fraction": 0.0, "evaluation.metric": "chrf"}, "evaluation.metric"),
     ({"regularization.residual_dropout": 0.6, **FULL}, "regularization.residual_dropout"),
 ]
 
@@ -105,6 +115,8 @@ FINE: list[dict[str, Any]] = [
     {"adapter.method": "freeze"},
     {"adapter.method": "freeze", "adapter.trainable": "norms, layers[-2:], *.q_proj.*"},
     {"quantization.bits": 8},
+    {"task.kind": "classify", "optimizer.head_ratio": 5.0},
+    {"adapter.new_tokens": ["<tool>"], "optimizer.embedding_ratio": 2.0},
     {"regularization.residual_dropout": 0.3, **FULL},
     {"model.source": "org/model", "model.revision": "main"},
     {"phases": HALVES},
