@@ -76,7 +76,7 @@ def test_the_key_shows_in_the_run(desk: Desk, key: str) -> None:
 
 
 REQUIRED: dict[str, Any] = {
-    "task.kind": "instruct",
+    "task.kind": "dpo",
     "data.train": "rows.jsonl",
     "schedule.epochs": 1.0,
     "schedule.steps": 5,
