@@ -109,6 +109,21 @@ def test_what_the_adapter_overrules_is_said(tmp_path: Path, tiny_model: Path, mo
     assert "adapter.rank = 8 changes nothing" in told["adapter.rank"]
 
 
+def test_a_copy_of_a_shared_matrix_is_told(tmp_path: Path, tiny_model: Path) -> None:
+    write_rows(tmp_path / "rows.jsonl", 24)
+    untied = make_model(tmp_path / "untied", tied=False)
+    told = []
+    for number, (model, saved) in enumerate(
+        [(tiny_model, ["lm_head"]), (tiny_model, ["embed_tokens", "lm_head"]), (untied, ["lm_head"])]
+    ):
+        folder = make_run(tmp_path, model, f"run{number}", adapter__modules_to_save=saved)
+        bundle, _ = inspect_bundle(folder.bundle)
+        assert bundle is not None
+        found = preflight(bundle, tmp_path).problems
+        told.append(any("are one matrix" in one.message and one.severity == "warning" for one in found))
+    assert told == [True, False, False]
+
+
 OVERRULED: dict[str, tuple[dict[str, Any], str]] = {
     "variant": ({"adapter__variant": "dora"}, "adapter.variant"),
     "targets": ({"adapter__targets": ["q_proj"]}, "adapter.targets"),

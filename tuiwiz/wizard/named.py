@@ -55,6 +55,7 @@ def _modules(bundle: Bundle, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[
         hint = f"did you mean {close}?" if close else f"its modules: {', '.join(sorted(parts))[:200]}"
         yield Problem(message=f'{key}: this model has no module "{word}"', key=key, hint=hint)
     yield from _targets(bundle, shapes, parts)
+    yield from _parted(bundle, shapes)
 
 
 def _targets(bundle: Bundle, shapes: Mapping[str, tuple[int, ...]], parts: Collection[str]) -> Iterator[Problem]:
@@ -80,6 +81,22 @@ def _targets(bundle: Bundle, shapes: Mapping[str, tuple[int, ...]], parts: Colle
                 key="adapter.modules_to_save",
                 hint='name single modules, or set adapter.method = "full"',
             )
+
+
+def _parted(bundle: Bundle, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Problem]:
+    """A head and an embedding that share one matrix, of which a copy of one is to be trained."""
+    saved = bundle.adapter.modules_to_save
+    own_head = any(is_head(name) for name in shapes)
+    embedding = [word for word in saved if is_embedding(f"{word}.weight")]
+    head = [word for word in saved if word in _WORD_HEADS]
+    if own_head or bundle.task.kind in HEAD_TASKS or bool(embedding) == bool(head):
+        return
+    yield Problem(
+        severity="warning",
+        message=f"embedding and head of this model are one matrix; training {(embedding or head)[0]} parts them",
+        key="adapter.modules_to_save",
+        hint="adapter.train_tokens trains rows of both; without that, the other keeps what it has",
+    )
 
 
 def _trained(bundle: Bundle, names: tuple[str, ...]) -> Iterator[Problem]:
