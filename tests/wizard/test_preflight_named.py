@@ -53,6 +53,16 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
         "adapter.variant",
         "quantization.bits = 4",
     ),
+    "no head": (
+        {"adapter__method": "full", "adapter__rank": None, "optimizer__head_ratio": 3.0},
+        "optimizer.head_ratio",
+        "it is the embedding in this model",
+    ),
+    "frozen embedding": (
+        {**FREEZE, "optimizer__embedding_ratio": 3.0},
+        "optimizer.embedding_ratio",
+        "adapter.trainable leaves it as it is",
+    ),
     "card": ({"launch__devices": "x"}, "launch.devices", '"auto", or a list'),
     "states": ({"memory__offload": "optimizer"}, "memory.offload", "paged_adamw_8bit"),
 }

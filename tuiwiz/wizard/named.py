@@ -28,6 +28,7 @@ def named_parts(bundle: Bundle, base: Path, model: Path) -> Iterator[Problem]:
         yield from _modules(bundle, shapes)
     if names:
         yield from _trained(bundle, names)
+        yield from _rates(bundle, names)
     yield from _tokens(bundle, model / "tokenizer.json")
 
 
@@ -97,6 +98,25 @@ def _parted(bundle: Bundle, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[P
         key="adapter.modules_to_save",
         hint="adapter.train_tokens trains rows of both; without that, the other keeps what it has",
     )
+
+
+def _rates(bundle: Bundle, names: tuple[str, ...]) -> Iterator[Problem]:
+    """Rates of parts that are not trained; with adapters the bundle alone tells."""
+    method = bundle.adapter.method
+    if method not in ("full", "freeze"):
+        return
+    head = ("score.weight",) if bundle.task.kind in HEAD_TASKS else ()
+    trained = [*(names if method == "full" else select(bundle.adapter.trainable, names)), *head]
+    for key, ratio, there in (
+        ("optimizer.head_ratio", bundle.optimizer.head_ratio, any(map(is_head, trained))),
+        ("optimizer.embedding_ratio", bundle.optimizer.embedding_ratio, any(map(is_embedding, trained))),
+    ):
+        if ratio != 1.0 and not there:
+            part = key.removeprefix("optimizer.").removesuffix("_ratio")
+            shared = part == "head" and not any(map(is_head, names))
+            why = "it is the embedding in this model" if shared else "adapter.trainable leaves it as it is"
+            hint = "use optimizer.embedding_ratio, or leave it out" if shared else "leave it out, or train that part"
+            yield Problem(message=f"{key} has no meaning: no {part} is trained, {why}", key=key, hint=hint)
 
 
 def _trained(bundle: Bundle, names: tuple[str, ...]) -> Iterator[Problem]:
