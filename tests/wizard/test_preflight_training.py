@@ -12,7 +12,7 @@ from tests.executor.desk import Desk
 from tests.support.tiny import make_encoder
 from tests.support.training import make_run, write_rows
 from tuiwiz.bundle.read import inspect_bundle
-from tuiwiz.spec.model import ENCODERS
+from tuiwiz.spec.model import ENCODERS, positions_of
 from tuiwiz.wizard import preflight as room
 from tuiwiz.wizard.preflight import preflight
 
@@ -75,6 +75,19 @@ def test_an_encoder_is_not_taught_to_write(tmp_path: Path, monkeypatch: pytest.M
     told = found(tmp_path, encoder, "a")
     assert 'cannot learn instruct | choose a model that writes, or set task.kind = "classify"' in told["model.source"]
     assert desk.refused(desk.prepare()) == 3
+
+
+def test_rows_beyond_the_last_position_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(tmp_path, make_encoder(tmp_path / "encoder"), monkeypatch)
+    rows = [{"text": f"{n} apples " * 60, "label": "ab"[n % 2]} for n in range(8)]
+    task = {"task__kind": "classify", "data__train": desk.file("long.jsonl", *rows), "data__max_length": 400}
+    told = found(tmp_path, desk.model, "a", **task)
+    assert "the model has positions for 128 | set data.max_length = 128" in told["data.max_length"]
+    assert desk.refused(desk.prepare(**task)) == 3
+    desk.run(**{**task, "data__max_length": 128, "data__overlong": "truncate", "schedule__steps": 1})
+    assert positions_of({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}) == 512
+    assert positions_of({"model_type": "gpt2", "n_positions": 1024}) == 1024
+    assert positions_of({"model_type": "llama", "max_position_embeddings": 2048}) == 0
 
 
 def test_a_moment_that_is_over_is_told(tmp_path: Path, tiny_model: Path) -> None:

@@ -219,6 +219,10 @@ def _fit(bundle: Bundle, shape: ModelShape, device: Device, prepared: Prepared, 
                 hint=found.next_step or "`tuiwiz plan` shows what fits",
             )
         )
+    if 0 < shape.context < lengths.max:
+        message = f"rows of up to {lengths.max:,} tokens, and the model was made for {shape.context:,}"
+        hint = "a lower data.max_length; what goes beyond is hardly learnt, and slowly"
+        problems.append(Problem(severity="warning", message=message, key="data.max_length", hint=hint))
     free = shutil.disk_usage(Path.home()).free
     if found.disk_bytes > free:
         message = f"about {human_bytes(found.disk_bytes)} of disk needed for checkpoints, {human_bytes(free)} free"
