@@ -122,4 +122,4 @@ def test_what_was_found_out_about_a_base_is_not_found_out_again(tmp_path: Path) 
 
     assert [asked(), asked(adapter__rank=8), asked(model__dtype="bf16")] == [1, 1, 2]
     # A base that is not kept is asked about every time, and so is the next that is.
-    assert [asked(adapter__method="full"), asked(adapter__method="full"), asked()] == [3, 4, 5]
+    assert [asked(adapter__variant="pissa"), asked(adapter__variant="pissa"), asked()] == [3, 4, 5]
