@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.executor.desk import Desk
+from tests.support.tiny import make_encoder
 from tests.support.training import make_run, write_rows
 from tuiwiz.bundle.read import inspect_bundle
+from tuiwiz.spec.model import ENCODERS
 from tuiwiz.wizard import preflight as room
 from tuiwiz.wizard.preflight import preflight
 
@@ -45,6 +48,9 @@ def test_what_is_missing_or_too_long_is_told(tmp_path: Path, tiny_model: Path, m
     assert "llama has no residual dropout" in told["regularization.residual_dropout"]
     told = found(tmp_path, tiny_model, "f", optimizer__name="paged_adamw_8bit")
     assert "paging means nothing on a CPU" in told["optimizer.name"]
+    (tmp_path / "mine").symlink_to(tiny_model)
+    told = found(tmp_path, Path("mine"), "g", model__revision="main")
+    assert "names a commit" in told["model.revision"] and "leave it out" in told["model.revision"]
 
 
 def test_the_list_of_architectures_without_residual_dropout_is_true() -> None:
@@ -53,3 +59,25 @@ def test_the_list_of_architectures_without_residual_dropout_is_true() -> None:
     from tuiwiz.executor.freeze import residual_dropout_of
 
     assert {residual_dropout_of(CONFIG_MAPPING[name]()) for name in room.WITHOUT_RESIDUAL_DROPOUT} == {""}
+
+
+def test_the_list_of_encoders_is_true() -> None:
+    from transformers import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    assert set(ENCODERS) <= set(CONFIG_MAPPING.keys())
+    assert all(not CONFIG_MAPPING[name]().is_decoder for name in ENCODERS & MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.keys())
+
+
+def test_an_encoder_is_not_taught_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = make_encoder(tmp_path / "encoder")
+    desk = Desk(tmp_path, encoder, monkeypatch)
+    told = found(tmp_path, encoder, "a")
+    assert 'cannot learn instruct | choose a model that writes, or set task.kind = "classify"' in told["model.source"]
+    assert desk.refused(desk.prepare()) == 3
+
+
+def test_a_moment_that_is_over_is_told(tmp_path: Path, tiny_model: Path) -> None:
+    told = found(tmp_path, tiny_model, "a", schedule__stop_by="2020-01-01T08:00")
+    assert "is over" in told["schedule.stop_by"]
+    assert "schedule.stop_by" not in found(tmp_path, tiny_model, "b", schedule__stop_by="08:00")
