@@ -9,6 +9,7 @@ from datetime import datetime
 from tuiwiz.base.problems import Problem
 from tuiwiz.spec.adapter_rules import PARTS
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.deadline import seconds_until
 from tuiwiz.spec.fields import FIELDS
 from tuiwiz.spec.keys import default_of, flatten
 from tuiwiz.spec.optimizer import Phase
@@ -178,16 +179,16 @@ def schedules(bundle: Bundle) -> Iterator[Problem]:
         yield Problem(
             message=f'schedule.stop_by = "{schedule.stop_by}" is no time',
             key="schedule.stop_by",
-            hint='a local time such as "08:00", or a date and time such as "2026-12-24T18:00"',
+            hint='a local time such as "08:00", or a date and time such as "2026-12-24T18:00", with a zone or without',
         )
 
 
 def is_time(text: str) -> bool:
-    """Whether `schedule.stop_by` can mean this: HH:MM, or an ISO date and time."""
+    """Whether `schedule.stop_by` can mean this: HH:MM, or an ISO date and time, with or without a zone."""
     if _CLOCK.match(text):
         return True
     try:
-        datetime.fromisoformat(text)
+        seconds_until(text, datetime.now())
     except ValueError:
         return False
     return "T" in text
