@@ -133,22 +133,23 @@ def test_a_real_model_that_is_an_encoder_tells_most_intents(
         "batch__micro": 32,
         "evaluation__metric": "accuracy",
     }
-    began = time.monotonic()
+    began = time.process_time()
     first, last = ends("classify, MiniLM", make_run(tmp_path, Path(encoder), **changes), capsys)
     assert last["accuracy"] >= 0.7 > first["accuracy"]
-    assert time.monotonic() - began < 15 * 60
+    # Of all cores together, so that it takes less on a clock, unless others use them.
+    assert time.process_time() - began < 15 * 60
 
 
 def ends(name: str, run: RunFolder, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, float], dict[str, float]]:
     """Train, tell what it took, and return the metrics of the evaluations before the first and after the last step."""
-    began = time.monotonic()
+    began, used = time.monotonic(), time.process_time()
     evals = of_kind(run_here(run), types.Eval)
-    took = time.monotonic() - began
+    took, used = time.monotonic() - began, time.process_time() - used
     with capsys.disabled():
         for event in evals:
             figures = ", ".join(f"{key} {value:.4g}" for key, value in sorted(event.metrics.items()))
             print(f"\n{name}: step {event.step}: {figures}", end="")
-        print(f"\n{name}: {took:.0f} s")
+        print(f"\n{name}: {took:.0f} s, {used:.0f} s of processors")
     return evals[0].metrics, evals[-1].metrics
 
 
