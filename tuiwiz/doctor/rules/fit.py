@@ -16,8 +16,7 @@ MOST_BORDERS = 40
 """Epoch borders that are looked at; more of them say nothing else."""
 DELTA = 0.02
 """A held-out loss must rise by so much to be worse; an evaluation on few rows by twice its noise."""
-STAIR = 0.15
-MEMORISED = 0.2
+STAIR, MEMORISED = 0.15, 0.2
 LEAST_DROP = 0.03
 LEAST_DROP_BASE = 0.06
 LEAST_DROP_TEXT = 0.01
@@ -31,6 +30,8 @@ LEARNT = 0.3
 """A training loss that fell so far has learnt something, if only its rows."""
 JUDGED_SHARE = 0.7
 STILL_FALLING = 0.08
+LEAST_WON, RIGHT = 0.05, 0.95
+"""Nats in the last quarter, since a rate that ends always brings a little; answers that have no more to win."""
 GAP = 0.05
 
 
@@ -191,6 +192,8 @@ def too_short(case: Case) -> Outcome:
     gap = (last - stats.median(case.tail(case.finite_loss, 0.1))) / max(last, 1e-9)
     if (
         len(quarter) < 1
+        or start - last < LEAST_WON
+        or case.quality > RIGHT
         or last > min(loss for _, loss in case.evals)
         or won < STILL_FALLING
         or abs(gap) > 2 * GAP
