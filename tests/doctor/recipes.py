@@ -1,7 +1,7 @@
 """What was recorded for the doctor: healthy runs, and runs spoiled on purpose, each with what is wrong with it.
 
 `expect` names the rules of which at least one must say yes; empty for a healthy run. The train part is what thresholds
-were chosen on. The test part is recorded after a commit has fixed them, with tasks, optimizers, rows and settings in other
+were chosen on. The test part is recorded after a commit has fixed them: tasks, optimizers, rows and settings in new
 combinations. What was a test part before is in the train part; `w-short` was run again twice as long there, which won
 0.013 nats: it counts as healthy.
 """

@@ -17,6 +17,8 @@ SIGMAS_ALONE, SIGMAS_CONFIRMED = 5.0, 3.0
 """By how much of its own swing a mean must leave its best: where nothing else was measured, and where evaluations
 agree."""
 CONFIRMED = 1.03
+BACK_SHARE, BETTER = 0.2, 0.9
+"""Of the run, since it has been back; and of the loss it began with."""
 SETTLING = 10
 """Steps after other rows came until their level counts."""
 START_NOISE = 2.4
@@ -114,6 +116,15 @@ def confirmed(case: Case, one: Raised) -> bool | None:
     return max(within) > CONFIRMED * min(before) if before and within else None
 
 
+def recovered(case: Case, until: float) -> bool:
+    """Whether the run has long been back, better than it ever was before: it does not stay above its best."""
+    begin = case.evals[0][1] if case.evals else case.start
+    last = case.evals[-1][1] if case.evals else case.smooth[-1]
+    at_best = not case.evals or last <= CONFIRMED * min(loss for _, loss in case.evals)
+    gone = case.steps[-1] - until >= BACK_SHARE * case.total
+    return gone and at_best and last < BETTER * begin and case.smooth[-1] <= CONFIRMED * min(case.smooth[9:])
+
+
 def divergence(case: Case) -> Outcome:
     """The mean stays far above its best for long, or training left the model worse than it was."""
     if case.count < 20:
@@ -123,6 +134,8 @@ def divergence(case: Case) -> Outcome:
     seen += [
         one for one in raised(case, SIGMAS_CONFIRMED, max(5, math.ceil(0.01 * case.count)))[1] if confirmed(case, one)
     ]
+    if seen and recovered(case, seen[-1].until):
+        return no(best=best, last=case.smooth[-1], above_until_step=int(seen[-1].until))
     if not seen:
         return _worse(case) or _dead(case) or no(best=best, last=case.smooth[-1])
     worst, began = max(one.times for one in seen), min(one.since for one in seen)
