@@ -77,7 +77,28 @@ def _in_parts(rate: float, **more: Any) -> dict[str, Any]:
     return {**_lora(rate, batch=16, **more), "batch.micro": 4}
 
 
-UNWATCHED = {"validation__fraction": 0.0}
+def _real(
+    name: str,
+    expect: tuple[str, ...],
+    *,
+    rows: tuple[str, int] = ("facts", 130),
+    edits: dict[str, Any],
+    sabotage: str = "",
+) -> Recipe:
+    """A stream of the test part with the real model, its rows cut at 96 tokens."""
+    return Recipe(name, "test", expect, "smol", rows, {**edits, "data.max_length": 96}, sabotage)
+
+
+def _whole(rate: float, **more: Any) -> dict[str, Any]:
+    """All weights of the real model."""
+    found = _smol(rate, **more)
+    del found["adapter.rank"]
+    return {**found, "adapter.method": "full"}
+
+
+TEXT: dict[str, Any] = {"task__kind": "pretrain", "data__train_on": "all"}
+FOUR_BITS: dict[str, Any] = {"adapter__method": "qlora"}
+UNWATCHED: dict[str, Any] = {"validation__fraction": 0.0}
 DIVERGED = ("D1", "D2", "D3", "D4", "D5")
 OVERFIT = ("D8", "D9", "D10")
 UNDERFIT = ("D11", "D12", "D13")
@@ -364,4 +385,48 @@ TRAIN: tuple[Recipe, ...] = (
     *(Recipe(f"demo-{number}", "train", (), model="demo") for number in range(1, 6)),
 )
 
-TEST: tuple[Recipe, ...] = ()
+TEST: tuple[Recipe, ...] = (
+    _real("z-smol-lora", (), edits=_smol(8e-4, steps=30, adapter__rank=16)),
+    _real("z-smol-text", (), rows=("text", 120), edits=_smol(5e-4, steps=30, **TEXT)),
+    _real("z-smol-full", (), edits=_whole(5e-5, steps=25)),
+    _real("z-smol-dpo", (), rows=("pairs", 70), edits=_smol(5e-5, steps=25, task__kind="dpo")),
+    _real("z-smol-x60", DIVERGED, edits=_smol(0.05, steps=28)),
+    _real("z-smol-no-warm-up", DIVERGED, edits=_whole(2e-3, steps=25, schedule__warmup=0)),
+    _real("z-smol-frozen", ("D14",), rows=("facts", 60), edits=_smol(1e-3, steps=36, **UNWATCHED), sabotage="frozen"),
+    _real("z-smol-permuted", ("D16",), edits=_smol(5e-4, steps=25), sabotage="permuted"),
+    _real("z-smol-rate-too-low", UNDERFIT, rows=("text", 120), edits=_smol(1e-6, steps=28, **TEXT)),
+    Recipe("z-lion", "test", (), rows=("facts", 330), edits=_lora(8e-4, steps=85, optimizer__name="lion", **FOUR_BITS)),
+    Recipe("z-muon-text", "test", (), rows=("text", 260), edits=_text(2e-3, steps=90, optimizer__name="muon")),
+    Recipe("z-kto", "test", (), rows=("single", 330), edits=_pairs("kto", 8e-4, steps=70)),
+    Recipe("z-reward", "test", (), rows=("pairs", 330), edits=_pairs("reward", 7e-4, steps=70)),
+    Recipe("z-classify", "test", (), rows=("labels", 420), edits=_head(6e-3, steps=220)),
+    Recipe("z-scratch", "test", (), model="tiny", rows=("facts", 480), edits=_full(2e-3, steps=260, batch=16)),
+    Recipe("z-more-epochs", "test", (), rows=("facts", 210), edits=_lora(3e-3, steps=140, schedule__kind="linear")),
+    Recipe("z-large-batch", "test", (), rows=("facts", 510), edits=_lora(7e-3, steps=55, batch=32)),
+    Recipe("z-resumed-text", "test", (), rows=("text", 240), edits=_text(1e-3, steps=90), sabotage="resumed"),
+    Recipe("z-adafactor-x30", "test", DIVERGED, rows=("facts", 330), edits=_full(0.06, optimizer__name="adafactor")),
+    Recipe("z-dpo-x100", "test", (*DIVERGED, "D35", "D36"), rows=("pairs", 250), edits=_pairs("dpo", 0.03)),
+    Recipe(
+        "z-tiny-data-lion", "test", OVERFIT, rows=("noise", 42), edits=_full(1e-3, steps=120, optimizer__name="lion")
+    ),
+    Recipe(
+        "z-masked", "test", ("D17",), rows=("facts", 310), edits=_lora(4e-3, steps=50, **FOUR_BITS), sabotage="masked"
+    ),
+    Recipe("z-starved", "test", ("D22",), rows=("text", 220), edits=_text(1e-3, steps=40), sabotage="starved"),
+    Recipe(
+        "z-overflow", "test", ("D1",), rows=("text", 220), edits=_text(1e-3, steps=50, **UNWATCHED), sabotage="overflow"
+    ),
+    Recipe("z-frozen-labels", "test", ("D14",), rows=("labels", 280), edits=_head(5e-3), sabotage="untold"),
+    Recipe(
+        "z-frozen-text",
+        "test",
+        ("D14",),
+        rows=("text", 160),
+        edits=_text(2e-3, steps=60, **UNWATCHED),
+        sabotage="untold",
+    ),
+    Recipe(
+        "z-memory-leak", "test", ("D21",), rows=("facts", 310), edits=_full(1e-3, steps=125, batch=4), sabotage="leak"
+    ),
+    Recipe("z-warm-up", "test", ("D7",), rows=("pairs", 260), edits=_pairs("orpo", 3e-3, schedule__warmup=0.65)),
+)
