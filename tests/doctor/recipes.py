@@ -367,7 +367,6 @@ TRAIN: tuple[Recipe, ...] = (
     Recipe("x-reward-x200", "train", DIVERGED, rows=("pairs", 240), edits=_pairs("reward", 0.2)),
     Recipe("x-kto", "train", (), rows=("single", 300), edits=_pairs("kto", 5e-4)),
     Recipe("x-text-scratch", "train", (), model="tiny", rows=("text", 300), edits=_text(3e-3, steps=220, batch=16)),
-    Recipe("x-text-x30", "train", DIVERGED, rows=("text", 250), edits=_text(0.08, steps=70)),
     Recipe("x-scaled", "train", ("D15",), rows=("facts", 300), edits=_in_parts(3e-3, steps=40), sabotage="scaled"),
     Recipe("x-coins", "train", ("D8",), rows=("coins", 40), edits=_pairs("dpo", 5e-4, steps=120)),
     Recipe("x-low-classify", "train", UNDERFIT, rows=("labels", 260), edits=_head(1e-6)),
@@ -384,6 +383,9 @@ TRAIN: tuple[Recipe, ...] = (
     ),
     *(Recipe(f"demo-{number}", "train", (), model="demo") for number in range(1, 6)),
 )
+
+MISSED: tuple[Recipe, ...] = (Recipe("x-text-x30", "train", DIVERGED, rows=("text", 250), edits=_text(0.08, steps=70)),)
+"""Spoiled, recorded for the train part, and seen by no rule: it learns on, only far less than it could."""
 
 TEST: tuple[Recipe, ...] = (
     _real("z-smol-lora", (), edits=_smol(8e-4, steps=30, adapter__rank=16)),
