@@ -64,21 +64,22 @@ LONG: dict[str, Any] = {
     "schedule__kind": "cosine",
     "batch__effective": 8,
     "batch__micro": 4,
-    "evaluation__every": 0.5,
+    "evaluation__every": 0.99,
+    "checkpoint__every": 0.99,
     "optimizer__learning_rate": 5e-4,
 }
-PAIRS: dict[str, Any] = {"data__max_length": 128, "schedule__steps": 12, "batch__micro": 2}
+PAIRS: dict[str, Any] = {"data__max_length": 128, "schedule__steps": 8}
 """Two answers a row, each forward and, where there is a reference, once more without a gradient."""
 REAL: dict[str, dict[str, Any]] = {
     "chat": {"data__max_length": 128, "schedule__steps": 24},
-    "instruct": {"data__max_length": 256, "schedule__steps": 12},
+    "instruct": {"data__max_length": 256, "schedule__steps": 8},
     "pretrain": {"data__max_length": 128, "data__train_on": "all", "schedule__steps": 16},
     "classify": {
         "data__max_length": 64,
         "batch__effective": 16,
         "batch__micro": 16,
-        "schedule__steps": 60,
-        "validation__max_rows": 150,
+        "schedule__steps": 40,
+        "validation__max_rows": 77,
     },
     "dpo": PAIRS,
     "kto": PAIRS,
