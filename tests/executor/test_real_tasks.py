@@ -103,8 +103,6 @@ def test_a_real_model_learns(tmp_path: Path, real_data: Path, name: str, capsys:
     assert last["loss"] < first["loss"]
     if name in JUDGED:
         assert last["margin"] > first["margin"]
-    if name == "classify":
-        assert last["accuracy"] > first["accuracy"]
 
 
 @pytest.mark.long
