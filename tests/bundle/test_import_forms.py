@@ -90,6 +90,13 @@ def test_another_loss_or_schedule_is_never_called_the_tasks_own() -> None:
     assert told == ["no such schedule: cosine, which falls to zero as well, stands"]
 
 
+def test_a_setting_written_twice_is_told() -> None:
+    found = import_text(AXOLOTL + "lora_r: 16\n", "a.yml")
+    assert found.bundle.adapter.rank == 16
+    assert [line.source for line in found.lines if "more than once" in line.how] == ["lora_r"]
+    assert not [line for line in import_text(AXOLOTL, "a.yml").lines if "more than once" in line.how]
+
+
 def test_a_command_of_megatron_is_refused_by_its_name() -> None:
     with pytest.raises(InvalidError, match="Megatron"):
         import_text("NPROC_PER_NODE=8 \\\nmegatron sft --model m --dataset d --lr 1e-4", "a.sh")
