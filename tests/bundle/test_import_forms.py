@@ -47,6 +47,9 @@ SCRIPTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         f"cat > my.yaml <<EOF\n{LLAMA_FACTORY}num_train_epochs: $E\nEOF\nllamafactory-cli train my.yaml lora_rank=16\n"
         .replace("cat >", "E=4\ncat >", 1),
         "LLaMA-Factory", {"schedule.epochs": 4.0, "adapter.rank": 16}),
+    "no stage named": (
+        "llamafactory-cli train \\\n --model_name_or_path m --dataset d --finetuning_type lora --lora_target q_proj",
+        "LLaMA-Factory", {"task.kind": "chat", "adapter.targets": ["q_proj"]}),
     "one label that is a number": (
         "swift sft --model m --train_type lora --dataset d --task_type seq_cls --num_labels 1",
         "ms-swift", {"task.kind": "classify", "task.labels": "regression"}),
