@@ -1,10 +1,11 @@
-"""`tuiwiz check --rehearse`: the rehearsal in words, and its measurement kept for this machine."""
+"""One rehearsal, by a job of the executor: what it measured, in words, and kept for this machine."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,31 @@ from tuiwiz.base import places
 from tuiwiz.base.errors import DoesNotFitError, MachineLacksError, TuiwizError
 from tuiwiz.base.problems import Problem
 from tuiwiz.base.units import gib, human_bytes
-from tuiwiz.cli.output import note
 from tuiwiz.runs.launch import run_job
 
 STEPS = 3
+MOMENTS = "worst batch, evaluation, save, reload, generation"
+OUT_OF_MEMORY = "rehearsal.memory"
+"""Key of the problem of a rehearsal for which there was no room."""
 FAR = 0.15
 """Share by which the measured peak may differ from the plan before it is said."""
 
 
-def rehearsal(path: Path, sets: list[str]) -> tuple[dict[str, Any] | None, list[Problem]]:
-    """Rehearse a bundle in a scratch folder; returns the figures, None where it failed, and what they mean."""
+class RefusedError(Exception):
+    """Raised by a `tick` to end a rehearsal that nobody waits for any more; passes through `rehearsal`."""
+
+
+def rehearsal(
+    path: Path, sets: list[str], *, tick: Callable[[], None] = lambda: None
+) -> tuple[dict[str, Any] | None, list[Problem]]:
+    """Rehearse a bundle in a scratch folder; returns the figures, None where it failed, and what they mean.
+
+    `tick` is called a few times a second.
+
+    Raises:
+        TuiwizError: the bundle cannot be read, or the scratch folder cannot be written.
+        RefusedError: `tick` raised it; the job was ended.
+    """
     from tuiwiz.bundle.change import apply_sets
     from tuiwiz.bundle.digest import digest
     from tuiwiz.bundle.read import read_bundle
@@ -29,7 +45,6 @@ def rehearsal(path: Path, sets: list[str]) -> tuple[dict[str, Any] | None, list[
     from tuiwiz.catalog.measured import keep
 
     bundle = apply_sets(read_bundle(path), sets)
-    note("tuiwiz: rehearsing: worst batch, evaluation, save, reload, generation")
     try:
         places.cache().mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix="rehearsal-", dir=places.cache()))
@@ -38,9 +53,9 @@ def rehearsal(path: Path, sets: list[str]) -> tuple[dict[str, Any] | None, list[
         raise MachineLacksError(f"{places.cache()} cannot be written: {error.strerror or error}") from error
     try:
         arguments = {"bundle_folder": str(path.resolve().parent), "replay": STEPS, "rehearse": True}
-        found = run_job("rehearse", scratch, arguments)
+        found = run_job("rehearse", scratch, arguments, tick=tick)
     except DoesNotFitError as error:
-        return None, [Problem(message=f"the rehearsal: {error.message}", key="rehearsal.memory", hint=error.hint)]
+        return None, [Problem(message=f"the rehearsal: {error.message}", key=OUT_OF_MEMORY, hint=error.hint)]
     except TuiwizError as error:
         return None, [Problem(message=f"the rehearsal: {error.message}", key="rehearsal", hint=error.hint)]
     finally:
