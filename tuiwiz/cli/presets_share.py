@@ -152,7 +152,7 @@ def result_of(folder: RunFolder, bundle: Bundle) -> Result:
     lock = bundle.lock
     data = "".join(sorted(lock.data.values())) if lock is not None else ""
     return Result(
-        model=clean_line(Path(bundle.model.source).name if "/" not in view.started.model else view.started.model, 100),
+        model=clean_line(shared_name(view.started.model or bundle.model.source), 100),
         data=hashlib.sha256(data.encode()).hexdigest() if data else "",
         run=view.started.digest,
         parameters=_parameters(folder, bundle),
@@ -166,6 +166,11 @@ def result_of(folder: RunFolder, bundle: Bundle) -> Result:
         peak_bytes=found.peak_bytes,
         tokens_per_second=found.tokens_per_second,
     )
+
+
+def shared_name(model: str) -> str:
+    """A model as others may read it: a hub id, or the name alone of a folder, as paths tell of people and machines."""
+    return model if model.count("/") == 1 and not model.startswith((".", "~", "/")) else Path(model).name
 
 
 def _parameters(folder: RunFolder, bundle: Bundle) -> int | None:
