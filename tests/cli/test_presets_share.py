@@ -55,6 +55,15 @@ def test_run_to_preset_to_another_home_gives_the_same_bundle(
     assert added[0]["digest"] == made["digest"]
     again = document(capsys, "new", *asked, "-o", tmp_path / "two.toml")
     assert again["preset"] == "small", "the nearest proven settings come first"
+    # Another's run of the same preset counts for it, and comes back to its author as a further result.
+    document(capsys, "run", tmp_path / "two.toml", "--out", tmp_path / "theirs", "--set", "seed=7")
+    assert document(capsys, "presets", "from-run", tmp_path / "theirs", "--into", "small")["results"] == 2
+    shared = document(capsys, "presets", "export", "small", "-o", tmp_path / "both.toml")
+    assert shared["digest"] == made["digest"]
+    document(capsys, "new", *asked, "-o", tmp_path / "three.toml", "--set", "adapter.dropout=0.0")
+    document(capsys, "run", tmp_path / "three.toml", "--out", tmp_path / "other")
+    assert main(["presets", "from-run", str(tmp_path / "other"), "--into", "small"]) == 2
+    assert "adapter.dropout" in capsys.readouterr().err
     one, two = read_bundle(tmp_path / "one.toml"), read_bundle(tmp_path / "two.toml")
     before, after = flatten(one), flatten(two)
     differs = {key: (before[key], after[key]) for key in before if before[key] != after[key]}
