@@ -60,8 +60,8 @@ def test_near_ones_come_first_the_nearest_before_and_far_ones_last() -> None:
 
 def test_a_run_counts_for_a_preset_whose_settings_it_had() -> None:
     preset = measured("a")
-    values: dict[str, Any] = {"task.kind": "chat", "adapter.method": "lora", "model.source": "m", "data.train": "rows.jsonl",
-              "optimizer.learning_rate": 3e-4, "batch.effective": 8, "data.max_length": 96}  # fmt: skip
+    values: dict[str, Any] = {"task.kind": "chat", "adapter.method": "lora", "model.source": "m"}
+    values |= {"data.train": "x.jsonl", "optimizer.learning_rate": 3e-4, "batch.effective": 8, "data.max_length": 96}
 
     def differs(parameters: int = 10**9, **changed: Any) -> list[str]:
         bundle, problems = to_bundle(unflatten(values | {key.replace("_X_", "."): v for key, v in changed.items()}))
