@@ -47,6 +47,9 @@ SCRIPTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         f"cat > my.yaml <<EOF\n{LLAMA_FACTORY}num_train_epochs: $E\nEOF\nllamafactory-cli train my.yaml lora_rank=16\n"
         .replace("cat >", "E=4\ncat >", 1),
         "LLaMA-Factory", {"schedule.epochs": 4.0, "adapter.rank": 16}),
+    "no stage named": (
+        "llamafactory-cli train \\\n --model_name_or_path m --dataset d --finetuning_type lora --lora_target q_proj",
+        "LLaMA-Factory", {"task.kind": "chat", "adapter.targets": ["q_proj"]}),
     "one label that is a number": (
         "swift sft --model m --train_type lora --dataset d --task_type seq_cls --num_labels 1",
         "ms-swift", {"task.kind": "classify", "task.labels": "regression"}),
@@ -88,6 +91,13 @@ def test_another_loss_or_schedule_is_never_called_the_tasks_own() -> None:
     found = import_text(AXOLOTL + "lr_scheduler: rex\n", "a.yml")
     told = [line.how for line in found.lines if line.key == "schedule.kind"]
     assert told == ["no such schedule: cosine, which falls to zero as well, stands"]
+
+
+def test_a_setting_written_twice_is_told() -> None:
+    found = import_text(AXOLOTL + "lora_r: 16\n", "a.yml")
+    assert found.bundle.adapter.rank == 16
+    assert [line.source for line in found.lines if "more than once" in line.how] == ["lora_r"]
+    assert not [line for line in import_text(AXOLOTL, "a.yml").lines if "more than once" in line.how]
 
 
 def test_a_command_of_megatron_is_refused_by_its_name() -> None:
