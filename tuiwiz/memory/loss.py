@@ -45,9 +45,12 @@ def loss_bytes(shape: ModelShape, setting: Setting, stack: Stack) -> float:
     size = logit_bytes(setting, stack)
     cast = 0 if size == 4 else 4
     held = size if stack.keeps_logits else 0
+    # The cap is taken in the type of the logits; autocast copies the head once more.
+    cap = size if capped else 0
+    copied = compute * vocab * shape.hidden if full and stack.autocast(setting) else 0
     if stack.loss == "shifted" and setting.micro > 1:
-        return tokens * vocab * (max(size + cast + 8, held + 12, held + 8 + compute) + capped)
-    return tokens * vocab * (max(size + cast + 4, held + 12) + capped)
+        return tokens * vocab * (max(size + cast + 8, held + 12, held + 8 + compute) + cap) + copied
+    return tokens * vocab * (max(size + cast + 4, held + 12) + cap) + copied
 
 
 def logit_bytes(setting: Setting, stack: Stack) -> int:
