@@ -159,9 +159,13 @@ def _moments(
         if embedding and not (shape.tied and parts.head):
             stream = kept.checkpoint / shape.layers
             found[EMBEDDING] = {"gradients": static.gradients, "temporary": stream + (embedding if earlier else 0)}
-    if parts.head and shape.tied and stack.loss == "chunked":
+    if parts.head and shape.tied:
         # The head's gradient waits for the embedding's, and their sum is a third.
-        found[EMBEDDING] = {"gradients": static.gradients, "temporary": (3.0 if earlier else 2.0) * head}
+        found[EMBEDDING] = {
+            "logits": outputs,
+            "gradients": static.gradients,
+            "temporary": (3.0 if earlier else 2.0) * head,
+        }
     return found
 
 
