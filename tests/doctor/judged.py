@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.doctor.recipes import TEST, TRAIN, Recipe
+from tests.doctor.recipes import MISSED, TEST, TRAIN, Recipe
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.doctor.case import Case
 from tuiwiz.doctor.examine import diagnose, wrong
@@ -61,10 +61,9 @@ def table() -> str:
     rows = [
         "# The doctor on recorded runs",
         "",
-        f"{len(TRAIN)} streams chose the thresholds, {len(TEST)} others judge them here: all of real runs.",
-        "",
-        "Two, `w-short` and `w-classify`, were meant to be healthy. What the doctor said of them was tried: twice as",
-        "long they reach a held-out loss of 0.147 in place of 0.160, and of 0.023 in place of 0.62.",
+        f"{len(TRAIN)} streams chose the thresholds, {len(TEST)} others judge them here: all of real runs,",
+        f"{sum(one.model == 'smol' for one in TEST)} of them with SmolLM2-135M-Instruct. They were recorded after a",
+        "commit had fixed the thresholds, and nothing was changed afterwards.",
         "",
         f"Recall {hit} of {spoiled} ({hit / max(1, spoiled):.2f}); false alarms on {alarm} of {healthy} healthy runs.",
         "",
@@ -76,6 +75,8 @@ def table() -> str:
         ids = ", ".join(f"{one.id} {one.rule}" for one in wrong(found)) or "-"
         mark = "yes" if right(recipe, found) else "no"
         rows.append(f"| {recipe.name} | {', '.join(recipe.expect) or 'healthy'} | {ids} | {mark} |")
+    missed = ", ".join(f"`{one.name}`" for one in MISSED)
+    rows += ["", f"Known to be missed, of the train part and not counted above: {missed}."]
     return "\n".join(rows) + "\n"
 
 

@@ -55,6 +55,12 @@ def make_rows(kind: str, count: int, seed: int) -> list[dict[str, Any]]:
     if kind == "numbers":
         size = {name: float(at % 4) for at, name in enumerate(dict.fromkeys(_kind(thing) for thing, _ in pairs))}
         return [{"text": asked.format(thing), "label": size[_kind(thing)]} for thing, asked in pairs[:count]]
+    if kind == "single":
+        both = [(_pair(thing, asked, colour, draw, coin=False), draw.random() < 0.5) for thing, asked in pairs[:count]]
+        return [
+            {"prompt": one["prompt"], "completion": one["chosen" if good else "rejected"], "label": good}
+            for one, good in both
+        ]
     if kind in ("pairs", "coins"):
         return [_pair(thing, asked, colour, draw, coin=kind == "coins") for thing, asked in pairs[:count]]
     found: list[dict[str, Any]] = []

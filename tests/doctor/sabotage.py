@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import torch
 
-from tuiwiz.executor import batching, build, checkpoint, evaluate, optim
+from tuiwiz.executor import batching, build, checkpoint, evaluate, optim, soundness
 from tuiwiz.executor.objectives.causal import CausalObjective
 from tuiwiz.executor.objectives.objective import Outcome
 from tuiwiz.spec import phases, rates
@@ -34,6 +34,10 @@ def _changes(kind: str) -> list[tuple[Any, str, Any]]:
         return [(CausalObjective, "collate", _slow(CausalObjective.collate, int(kind[8:]) / 1000))]
     kinds: dict[str, list[tuple[Any, str, Any]]] = {
         "frozen": [(build, "make_optimizer", _stale(optim.make_optimizer))],
+        "untold": [
+            (build, "make_optimizer", _stale(optim.make_optimizer)),
+            (soundness.Movement, "look", lambda self, run, rate: None),
+        ],
         "masked": [(CausalObjective, "collate", _masked(CausalObjective.collate))],
         "permuted": [(CausalObjective, "collate", _permuted(CausalObjective.collate))],
         "starved": [(CausalObjective, "collate", _slow(CausalObjective.collate, 0.03))],

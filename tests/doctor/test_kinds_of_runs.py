@@ -103,6 +103,15 @@ FAULTS: dict[str, tuple[set[str], Callable[[], RunView]]] = {
         lambda: run_of(curve(200, lambda _: 1.75, 0.05), held(200, lambda step: 1.6 if not step else 1.75)),
     ),
     "learns nothing, unwatched": ({"D11"}, lambda: run_of(curve(400, lambda _: 1.6, 0.05))),
+    "frozen, unwatched": ({"D14"}, lambda: _same_epochs(0.0)),
+    "frozen, pairs, unwatched": ({"D14"}, lambda: run_of([math.log(2)] * 40, task="dpo", margin=0.0, accuracy=0.0)),
+    "thrown to where all is the same": (
+        {"D4"},
+        lambda: run_of(
+            [*curve(5, lambda _: 4.3, 0.2), *curve(95, lambda _: 3.6, 0.05)],
+            grad_norm=[*[9.0] * 5, *[0.06] * 95],
+        ),
+    ),
     "known by heart, unwatched": ({"D10"}, lambda: _epochs_of_few_rows()),
     "every fourth step waits": (
         {"D22"},
@@ -135,6 +144,24 @@ def _epochs_of_few_rows() -> RunView:
     view = run_of(curve(200, lambda step: 1.6 * math.exp(-step / 40) + 0.02, 0.1))
     started = types.RunStarted(seq=0, t=0.0, attempt=1, from_step=200, steps=200, effective=8, steps_per_epoch=10)
     return fold(view, [started])
+
+
+def _same_epochs(moves: float) -> RunView:
+    """Five epochs of the same ten batches in ever other orders; the loss falls by `moves` from epoch to epoch."""
+    draw = random.Random(5)
+    rows = [(draw.uniform(0.5, 2.0), draw.randint(20, 60)) for _ in range(10)]
+    losses, trained, total = [], [], 0
+    for epoch in range(5):
+        for loss, count in draw.sample(rows, 10):
+            losses.append(loss * (1 - moves) ** epoch)
+            trained.append(float(total := total + count))
+    view = run_of(losses, supervised_tokens=trained, tokens=[2 * one for one in trained])
+    started = types.RunStarted(seq=0, t=0.0, attempt=1, from_step=50, steps=50, effective=1, steps_per_epoch=10)
+    return fold(view, [started])
+
+
+def test_epochs_that_differ_a_little_are_those_of_weights_that_move() -> None:
+    assert "D14" not in found(_same_epochs(0.0005))
 
 
 def _longer() -> RunView:

@@ -134,7 +134,7 @@ def test_median_lies_within_its_values(values: list[float]) -> None:
 
 
 def test_a_preference_run_that_learns_nothing_is_flat_and_one_that_flies_off_collapses() -> None:
-    flat = run_of([0.69] * 60, task="dpo", accuracy=0.5, margin=0.001)
+    flat = run_of([0.69, 0.695] * 30, task="dpo", accuracy=0.5, margin=0.001)
     assert verdict(flat, "preference_flat").verdict == "yes"
     wild = run_of([0.01] * 60, task="dpo", accuracy=1.0, margin=14.0)
     found = verdict(wild, "preference_collapse")
@@ -163,5 +163,6 @@ def test_reward_models_and_kto() -> None:
     evals = {0: 0.69, 30: 0.6, 60: 0.6, 100: 0.6}
     view = run_of(falling(), evals, task="reward", accuracy=0.99, judged={"accuracy": 0.7})
     assert verdict(view, "reward_overfit").verdict == "yes"
-    assert verdict(run_of(falling(), task="kto", drift=0.0), "kto_estimate").verdict == "yes"
+    assert verdict(run_of([0.5] * 100, task="kto", drift=0.0), "kto_estimate").verdict == "yes"
+    assert verdict(run_of(falling(), task="kto", drift=0.0), "kto_estimate").verdict == "no"
     assert verdict(run_of(falling(), task="kto", drift=0.2), "kto_estimate").verdict == "no"

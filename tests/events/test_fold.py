@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,6 +103,7 @@ def test_columns_hold_the_extremes_of_their_points(
         if x % 97 == 0:
             # Looked at while it grows, as a live screen does.
             series.columns(0, x, 3)
+            series.columns(start, start + width, n)
     if cut < len(values):
         series.drop_from(cut)
         values = values[:cut]
@@ -118,6 +120,27 @@ def test_columns_hold_the_extremes_of_their_points(
             assert (lows[i], highs[i]) == (min(inside), max(inside))
         else:
             assert math.isnan(lows[i]) and math.isnan(highs[i])
+
+
+@pytest.mark.parametrize("history", [2_000, 50_000])
+def test_a_window_is_drawn_again_for_the_points_that_are_new(history: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in looks at points, which do not depend on the machine: the same few for any history."""
+    series = Series()
+    for x in range(history):
+        series.append(x, math.sin(x))
+    window = (0.0, 1.25 * history, 200)
+    series.columns(*window)
+    looked: list[int] = []
+    span = Series.span
+    monkeypatch.setattr(Series, "span", lambda self, a, b: looked.append(b - a) or span(self, a, b))
+    for x in range(history, history + 10):
+        series.append(x, 2.0 + x)
+        highs = series.columns(*window)[1]
+        assert max(value for value in highs if math.isfinite(value)) == 2.0 + x
+    assert len(looked) <= 30
+    looked.clear()
+    series.columns(*window)
+    assert not looked
 
 
 def test_a_point_at_an_old_place_replaces_what_follows() -> None:

@@ -15,7 +15,7 @@ from tuiwiz.events import types
 from tuiwiz.executor import checkpoint
 from tuiwiz.executor.loop import Trainer, optimizer_step, train
 from tuiwiz.executor.objectives.objective import Outcome
-from tuiwiz.executor.soundness import SKIPS_IN_A_ROW
+from tuiwiz.executor.soundness import SKIPS_IN_A_ROW, Movement
 
 
 class Broken:
@@ -79,3 +79,15 @@ def test_a_damaged_checkpoint_is_passed_over_for_an_older_one(tmp_path: Path, ti
     path, complaints = checkpoint.newest_valid(run.recorder.folder.checkpoints)
     assert path is not None and path.name == "step-2"
     assert len(complaints) == 1 and "step-4" in complaints[0]
+
+
+def test_weights_that_updates_do_not_change_are_told_once(tmp_path: Path, tiny_model: Path) -> None:
+    """An optimizer that holds other tensors than the model; then one that holds the model's."""
+    run = make_run(tmp_path, tiny_model, steps=8)
+    held = run.optimizer.param_groups[0]["params"]
+    run.optimizer.param_groups[0]["params"] = list(copies(run).values())
+    train(run)
+    run.optimizer.param_groups[0]["params"], run.total, run.movement = held, 16, Movement()
+    train(run)
+    told = [event for event in events(tmp_path / "run") if isinstance(event, types.Alert)]
+    assert [event.rule for event in told] == ["weights_unmoved"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +22,11 @@ MEDIAN_ERROR = 1.25
 """Of a median, against that of a mean."""
 EMA_NOISE = 0.23
 """Deviation of the mean of a noise of 1: sqrt((1 - b) / (1 + b)) with b = 0.9."""
+PAIRED = ("dpo", "simpo", "orpo", "kto")
 QUALITIES = ("accuracy", "macro_f1", "matthews", "pearson", "generated_exact", "exact_match", "rougeL", "chrf")
 """Metrics of evaluations that say how good answers are, whatever the loss says; the first that is there counts."""
 FIRST_POINTS = 10
+MOST_EPOCHS = 8
 MOST_POINTS = 1000
 """Points of a series that rules look at; longer ones are thinned, so that a judgement costs the same."""
 
@@ -58,6 +61,21 @@ class Case:
         if found is None or not len(found) or found.x[-1] - found.x[0] != len(found) - 1:
             return ()
         return found.y
+
+    @cached_property
+    def epoch_means(self) -> list[float]:
+        """The mean loss over the targets of each whole epoch, nan where one was not finite; empty where steps are
+        missing, or rows change between epochs. Weights that do not move give the same number every time."""
+        size, losses, trained = self.per_epoch, self.every_loss, self.view.series.get("supervised_tokens")
+        other = self.bundle is not None and any(phase.data for phase in self.bundle.phases)
+        if other or not size or trained is None or len(trained) != len(losses) or self.steps[:1] != [1]:
+            return []
+        counts = [trained.y[0], *(b - a for a, b in itertools.pairwise(trained.y))]
+        found = []
+        for start in range(0, min(len(losses) - size + 1, MOST_EPOCHS * size), size):
+            part = range(start, start + size)
+            found.append(sum(counts[at] * losses[at] for at in part) / max(1.0, sum(counts[at] for at in part)))
+        return found
 
     @cached_property
     def loss(self) -> list[float]:
@@ -197,6 +215,12 @@ class Case:
         span = math.log(self.count + 5) - math.log(5)
         return -per_unit * span, error * span
 
+    @property
+    def quality(self) -> float:
+        """How good the answers of the newest evaluation are, between 0 and 1; nan where nothing says it."""
+        found = self.view.evals[-1].metrics if self.view.evals else {}
+        return next((found[name] for name in QUALITIES if name in found), math.nan)
+
     def quality_gain(self, since: int) -> float:
         """How much better the answers of the newest evaluation are than those at step `since`; nan where unknown.
 
@@ -209,7 +233,11 @@ class Case:
         name = next((one for one in QUALITIES if one in now.metrics and one in then.metrics), None)
         if name is None:
             return math.nan
-        gain = now.metrics[name] - then.metrics[name]
+        before = then.metrics[name]
+        if name == "accuracy" and not since and self.task in PAIRED:
+            # Before training both answers of a pair are as likely as before training: a tie, which counts as wrong.
+            before = max(0.5, before)
+        gain = now.metrics[name] - before
         return gain if gain > max(0.01, 2 / max(1, now.rows)) else 0.0
 
     def tail(self, values: Sequence[float], share: float) -> list[float]:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import math
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
 from math import isfinite
 
+KEPT_WINDOWS = 6
+"""Windows whose columns are remembered: a screen draws a series in a chart, in two densities, and in small curves."""
 FAN = 8
 """Points of one level that one entry of the level above covers."""
+
+
+@dataclass(slots=True)
+class _Columns:
+    """Extremes of the columns of a window, as of the first `points` points."""
+
+    low: list[float]
+    high: list[float]
+    points: int = 0
 
 
 class Series:
@@ -19,6 +31,7 @@ class Series:
         self.y: array[float] = array("d")
         self._low: list[array[float]] = []
         self._high: list[array[float]] = []
+        self._windows: dict[tuple[float, float, int], _Columns] = {}
 
     def __len__(self) -> int:
         return len(self.x)
@@ -39,6 +52,7 @@ class Series:
         """Remove all points at `x` and beyond."""
         keep = bisect_left(self.x, x)
         del self.x[keep:], self.y[keep:]
+        self._windows.clear()
         for lows, highs in zip(self._low, self._high, strict=True):
             keep //= FAN
             del lows[keep:], highs[keep:]
@@ -46,16 +60,34 @@ class Series:
     def columns(self, x0: float, x1: float, n: int) -> tuple[list[float], list[float]]:
         """Smallest and largest finite values in each of `n` equal columns of [x0, x1], nan where there is none.
 
-        O(n log points); the last column includes `x1`.
+        O(n log points) the first time; after that only columns that new points fall into are looked at again, so that
+        a redraw costs what is new and not what there is. The last column includes `x1`.
         """
-        edges = [x0 + (x1 - x0) * i / n for i in range(n)]
-        cuts = [bisect_left(self.x, edge) for edge in edges]
-        end = bisect_left(self.x, x1)
-        while end < len(self.x) and self.x[end] <= x1:
-            end += 1
-        cuts.append(end)
-        spans = [self.span(cuts[i], cuts[i + 1]) for i in range(n)]
-        return [low for low, _ in spans], [high for _, high in spans]
+        key = (x0, x1, n)
+        found = self._windows.pop(key, None) or _Columns([math.nan] * n, [math.nan] * n)
+        # The newest used window stands last; the oldest one goes.
+        self._windows[key] = found
+        while len(self._windows) > KEPT_WINDOWS:
+            del self._windows[next(iter(self._windows))]
+        count = len(self.x)
+        if found.points < count:
+            edge = self.x[found.points - 1] if found.points else -math.inf
+            first = max(0, min(n - 1, int((edge - x0) / (x1 - x0) * n) - 1)) if isfinite(edge) and x1 > x0 else 0
+            self._fill(found, key, first)
+            found.points = count
+        return list(found.low), list(found.high)
+
+    def _fill(self, found: _Columns, key: tuple[float, float, int], first: int) -> None:
+        """Look at the columns from `first` on, up to the one of the newest point."""
+        x0, x1, n = key
+        start = bisect_left(self.x, x0 + (x1 - x0) * first / n)
+        for column in range(first, n):
+            if start == len(self.x):
+                break
+            last = column == n - 1
+            stop = bisect_right(self.x, x1) if last else bisect_left(self.x, x0 + (x1 - x0) * (column + 1) / n)
+            found.low[column], found.high[column] = self.span(start, stop) if stop > start else (math.nan, math.nan)
+            start = max(start, stop)
 
     def span(self, start: int, stop: int) -> tuple[float, float]:
         """Smallest and largest finite value of the points with index in [start, stop), nan where there is none."""

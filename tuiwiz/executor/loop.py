@@ -31,7 +31,7 @@ from tuiwiz.executor.limits import TimeLimit
 from tuiwiz.executor.objectives.objective import Objective, added, joined, mean
 from tuiwiz.executor.optim import for_evaluation, set_rate
 from tuiwiz.executor.record import Recorder
-from tuiwiz.executor.soundness import refuse_dead_weights, skip
+from tuiwiz.executor.soundness import Movement, refuse_dead_weights, skip
 from tuiwiz.executor.steer import steer
 from tuiwiz.executor.verdict import judge
 from tuiwiz.spec.bundle import Adjustment, Bundle
@@ -82,6 +82,7 @@ class Trainer:
     """The phases; one over the whole run where nothing else is said."""
     limit: TimeLimit | None = None
     pissa: PissaStart | None = None
+    movement: Movement = field(default_factory=Movement)
     keeping: Callable[[], Any] = nullcontext
     """Context of a training pass that says where activations are kept."""
 
@@ -171,8 +172,8 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     rate = course.rate_of(run)
     set_rate(run.optimizer, rate)
     if math.isfinite(value) and math.isfinite(norm):
-        if progress.step == 0:
-            refuse_dead_weights(run)
+        refuse_dead_weights(run)
+        run.movement.look(run, rate)
         run.updating = True
         run.scaler.step(run.optimizer) if run.scaler is not None else run.optimizer.step()
         run.updating = False

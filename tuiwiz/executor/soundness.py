@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+
 from tuiwiz.base.errors import RunFailedError
 
 if TYPE_CHECKING:
     from tuiwiz.executor.loop import Trainer
 
+UPDATES = 3
+"""Updates after which weights must differ from what they were."""
+WATCHED_TENSORS, WATCHED_NUMBERS = 12, 4096
 SKIPS_IN_A_ROW = 5
 SKIPS_IN_ALL = 20
 """Steps with a non-finite loss or gradient after which a run fails."""
@@ -41,11 +47,40 @@ def skip(run: Trainer, loss: float, norm: float) -> None:
         )
 
 
+class Movement:
+    """Whether updates change the weights: samples of some tensors, kept over the first updates of an attempt."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, Tensor] = {}
+        self._updates = 0
+
+    def look(self, run: Trainer, rate: float) -> None:
+        """Called before each update, with its learning rate; tells once where nothing has moved."""
+        if self._updates > UPDATES or not rate > 0:
+            return
+        if not self._updates:
+            trained = [name for name, weight in run.weights.items() if weight.requires_grad]
+            kept = trained[:: max(1, len(trained) // WATCHED_TENSORS)]
+            self._before = {name: _sample(run.weights[name]).clone() for name in kept}
+        elif self._updates == UPDATES:
+            if all(torch.equal(was, _sample(run.weights[name])) for name, was in self._before.items()):
+                run.recorder.alert("weights_unmoved", f"{UPDATES} updates have changed no weight", rate=rate)
+            self._before = {}
+        self._updates += 1
+
+
+def _sample(weight: Tensor) -> Tensor:
+    """Numbers from all over a tensor: a few rows of an embedding may be those of tokens that never come."""
+    return weight.detach().reshape(-1)[:: max(1, weight.numel() // WATCHED_NUMBERS)]
+
+
 def refuse_dead_weights(run: Trainer) -> None:
-    """A trained matrix without a gradient means a run that would learn less than it says.
+    """A trained matrix without a gradient at the first step means a run that would learn less than it says.
 
     LoRA's A matrices have zero gradient while B is zero, so only B matrices are asked at the first step.
     """
+    if run.progress.step:
+        return
     adapters = any(".lora_B." in name and parameter.requires_grad for name, parameter in run.weights.items())
     dead = [
         name

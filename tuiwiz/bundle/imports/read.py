@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ MOST_PARTS = 20_000
 NO_TRAINING = {"infer_backend": "inference", "export_dir": "merging or export", "do_predict": "prediction"}
 """Keys of configurations that train nothing."""
 KNOWN = "LLaMA-Factory, axolotl, TRL, ms-swift and XTuner 0.x are known"
+_MEGATRON = re.compile(r"^[^#\n]*\bmegatron\s+(?:sft|pt|rlhf)\b", re.MULTILINE)
 SCRIPTS = (".sh", ".bash", ".slurm", ".sbatch")
 
 
@@ -69,6 +71,9 @@ def import_text(text: str, name: str, *, command: str = "", neighbours: Neighbou
         ]
         return msgspec.structs.replace(found, lines=tuple(lines))
     if suffix in SCRIPTS:
+        if _MEGATRON.search(text):
+            hint = "the same options under `swift sft` train one whole model a device and are imported"
+            raise InvalidError("ms-swift: training by Megatron has no counterpart here", hint=hint)
         hint = (
             "known: `swift sft|pt|rlhf`, `trl sft|dpo|...`, `llamafactory-cli train`, `axolotl train`, `xtuner train`"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tuiwiz.doctor.finding import ORDER, Rule
-from tuiwiz.doctor.rules import data, fit, memory, numeric, pairs, plumbing, speed, tasks, unstable
+from tuiwiz.doctor.rules import data, fit, memory, numeric, pairs, plumbing, schedule, speed, tasks, unstable
 
 NOT_JUDGED: tuple[tuple[str, str, str], ...] = (
     ("D28", "Forgetting of what was known before", "a run evaluates its own held-out rows and no general text"),
@@ -18,9 +18,10 @@ NOT_JUDGED: tuple[tuple[str, str, str], ...] = (
 )
 """Number, fault and why no rule here judges it."""
 
+ROOMS = (numeric, memory, data, plumbing, unstable, schedule, fit, tasks, pairs, speed)
 ALL: tuple[Rule, ...] = tuple(
     sorted(
-        (rule for room in (numeric, memory, data, plumbing, unstable, fit, tasks, pairs, speed) for rule in room.RULES),
+        (rule for room in ROOMS for rule in room.RULES),
         key=lambda rule: (ORDER.index(rule.family), int(rule.id[1:])),
     )
 )

@@ -7,6 +7,7 @@ import math
 from tuiwiz.doctor import stats
 from tuiwiz.doctor.case import MOST_POINTS, Case
 from tuiwiz.doctor.finding import Outcome, Rule, no, unknown, yes
+from tuiwiz.doctor.rules.plumbing import scaled_loss
 
 ABSURD = 12.6
 """1.05 times the logarithm of 160,000 tokens, the largest common vocabulary."""
@@ -128,6 +129,8 @@ def leakage(case: Case) -> Outcome:
     evals = case.evals
     if len(evals) < 3 or evals[0][0] != 0 or case.count < 10:
         return unknown("3 evaluations, one before the first step")
+    if scaled_loss(case).verdict == "yes":
+        return no(scaled_loss=True)
     begin = evals[0][1] / max(stats.median(case.finite_loss[:5]), 1e-9)
     later = [loss / max(case.smooth_at(step), 1e-9) for step, loss in evals[1:]]
     steady = case.smooth[-1] < 1.1 * case.start

@@ -11,13 +11,12 @@ from tuiwiz.doctor.finding import Outcome, Rule, no, unknown, yes
 
 LEAST_RISE = 0.02
 """Nats; below that a held-out loss near nothing only breathes."""
-BY_HEART_EPOCHS = 8
-MOST_BORDERS = 40
-"""Epoch borders that are looked at; more of them say nothing else."""
+BY_HEART_EPOCHS, MOST_BORDERS = 8, 40
 DELTA = 0.02
 """A held-out loss must rise by so much to be worse; an evaluation on few rows by twice its noise."""
-STAIR = 0.15
-MEMORISED = 0.2
+STILL_UP = 0.9
+"""Of its highest since: a held-out loss that comes back down is not rising."""
+STAIR, MEMORISED = 0.15, 0.2
 LEAST_DROP = 0.03
 LEAST_DROP_BASE = 0.06
 LEAST_DROP_TEXT = 0.01
@@ -29,8 +28,9 @@ SURE = 3.0
 """Times the limit: what the fall must stay below even where chance has hidden some of it."""
 LEARNT = 0.3
 """A training loss that fell so far has learnt something, if only its rows."""
-JUDGED_SHARE = 0.7
-STILL_FALLING = 0.08
+JUDGED_SHARE, STILL_FALLING = 0.7, 0.08
+LEAST_WON, RIGHT = 0.05, 0.95
+"""Nats in the last quarter, since a rate that ends always brings a little; answers that have no more to win."""
 GAP = 0.05
 
 
@@ -54,7 +54,8 @@ def overfitting(case: Case) -> Outcome:
     now = case.smooth[-1] if case.smooth else math.nan
     then = case.smooth_at(step) if step else case.start
     gain = case.quality_gain(step)
-    if len(worse) < patience or not now < then * 0.97 or evals[-1][1] - best < LEAST_RISE or gain > 0:
+    back = bool(later) and evals[-1][1] < STILL_UP * max(later)
+    if len(worse) < patience or back or not now < then * 0.97 or evals[-1][1] - best < LEAST_RISE or gain > 0:
         better = gain if gain > 0 else None
         return no(best=best, best_step=step, last=evals[-1][1], train_loss=now, answers_better_by=better)
     change = edits.until(case, step) if step else edits.rate(case, 0.3)
@@ -191,6 +192,8 @@ def too_short(case: Case) -> Outcome:
     gap = (last - stats.median(case.tail(case.finite_loss, 0.1))) / max(last, 1e-9)
     if (
         len(quarter) < 1
+        or start - last < LEAST_WON
+        or case.quality > RIGHT
         or last > min(loss for _, loss in case.evals)
         or won < STILL_FALLING
         or abs(gap) > 2 * GAP

@@ -11,6 +11,8 @@ from tuiwiz.doctor.finding import Outcome, Rule, no, unknown, yes
 from tuiwiz.events import types
 
 START = 5
+PACE = 0.8
+"""Of its own first half: caches that fill grow less and less."""
 LEAK = 0.05
 """Growth over 100 steps; a process on a processor breathes by a hundredth."""
 
@@ -67,7 +69,9 @@ def leak(case: Case) -> Outcome:
     per_step, error = stats.slope(steps, late_sizes)
     level = stats.median(late_sizes)
     growth = 100 * per_step / level if level else math.nan
-    steady = per_step > 8 * error
+    half = len(steps) // 2
+    early, late_pace = (stats.slope(steps[part], late_sizes[part])[0] for part in (slice(half), slice(half, None)))
+    steady = per_step > 8 * error and late_pace > PACE * early
     if not (growth > LEAK and steady and late_sizes[-1] > late_sizes[0]):
         return no(growth_per_100_steps=growth)
     return yes(

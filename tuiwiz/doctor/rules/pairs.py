@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from tuiwiz.doctor import edits, stats
-from tuiwiz.doctor.case import Case
+from tuiwiz.doctor.case import PAIRED, Case
 from tuiwiz.doctor.finding import Outcome, Rule, no, unknown, yes
 
 REFERENCED = ("dpo", "kto")
 """Tasks whose rewards are beta times how far an answer's log-probability has moved."""
-PAIRED = ("dpo", "simpo", "orpo", "kto")
 BETA = 0.1
 DISPLACED = -0.2
 """Nats a token."""

@@ -16,6 +16,7 @@ LEAST_WAIT_S = 0.003
 """Shorter waits are the price of a step and no starvation."""
 LEAST_USE = 0.2
 SLOWER = 0.5
+PIECES = 8
 DEAR = 0.3
 LEAST_S = 8.0
 """Seconds of evaluation below which nobody waits for it."""
@@ -75,10 +76,12 @@ def slowing(case: Case) -> Outcome:
     speeds = case.series("tokens_per_second")
     if len(speeds) < 40:
         return unknown("40 steps")
-    quarter = len(speeds) // 4
+    quarter, piece = len(speeds) // 4, len(speeds) // PIECES
     parts = [stats.median(speeds[index * quarter : (index + 1) * quarter]) for index in range(4)]
     # A machine that is busy for a while slows a part of a run; what gets worse and worse has a cause in the run.
+    pieces = [stats.median(speeds[index * piece : (index + 1) * piece]) for index in range(PIECES)]
     steadily = all(b < 0.95 * a for a, b in itertools.pairwise(parts))
+    steadily = steadily and all(b < a for a, b in itertools.pairwise(pieces[2:]))
     if parts[3] >= SLOWER * parts[0] or not steadily:
         return no(first_quarter=parts[0], last_quarter=parts[3])
     return yes(

@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 
 from tuiwiz.doctor import edits, stats
-from tuiwiz.doctor.case import Case
+from tuiwiz.doctor.case import PAIRED, Case
 from tuiwiz.doctor.finding import Outcome, Rule, no, unknown, yes
 
-PAIRED = ("dpo", "simpo", "orpo", "kto")
 JUDGED_SHARE = 0.3
 CHANCE = (0.45, 0.55)
 FLAT_MARGIN = 0.05
+NO_MARGIN = 0.01
+"""Of rewards measured from the model before training, below which who is right is a matter of rounding."""
+REFERENCED = ("dpo", "kto")
 APART = 0.95
 NO_LOSS = 0.1
 WIDE_MARGIN = 10.0
 ESTIMATING_ROWS = 4
+LEARNT = 0.2
+"""Of the loss, whose floor is not nothing."""
+UNMOVED = 0.005
 GAP = 0.10
 CONSTANT = 0.02
 
@@ -39,7 +44,8 @@ def flat(case: Case) -> Outcome:
     if len(accuracy) < 20 or len(margin) < 20 or case.done_share < JUDGED_SHARE:
         return unknown("20 steps and 30 % of a preference run")
     hit, wide = (stats.median(case.tail(values, 0.3)) for values in (accuracy, margin))
-    if not (CHANCE[0] <= hit <= CHANCE[1] and abs(wide) < FLAT_MARGIN):
+    tied = case.task in REFERENCED and abs(wide) < NO_MARGIN
+    if not tied and not (CHANCE[0] <= hit <= CHANCE[1] and abs(wide) < FLAT_MARGIN):
         return no(accuracy=hit, margin=wide)
     advice = "see whether better and worse are in the right columns: `tuiwiz data show`"
     return yes(edits.rate(case, 3.0), advice, accuracy=hit, margin=wide, learning_rate=case.peak_rate)
@@ -75,13 +81,13 @@ def poor_estimate(case: Case) -> Outcome:
     if len(drifts) < 20:
         return unknown("20 steps of a KTO run")
     none = sum(value == 0 for value in drifts) / len(drifts)
-    micro = case.bundle.batch.micro if case.bundle is not None else None
-    few = micro is not None and micro < ESTIMATING_ROWS
-    if none <= 0.5 and not few:
-        return no(zero_share=none, micro=micro)
-    effective = case.bundle.batch.effective if case.bundle is not None else 4 * ESTIMATING_ROWS
-    change = {"batch.micro": min(effective, ESTIMATING_ROWS)} if few else {"batch.effective": 2 * effective}
-    return yes(change, "at least four rows a micro-batch", zero_share=none, micro=micro)
+    effective = case.view.started.effective if case.view.started is not None else 0
+    few = 0 < effective < ESTIMATING_ROWS
+    # A model that learns to refuse strangers' answers has no drift either, and needs no estimate.
+    if not few and (none <= 0.5 or case.drop() > LEARNT):
+        return no(zero_share=none, rows_of_a_step=effective)
+    change = {"batch.effective": 2 * max(effective, ESTIMATING_ROWS)}
+    return yes(change, "the estimate is made from the rows of a step", zero_share=none, rows_of_a_step=effective)
 
 
 def reward_overfit(case: Case) -> Outcome:
@@ -110,6 +116,9 @@ def constant(case: Case) -> Outcome:
         return unknown("2 evaluations with several classes")
     if max(abs(value) for value in kept) >= CONSTANT:
         return no(matthews=kept[-1])
+    losses = [loss for _, loss in case.evals]
+    if max(losses) - min(losses) < UNMOVED * max(losses):
+        return no(matthews=kept[-1], held_out_moved=max(losses) - min(losses))
     advice = "then a third of the learning rate, another seed, or data.balance"
     return yes({"schedule.warmup": 0.1}, advice, matthews=kept[-1], accuracy=(_accuracies(case) or [math.nan])[-1])
 

@@ -1,8 +1,7 @@
-"""D2-D7: training that is not steady, and schedules that cannot be."""
+"""D2-D5: training that is not steady."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import NamedTuple
 
@@ -18,15 +17,18 @@ SIGMAS_ALONE, SIGMAS_CONFIRMED = 5.0, 3.0
 """By how much of its own swing a mean must leave its best: where nothing else was measured, and where evaluations
 agree."""
 CONFIRMED = 1.03
+BACK_SHARE, BETTER = 0.2, 0.9
+"""Of the run, since it has been back; and of the loss it began with."""
 SETTLING = 10
 """Steps after other rows came until their level counts."""
 START_NOISE = 2.4
 """Of single points: what the median of five and a mean of ten may be apart by chance."""
 WORSE_SHARE = 0.6
 """Of the run: before that a model may still get over its first steps."""
+DEAD, STUCK, LEAST_START = 0.02, 0.6, 0.3
+"""Gradients of this share of the first ones beside a loss of that share of its start, from so many nats on."""
 HUGE_LOSS, HUGE_NORM = 2.0, 5.0
 SPIKE_SHARE = 0.03
-LATE_NOISE = 0.35
 CLIPPED = 0.5
 
 
@@ -114,6 +116,15 @@ def confirmed(case: Case, one: Raised) -> bool | None:
     return max(within) > CONFIRMED * min(before) if before and within else None
 
 
+def recovered(case: Case, until: float) -> bool:
+    """Whether the run has long been back, better than it ever was before: it does not stay above its best."""
+    begin = case.evals[0][1] if case.evals else case.start
+    last = case.evals[-1][1] if case.evals else case.smooth[-1]
+    at_best = not case.evals or last <= CONFIRMED * min(loss for _, loss in case.evals)
+    gone = case.steps[-1] - until >= BACK_SHARE * case.total
+    return gone and at_best and last < BETTER * begin and case.smooth[-1] <= CONFIRMED * min(case.smooth[9:])
+
+
 def divergence(case: Case) -> Outcome:
     """The mean stays far above its best for long, or training left the model worse than it was."""
     if case.count < 20:
@@ -123,8 +134,10 @@ def divergence(case: Case) -> Outcome:
     seen += [
         one for one in raised(case, SIGMAS_CONFIRMED, max(5, math.ceil(0.01 * case.count)))[1] if confirmed(case, one)
     ]
+    if seen and recovered(case, seen[-1].until):
+        return no(best=best, last=case.smooth[-1], above_until_step=int(seen[-1].until))
     if not seen:
-        return _worse(case) or no(best=best, last=case.smooth[-1])
+        return _worse(case) or _dead(case) or no(best=best, last=case.smooth[-1])
     worst, began = max(one.times for one in seen), min(one.since for one in seen)
     change = edits.slower(case, worst)
     return yes(
@@ -151,6 +164,27 @@ def _worse(case: Case) -> Outcome | None:
         "the rate is above what this model bears",
         held_out_first=first,
         held_out_best_since=min(later),
+        last=now,
+        learning_rate=case.peak_rate,
+    )
+
+
+def _dead(case: Case) -> Outcome | None:
+    """Gradients have all but vanished though little was learnt: the model was thrown to where it says the same to
+    everything."""
+    norms = [value for value in case.grad_norm if math.isfinite(value)]
+    if len(norms) < 20 or not math.isfinite(case.start) or case.start < LEAST_START:
+        return None
+    early, late = stats.median(norms[:5]), stats.median(case.tail(norms, 0.2))
+    now = stats.median(case.tail(case.finite_loss, 0.2))
+    if not 0 < late < DEAD * early or now < STUCK * case.start:
+        return None
+    return yes(
+        edits.rate(case, 0.03),
+        "the rate is above what this model bears",
+        grad_norm_first=early,
+        grad_norm_last=late,
+        loss_first=case.start,
         last=now,
         learning_rate=case.peak_rate,
     )
@@ -183,53 +217,6 @@ def clipping(case: Case) -> Outcome:
         loss_half_way=half,
         loss_now=case.smooth[-1],
     )
-
-
-def late_noise(case: Case) -> Outcome:
-    """The loss still jumps in the last quarter while the rate is high."""
-    late = [(loss, rate) for loss, rate in zip(case.loss, case.rate, strict=False) if math.isfinite(loss)][
-        -max(1, case.count // 4) :
-    ]
-    kept = [loss for loss, rate in late if rate > 0.2 * case.peak_rate]
-    if case.done_share < 0.9 or len(kept) < 12:
-        return unknown("the last quarter of the run at a high rate")
-    level = stats.median(kept)
-    jumps = stats.median([abs(b - a) for a, b in itertools.pairwise(kept)])
-    if level < 0.1 or jumps / level <= LATE_NOISE:
-        return no(jump_share=jumps / level if level else 0.0)
-    if case.bundle is not None and case.bundle.schedule.kind == "constant":
-        return yes({"schedule.kind": "cosine"}, "", jump_share=jumps / level, loss=level)
-    batch = case.bundle.batch.effective if case.bundle is not None else 0
-    change = {"batch.effective": 2 * batch} if batch else {}
-    return yes(change, "with 1.4 times the learning rate", jump_share=jumps / level, loss=level, batch=batch)
-
-
-_SHORTER = "the length of the run was taken for shorter than it is"
-
-
-def schedule(case: Case) -> Outcome:
-    """The rate does not do what its schedule promises."""
-    steps = case.total
-    dead = next((i for i, rate in enumerate(case.rate) if i > case.count // 10 and rate <= 1e-3 * case.peak_rate), None)
-    if case.bundle is None:
-        rest = steps and dead is not None and len(case.rate) >= 20 and case.peak_rate and case.steps[dead] < 0.8 * steps
-        if not rest or dead is None or max(case.rate[dead:]) > 1e-3 * case.peak_rate:
-            return unknown("the bundle")
-        return yes({"schedule.min_ratio": 0.1}, _SHORTER, rate_zero_at_step=int(case.steps[dead]), steps=steps)
-    plan = case.bundle.schedule
-    if steps and case.warmup >= 0.5 * steps:
-        return yes({"schedule.warmup": 0.03}, "", warmup_steps=case.warmup, steps=steps)
-    if len(case.rate) < 20 or not case.peak_rate:
-        return unknown("20 steps")
-    decays = plan.kind in ("linear", "cosine") and not case.bundle.phases
-    if decays and not plan.min_ratio and dead is not None and case.steps[dead] < 0.95 * steps:
-        return yes({"schedule.min_ratio": 0.1}, _SHORTER, rate_zero_at_step=int(case.steps[dead]), steps=steps)
-    ended = case.view.step >= steps > 0
-    left = case.rate[-1] / case.peak_rate
-    if decays and ended and left > max(0.15, 1.5 * plan.min_ratio):
-        advice = "the length of the run was taken for longer than it is"
-        return yes({"schedule.kind": "linear"}, advice, last_rate_share=left, steps=steps)
-    return no(warmup_steps=case.warmup, last_rate_share=left)
 
 
 RULES = (
@@ -268,23 +255,5 @@ RULES = (
         "Most gradients are clipped and the loss rises",
         "When every step is clipped, clipping acts as a cut of the learning rate.",
         clipping,
-    ),
-    Rule(
-        "D6",
-        "late_noise",
-        "unstable",
-        "warning",
-        "The loss still jumps late in the run",
-        "The batch is too small for this rate, or the rate never decays.",
-        late_noise,
-    ),
-    Rule(
-        "D7",
-        "schedule",
-        "plumbing",
-        "warning",
-        "The learning rate does not follow its schedule",
-        "A warm-up of half the run, or a decay that ends early or never, wastes the steps that matter.",
-        schedule,
     ),
 )
