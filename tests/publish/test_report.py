@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -125,6 +126,10 @@ def test_a_card_has_the_head_that_a_hub_reads(tmp_path: Path) -> None:
     head = text.split("---")[1]
     assert 'base_model: "qwen/qwen3-8b"' in head and "library_name: peft" in head
     assert "AutoPeftModelForCausalLM" in text
+    facts = gather(run, view_of(run))
+    owner = [("data.train", "/home/somebody/secret/rows.jsonl", "you")]
+    text = card(dataclasses.replace(facts, settings=owner), run)
+    assert "rows.jsonl" in text and "somebody" not in text
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

@@ -80,7 +80,11 @@ def test_an_encoder_is_not_taught_to_write(tmp_path: Path, monkeypatch: pytest.M
 def test_rows_beyond_the_last_position_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk(tmp_path, make_encoder(tmp_path / "encoder"), monkeypatch)
     rows = [{"text": f"{n} apples " * 60, "label": "ab"[n % 2]} for n in range(8)]
-    task = {"task__kind": "classify", "data__train": desk.file("long.jsonl", *rows), "data__max_length": 400}
+    task: dict[str, Any] = {
+        "task__kind": "classify",
+        "data__train": desk.file("long.jsonl", *rows),
+        "data__max_length": 400,
+    }
     told = found(tmp_path, desk.model, "a", **task)
     assert "the model has positions for 128 | set data.max_length = 128" in told["data.max_length"]
     assert desk.refused(desk.prepare(**task)) == 3

@@ -123,8 +123,9 @@ def _of_model(
     )
     facts = Facts(shape=known.shape, model_chosen=known.chosen, device=_device(gpu))
     composed = compose(answers, facts)
-    if composed.plan is None:
-        problems = [problem for problem in composed.problems if problem.severity == "error"]
+    # That there is no data yet is no problem here; a wish that is left out would be.
+    problems = [one for one in composed.problems if one.severity == "error" and one.key != "data.train"]
+    if composed.plan is None or problems:
         message = problems[0].message if problems else f"{method} cannot be planned yet"
         raise InvalidError(message, problems=problems)
     notes = (known.note, *composed.plan.notes) if known.note else composed.plan.notes

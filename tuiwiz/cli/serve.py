@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
         url: str = typer.Option("", "--url", help="The address that browsers use, behind a proxy or for 0.0.0.0."),
     ) -> None:
         """Serve the screens to a browser, on this machine alone unless --host says otherwise."""
+        import errno
         import socket
 
         from tuiwiz.base.errors import MachineLacksError
@@ -31,7 +32,12 @@ def register(app: typer.Typer) -> None:
             try:
                 probe.bind((host, port))
             except OSError as error:
-                hint = "another program listens there: --port names another one"
+                taken = error.errno == errno.EADDRINUSE
+                hint = (
+                    "another program listens there: --port names another one"
+                    if taken
+                    else "--host and --port say where"
+                )
                 raise MachineLacksError(f"cannot listen on {host}:{port}: {error.strerror}", hint=hint) from error
         shown = socket.getfqdn() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         address = (url or f"http://{shown}:{port}").rstrip("/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from tuiwiz.base.text import clean
 from tuiwiz.base.units import human_bytes
@@ -81,7 +82,7 @@ def card(facts: Facts, folder: RunFolder) -> str:
         "batch.effective",
         "seed",
     )
-    out += _table(("setting", "value"), [(key, value) for key, value, _ in facts.settings if key in wanted])
+    out += _table(("setting", "value"), [(key, _public(value)) for key, value, _ in facts.settings if key in wanted])
     if facts.findings:
         out += [
             "",
@@ -90,6 +91,11 @@ def card(facts: Facts, folder: RunFolder) -> str:
             *(f"- {_inline(one.title)}: {_inline(evidence_words(one))}" for one in facts.findings),
         ]
     return "\n".join(out) + "\n"
+
+
+def _public(value: str) -> str:
+    """A setting as others may see it: a card is handed on, and a path on this machine names its owner."""
+    return Path(value).name if value.startswith(("/", "~")) else value
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -7,13 +7,19 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from tuiwiz.base import places
 from tuiwiz.base.errors import DoesNotFitError, MachineLacksError, TuiwizError
 from tuiwiz.base.problems import Problem
 from tuiwiz.base.units import gib, human_bytes
 from tuiwiz.runs.launch import run_job
+
+if TYPE_CHECKING:
+    from tuiwiz.spec.bundle import Bundle
+    from tuiwiz.spec.optimizer import Phase
 
 STEPS = 3
 MOMENTS = "worst batch, evaluation, save, reload, generation"
@@ -48,7 +54,9 @@ def rehearsal(
     try:
         places.cache().mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix="rehearsal-", dir=places.cache()))
-        (scratch / "bundle.toml").write_text(write_bundle(bundle), encoding="utf-8")
+        (scratch / "bundle.toml").write_text(
+            write_bundle(hardest_phase(bundle, path.resolve().parent)), encoding="utf-8"
+        )
     except OSError as error:
         raise MachineLacksError(f"{places.cache()} cannot be written: {error.strerror or error}") from error
     try:
@@ -71,6 +79,32 @@ def rehearsal(
         }
     )
     return found, _problems(found)
+
+
+def hardest_phase(bundle: Bundle, folder: Path) -> Bundle:
+    """The bundle with that of its phases alone that takes most memory, where they train different parts: a rehearsal
+    has no time for the others."""
+    from tuiwiz.catalog.machine import this_device
+    from tuiwiz.catalog.sources import locate
+    from tuiwiz.memory.estimate import hardest
+    from tuiwiz.memory.setting import setting_of
+    from tuiwiz.spec.parts import as_words
+
+    shape = locate(bundle.model.source, bundle.model.revision, folder).shape if len(bundle.phases) > 1 else None
+    if shape is None:
+        return bundle
+    setting = setting_of(bundle, this_device(), grouped=shape.grouped)
+    if not setting.phases:
+        return bundle
+    words = hardest(shape, setting).phase
+    found = next(one for one in bundle.phases if as_words(one.trainable or ()) == words or (not words and _all(one)))
+    return msgspec.structs.replace(
+        bundle, phases=(msgspec.structs.replace(found, share=None if found.share is None else 1.0),)
+    )
+
+
+def _all(phase: Phase) -> bool:
+    return phase.trainable is None or "all" in phase.trainable
 
 
 def _problems(found: dict[str, Any]) -> list[Problem]:

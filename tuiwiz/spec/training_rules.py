@@ -88,13 +88,18 @@ MUCH_NOISE, ONLY_NOISE = 0.5, 0.9
 
 def noise(bundle: Bundle) -> Iterator[Problem]:
     """Shares that leave little to learn from."""
-    flat = flatten(bundle)
-    for key, (what, usual) in _NOISE.items():
-        if flat[key] >= ONLY_NOISE:
-            message = f"{key} = {flat[key]:g}: that share {what}, and next to nothing can be learnt from the rest"
+    shares = {
+        "adapter.dropout": bundle.adapter.dropout,
+        "regularization.residual_dropout": bundle.regularization.residual_dropout,
+        "regularization.label_smoothing": bundle.regularization.label_smoothing,
+    }
+    for key, share in shares.items():
+        what, usual = _NOISE[key]
+        if share >= ONLY_NOISE:
+            message = f"{key} = {share:g}: that share {what}, and next to nothing can be learnt from the rest"
             yield Problem(message=message, key=key, hint=usual)
-        elif flat[key] > MUCH_NOISE:
-            yield _warning(key, f"{key} = {flat[key]:g}: more than half {what}", usual)
+        elif share > MUCH_NOISE:
+            yield _warning(key, f"{key} = {share:g}: more than half {what}", usual)
 
 
 def optimizers(bundle: Bundle) -> Iterator[Problem]:

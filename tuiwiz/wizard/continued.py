@@ -81,7 +81,7 @@ def _form_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _other_form(bundle: Bundle, folder: Path, form: Mapping[str, Any]) -> Iterator[Problem]:
     """Settings that shape new adapters, where the one that is continued has another shape."""
-    flat = flatten(bundle)
+    flat: dict[str, Any] = dict(flatten(bundle))
     for key in _FORM:
         asked, has = flat[key], form[key]
         # LoRA+ differs in its rates alone, which are this run's.

@@ -174,7 +174,7 @@ class RunActions(RunCharting):
         try:
             path = fork(self.folder, one, start=start)
         except TuiwizError as error:
-            self.notify(f"{error.message}. {error.hint}", severity="error", markup=False)
+            self.notify(error.message, severity="error", markup=False)
             return
         self.app.copy_to_clipboard(f"tuiwiz run {shlex.quote(str(path))}")
         self.notify(f"Wrote {path}. Copied the command that runs it.", timeout=10, markup=False)
