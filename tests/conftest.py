@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tuiwiz.base.waiting import waiting
+
 # Two busy OpenMP threads on two cores make everything slower unless waiting threads sleep; torch reads it at import.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.update(waiting(os.environ))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 

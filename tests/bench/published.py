@@ -131,10 +131,12 @@ def _refuse_strangers(row: Row, text: str) -> None:
         raise NotModelled("a fused cross-entropy whose kernel is not named")
     if "offload" in text and "no offload" not in text:
         raise NotModelled("offloading")
+    if "expandable" in text and target_of(row) != "allocated":
+        raise NotModelled("expandable segments in a program whose order of sizes is not known")
     if any(word in text for word in VARIABLE):
         raise NotModelled("rows of different lengths: the peak depends on their order")
     for column in ("seq_len", "micro_batch"):
-        if not row.get(column, "").strip().isdigit():
+        if not row.get(column, "").strip().isdigit() or int(row[column]) < 1:
             raise NotModelled(f"{column} is not given")
 
 
@@ -226,12 +228,15 @@ def _setting(row: Row, method: Any, quant: str, text: str) -> Setting:
         raise NotModelled(f"compute type {row.get('compute_dtype')}")
     if row.get("grad_ckpt", "").strip().lower() not in ("0", "1", "true", "false"):
         raise NotModelled("whether activations are checkpointed is not given")
+    rank = _whole(row.get("lora_rank") or "16")
+    if method != "full" and rank < 1:
+        raise NotModelled(f"adapters of rank {rank}")
     dropout = re.search(r"dropout[ =:]*(0?\.\d+)", text)
     return Setting(
         method=method,
         length=_whole(row["seq_len"]),
         micro=_whole(row["micro_batch"]),
-        rank=_whole(row.get("lora_rank") or "16"),
+        rank=rank,
         targets=_targets(row, method),
         dropout=float(dropout[1]) if dropout else 0.0,
         double_quantised=quant == "nf4-dq",

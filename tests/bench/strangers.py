@@ -52,11 +52,21 @@ STRANGE = (
     (r"dynamic padding|(mean|average|avg|median) length|bucketed", "rows of other lengths than the one given"),
     (r"(peak|measured)[^;,]*\beval|generation peak|vllm", "what else than training took"),
     (r"torchao|\bfp8\b|\bqat\b", "another quantisation"),
+    (
+        r"\brocm\b|\bmi\d{3}x?\b|\bmps\b|\bapple m\d|\btpu\b|\bgaudi|\bxpu\b|\bascend\b|\bnpu\b",
+        "a device that is not CUDA's",
+    ),
+    (r"varlen|position_ids packing|packing with flash", "packed rows whose kernels see each row alone"),
+    (
+        r"sequence[ _-]classif|classification head|token[ _-]classif|regression head",
+        "another head than the language model's",
+    ),
+    (r"multi[ _-]token prediction|\bmtp\b|medusa|eagle head", "more heads than one"),
     (r"\b(adalora|vera|ia3|boft|oft|lora-fa|longlora|s2-attn|lisa|badam)\b", "another kind of adapter"),
 )
 """Words in a row's text that speak of what is not described here, and what it is."""
 STRANGE_MODELS = re.compile(
-    r"gemma-?(3n|4)|llama-?4|qwen-?3[.-]?(5|next)|\bvl\b|[-_]vl|vision|omni|audio|llava|multimodal|moe|deepseek-?(v2|v3|moe)"
+    r"gemma-?(3n|4)|gemma-?3-(4|12|27)b|llama-?4|qwen-?3[.-]?(5|next)|\bvl\b|[-_]vl|vision|omni|audio|llava|multimodal|moe|deepseek-?(v2|v3|moe)"
     r"|granite-?4|mamba|jamba|falcon-?h|rwkv|smolvlm|paligemma|recurrent"
 )
 """Names that resemble a family of the table and have other tensors."""

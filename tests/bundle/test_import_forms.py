@@ -47,6 +47,9 @@ SCRIPTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         f"cat > my.yaml <<EOF\n{LLAMA_FACTORY}num_train_epochs: $E\nEOF\nllamafactory-cli train my.yaml lora_rank=16\n"
         .replace("cat >", "E=4\ncat >", 1),
         "LLaMA-Factory", {"schedule.epochs": 4.0, "adapter.rank": 16}),
+    "no stage named": (
+        "llamafactory-cli train \\\n --model_name_or_path m --dataset d --finetuning_type lora --lora_target q_proj",
+        "LLaMA-Factory", {"task.kind": "chat", "adapter.targets": ["q_proj"]}),
     "one label that is a number": (
         "swift sft --model m --train_type lora --dataset d --task_type seq_cls --num_labels 1",
         "ms-swift", {"task.kind": "classify", "task.labels": "regression"}),
@@ -72,6 +75,36 @@ def test_what_only_the_shell_knows_and_further_commands_are_named() -> None:
     assert found.bundle.optimizer.learning_rate == 1e-4 and found.bundle.data.train == "d"
     for word in ("$MODEL", "only its first value 1e-4", "a further command"):
         assert word in told
+
+
+def test_layers_beside_the_word_for_all_linear_ones_are_named() -> None:
+    found = import_text("swift sft --model m --dataset d --target_modules all-linear embed_tokens lm_head", "a.sh")
+    assert found.bundle.adapter.targets == "all-linear"
+    lost = [line for line in found.lines if line.source == "target_modules" and line.fate == "not carried"]
+    assert [line.value for line in lost] == ["embed_tokens, lm_head"] and "modules_to_save" in lost[0].how
+
+
+def test_another_loss_or_schedule_is_never_called_the_tasks_own() -> None:
+    found = import_text(TRL + "loss_type: dft\nper_device_train_batch_size: 2\n", "a.yaml", command="sft")
+    lost = {line.source: line.how for line in found.lines if line.fate == "not carried"}
+    assert lost["loss_type"] == "no such loss: that of chat stands"
+    found = import_text(AXOLOTL + "lr_scheduler: rex\n", "a.yml")
+    told = [line.how for line in found.lines if line.key == "schedule.kind"]
+    assert told == ["no such schedule: cosine, which falls to zero as well, stands"]
+
+
+def test_a_setting_written_twice_is_told() -> None:
+    found = import_text(AXOLOTL + "lora_r: 16\n", "a.yml")
+    assert found.bundle.adapter.rank == 16
+    assert [line.source for line in found.lines if "more than once" in line.how] == ["lora_r"]
+    assert not [line for line in import_text(AXOLOTL, "a.yml").lines if "more than once" in line.how]
+
+
+def test_a_command_of_megatron_is_refused_by_its_name() -> None:
+    with pytest.raises(InvalidError, match="Megatron"):
+        import_text("NPROC_PER_NODE=8 \\\nmegatron sft --model m --dataset d --lr 1e-4", "a.sh")
+    with pytest.raises(InvalidError, match="no training command"):
+        import_text("# not megatron sft\necho hello", "a.sh")
 
 
 def test_of_two_names_for_one_key_the_tools_own_wins_and_the_other_is_named() -> None:

@@ -41,6 +41,16 @@ def test_a_folder_relative_to_the_bundle(tmp_path: Path) -> None:
     assert fetch("mine", None, tmp_path, nothing) == folder
 
 
+def test_a_revision_of_files_that_lie_here_is_refused(tmp_path: Path) -> None:
+    model(tmp_path / "org/mine")
+    with pytest.raises(InvalidError, match="commit or tag of a hub model") as caught:
+        locate("org/mine", "v1", tmp_path)
+    assert [(one.key, "hub id" in one.hint) for one in caught.value.problems] == [("model.revision", True)]
+    with pytest.raises(InvalidError, match="tuiwiz brings"):
+        locate(embedded.NAME, "v1", tmp_path)
+    assert locate("org/other", "v1", tmp_path).revision == "v1"
+
+
 def test_a_folder_without_weights_can_be_planned_but_not_trained(tmp_path: Path) -> None:
     model(tmp_path / "mine", weights=False)
     located = locate("mine", None, tmp_path)

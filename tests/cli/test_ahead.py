@@ -11,8 +11,9 @@ from tests.cli.test_rehearsal import a_bundle
 from tuiwiz.base.errors import DoesNotFitError
 from tuiwiz.base.problems import Problem
 from tuiwiz.catalog import measured
-from tuiwiz.cli import ahead, rehearsal
 from tuiwiz.cli.main import main
+from tuiwiz.cli.run import rehearse_if_long
+from tuiwiz.rehearsal import ahead, take
 
 
 @pytest.fixture
@@ -23,12 +24,12 @@ def rehearsed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         found.append(path)
         return None, [Problem(message="out of memory", key="rehearsal.memory")]
 
-    monkeypatch.setattr(rehearsal, "rehearsal", stand_in)
+    monkeypatch.setattr(take, "rehearsal", stand_in)
     return found
 
 
 def test_a_short_run_is_not_rehearsed(tmp_path: Path, tiny_model: Path, rehearsed: list[Path]) -> None:
-    ahead.rehearse_if_long(a_bundle(tmp_path, tiny_model) / "bundle.toml", [])
+    rehearse_if_long(a_bundle(tmp_path, tiny_model) / "bundle.toml", [])
     assert not rehearsed
 
 
@@ -38,7 +39,7 @@ def test_a_long_run_is_and_does_not_start_where_it_does_not_fit(
     bundle = a_bundle(tmp_path, tiny_model) / "bundle.toml"
     monkeypatch.setattr(ahead, "LONG_S", 0.0)
     with pytest.raises(DoesNotFitError, match="out of memory"):
-        ahead.rehearse_if_long(bundle, [])
+        rehearse_if_long(bundle, [])
     out = tmp_path / "never"
     assert main(["run", str(bundle), "--out", str(out), "--plain"]) == 4 and not out.exists()
     assert rehearsed == [bundle, bundle]
@@ -54,5 +55,5 @@ def test_it_is_not_rehearsed_twice(
     one: list[dict[str, Any]] = [{"digest": digest(read_bundle(bundle))}]
     monkeypatch.setattr(ahead, "LONG_S", 0.0)
     monkeypatch.setattr(measured, "kept", lambda: one)
-    ahead.rehearse_if_long(bundle, [])
+    rehearse_if_long(bundle, [])
     assert not rehearsed

@@ -44,7 +44,7 @@ def test_it_writes_a_bundle_that_reads_back(known_machine: Path, capsys: pytest.
     bundle = read_bundle(known_machine / "out" / "b.toml")
     assert bundle.data.train == "../data/sums.jsonl"
     assert bundle.task.kind == "instruct" and bundle.adapter.method == "qlora"
-    assert bundle.batch.effective == 16 and bundle.batch.micro == 8
+    assert bundle.batch.effective == 8 and bundle.batch.micro == 8
     assert bundle.name == "sums-qwen3-8b"
     assert bundle.lock is not None
     digest = hashlib.sha256((known_machine / "data" / "sums.jsonl").read_bytes()).hexdigest()
@@ -52,7 +52,7 @@ def test_it_writes_a_bundle_that_reads_back(known_machine: Path, capsys: pytest.
     assert bundle.lock.rows == {"../data/sums.jsonl": 300}
     assert len(bundle.lock.tokenizer) == len(bundle.lock.template) == 64
     out = capsys.readouterr().out
-    for part in ("fits", "steps of 16 rows", "warm-up", "out/b.toml", "tuiwiz run out/b.toml"):
+    for part in ("fits", "102 steps of 8 rows", "warm-up", "out/b.toml", "tuiwiz run out/b.toml"):
         assert part in out
     text = (known_machine / "out" / "b.toml").read_text()
     assert "preset instruct-small" in text and "planner" in text

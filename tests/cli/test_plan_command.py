@@ -82,6 +82,11 @@ def test_people_read_items_and_choices(capsys: pytest.CaptureFixture[str]) -> No
         (["plan", "--model", "8B", "--task", "chat", "--gpu", "banana"], 2),
         (["plan", "--model", "someone/unknown", "--task", "chat"], 8),
         (["plan", "nowhere.toml"], 3),
+        (["plan", "--model", "0B", "--task", "chat"], 2),
+        (["plan", "--model", "8B", "--task", "nonsense"], 3),
+        (["plan", "--model", "8B", "--by", "25:00"], 3),
+        (["plan", "--model", "8B", "--set", "batch.micro=0"], 3),
+        (["plan", "--model", "8B", "--set", "data.max_length=999999999"], 3),
     ],
 )
 def test_bad_wishes_get_a_sentence_and_their_code(

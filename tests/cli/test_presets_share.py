@@ -12,6 +12,7 @@ from tests.support.training import write_rows
 from tuiwiz.bundle.digest import digest
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.cli.main import main
+from tuiwiz.cli.presets_share import shared_name
 from tuiwiz.presets.find import forget
 from tuiwiz.spec.keys import flatten
 
@@ -46,6 +47,7 @@ def test_run_to_preset_to_another_home_gives_the_same_bundle(
     assert made["result"]["value"] < made["result"]["first"]
     exported = document(capsys, "presets", "export", "small", "-o", tmp_path / "small.toml")
     assert exported["digest"] == made["digest"]
+    assert str(tmp_path) not in (tmp_path / "small.toml").read_text(encoding="utf-8"), "paths tell of people"
 
     monkeypatch.setenv("TUIWIZ_HOME", str(tmp_path / "another"))
     forget()
@@ -53,6 +55,15 @@ def test_run_to_preset_to_another_home_gives_the_same_bundle(
     assert added[0]["digest"] == made["digest"]
     again = document(capsys, "new", *asked, "-o", tmp_path / "two.toml")
     assert again["preset"] == "small", "the nearest proven settings come first"
+    # Another's run of the same preset counts for it, and comes back to its author as a further result.
+    document(capsys, "run", tmp_path / "two.toml", "--out", tmp_path / "theirs", "--set", "seed=7")
+    assert document(capsys, "presets", "from-run", tmp_path / "theirs", "--into", "small")["results"] == 2
+    shared = document(capsys, "presets", "export", "small", "-o", tmp_path / "both.toml")
+    assert shared["digest"] == made["digest"]
+    document(capsys, "new", *asked, "-o", tmp_path / "three.toml", "--set", "adapter.dropout=0.0")
+    document(capsys, "run", tmp_path / "three.toml", "--out", tmp_path / "other")
+    assert main(["presets", "from-run", str(tmp_path / "other"), "--into", "small"]) == 2
+    assert "adapter.dropout" in capsys.readouterr().err
     one, two = read_bundle(tmp_path / "one.toml"), read_bundle(tmp_path / "two.toml")
     before, after = flatten(one), flatten(two)
     differs = {key: (before[key], after[key]) for key in before if before[key] != after[key]}
@@ -77,6 +88,15 @@ def test_nothing_is_stored_unread_and_everything_is_shown(
     assert "schedule.epochs" in capsys.readouterr().out
     assert main(["presets", "remove", "p"]) == 0
     assert main(["presets", "remove", "p"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [("owner/name", "owner/name"), ("/home/me/models/tiny", "tiny"), ("./tiny", "tiny"), ("~/tiny", "tiny"),
+     ("a/b/tiny", "tiny"), ("smollm2-135m-instruct", "smollm2-135m-instruct")],
+)  # fmt: skip
+def test_a_shared_preset_names_no_folder(model: str, told: str) -> None:
+    assert shared_name(model) == told
 
 
 def test_only_finished_runs_become_presets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.support.training import make_run, write_rows
+from tuiwiz.bundle.read import read_bundle
 from tuiwiz.catalog.measured import kept
 from tuiwiz.cli.main import main
+from tuiwiz.rehearsal.take import hardest_phase
+from tuiwiz.spec.adapter import Adapter
+from tuiwiz.spec.optimizer import Phase
 
 
 def rehearse(base: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, dict[str, Any]]:
@@ -55,3 +60,14 @@ def test_a_failed_rehearsal_says_why(tmp_path: Path, tiny_model: Path, capsys: p
     weights = tiny_model.parent / "broken"
     code, found = rehearse(base, capsys, "--set", f"model.source={weights}")
     assert code == 3 and not found["ok"]
+
+
+def test_of_phases_that_train_different_parts_the_hardest_is_rehearsed(tmp_path: Path, tiny_model: Path) -> None:
+    base = a_bundle(tmp_path, tiny_model)
+    parts = ("norms", "layers[-1:]", None, "all")
+    phases = tuple(Phase(name=f"p{number}", share=0.25, trainable=part) for number, part in enumerate(parts))
+    whole = msgspec.structs.replace(read_bundle(base / "bundle.toml"), adapter=Adapter(method="full"), phases=phases)
+    found = hardest_phase(whole, base)
+    assert [(one.name, one.share) for one in found.phases] == [("p2", 1.0)]
+    same = msgspec.structs.replace(found, phases=())
+    assert hardest_phase(same, base) == same

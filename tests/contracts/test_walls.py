@@ -29,6 +29,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "doctor": (*HEAVY, "textual"),
     "publish": (*HEAVY, "textual"),
     "tune": (*HEAVY, "textual"),
+    "rehearsal": (*HEAVY, "textual"),
     "ui": HEAVY,
     "cli": (*HEAVY, "textual"),
 }

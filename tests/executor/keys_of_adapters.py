@@ -35,8 +35,8 @@ def _adapter_modules_to_save(desk: Desk) -> None:
 @shows("adapter.train_tokens")
 def _adapter_train_tokens(desk: Desk) -> None:
     run = desk.run(adapter__train_tokens=["<|im_end|>", "<|im_start|>"], adapter__targets=["q_proj"])
-    (name,) = [name for name in run.first if "trainable_tokens" in name]
-    assert run.first[name].shape == (2, 64) and run.moved("trainable_tokens") > 0
+    assert [tuple(value.shape) for name, value in run.first.items() if "trainable_tokens" in name] == [(2, 64)]
+    assert run.moved("trainable_tokens") > 0
     assert desk.refused(desk.prepare(adapter__train_tokens=["<|none|>"])) == 3
 
 
@@ -45,10 +45,11 @@ def _adapter_new_tokens(desk: Desk) -> None:
     desk.file("tools.jsonl", *({"prompt": f"call {n}", "completion": f"<tool>{n}</tool>"} for n in range(8)))
     run = desk.run(data__train="tools.jsonl", adapter__new_tokens=["<tool>", "</tool>"])
     saved = AutoTokenizer.from_pretrained(run.folder.adapter)
-    (begin,), (end,) = (saved.encode(token, add_special_tokens=False) for token in ("<tool>", "</tool>"))
-    assert all(begin in row and end in row for row in run.ids), "each is one id"
-    (name,) = [name for name in run.first if "trainable_tokens" in name]
-    assert run.first[name].shape == (2, 64) and run.moved("trainable_tokens") > 0
+    marks = [saved.encode(token, add_special_tokens=False) for token in ("<tool>", "</tool>")]
+    assert [len(ids) for ids in marks] == [1, 1], "each is one id"
+    assert all(ids[0] in row for row in run.ids for ids in marks)
+    assert [tuple(value.shape) for name, value in run.first.items() if "trainable_tokens" in name] == [(2, 64)]
+    assert run.moved("trainable_tokens") > 0
     assert desk.refused(desk.prepare(adapter__new_tokens=["<|im_end|>"])) == 3
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ def _seed(desk: Desk) -> None:
 
 @shows("task.kind")
 def _task_kind(desk: Desk) -> None:
+    pairs = [{"prompt": f"add {i}", "chosen": f"It is {i}", "rejected": "No " * (1 + i % 3)} for i in range(16)]
+    run = desk.run(task__kind="orpo", data__train=desk.file("pairs.jsonl", *pairs), **ONE)
+    assert run.metric("loss")[0] > 1 > math.log(2), "words are learnt beside the preference; dpo begins at log 2"
     desk.file("text.jsonl", *({"text": f"Tom has {count} apples and pears."} for count in range(8)))
     run = desk.run(task__kind="pretrain", data__train="text.jsonl", data__train_on="all")
     assert run.supervised == sum(batch.tokens - batch.rows for batch in run.batches), "all that can be predicted"
@@ -63,8 +67,9 @@ def _model_revision(desk: Desk) -> None:
         return desk.model
 
     desk.patch.setattr(source, "fetch", fetched)
-    desk.run(model__revision="abc123")
+    desk.run(model__source="org/model", model__revision="abc123")
     assert asked == ["abc123"]
+    assert desk.refused(desk.prepare(model__revision="abc123")) == 3, "a folder has no revisions"
 
 
 @shows("model.dtype")

@@ -35,6 +35,9 @@ def _optimizer_embedding_ratio(desk: Desk) -> None:
     one, other = (desk.run(optimizer__embedding_ratio=ratio, **full) for ratio in (1.0, 3.0))
     assert other.moved("embed_tokens") == pytest.approx(3 * one.moved("embed_tokens"), rel=1e-3)
     assert other.moved("q_proj") == pytest.approx(one.moved("q_proj"), rel=1e-3)
+    marks: dict[str, Any] = {**ONE, **SGD, "adapter__train_tokens": ["<|im_end|>"]}
+    one, other = (desk.run(optimizer__embedding_ratio=ratio, **marks) for ratio in (1.0, 3.0))
+    assert other.moved("trainable_tokens") == pytest.approx(3 * one.moved("trainable_tokens"), rel=1e-3)
 
 
 @shows("optimizer.head_ratio")
@@ -43,6 +46,10 @@ def _optimizer_head_ratio(desk: Desk) -> None:
     one, other = (desk.run(optimizer__head_ratio=ratio, **saved) for ratio in (1.0, 0.25))
     assert other.moved("lm_head") == pytest.approx(0.25 * one.moved("lm_head"), rel=1e-3)
     assert other.moved("lora_B") == pytest.approx(one.moved("lora_B"), rel=1e-3)
+    rows = [{"text": f"{['apples', 'pears'][i % 2]} number {i}", "label": "ab"[i % 2]} for i in range(16)]
+    new: dict[str, Any] = {**ONE, **SGD, "task__kind": "classify", "data__train": desk.file("texts.jsonl", *rows)}
+    one, other = (desk.run(optimizer__head_ratio=ratio, **new) for ratio in (1.0, 0.25))
+    assert other.moved("score") == pytest.approx(0.25 * one.moved("score"), rel=1e-3)
 
 
 @shows("schedule.cycles")

@@ -40,6 +40,10 @@ def labels(run: Seen) -> torch.Tensor:
 @shows("task.labels")
 def _task_labels(desk: Desk) -> None:
     words, numbers = ["apples", "pears", "both"], [0.5, 2.0, 8.0]
+    number = texts(desk, lambda i: numbers[i % 3], task__labels="regression")
+    first = labels(number)[:4]
+    assert number.metric("loss")[0] == pytest.approx(float(first.square().mean()), abs=2.0)
+    assert number.trainer.model.get_base_model().config.num_labels == 1
     # A new head knows nothing: the loss of k classes is log k, that of k yes-or-no questions log 2.
     single = texts(desk, lambda i: words[i % 3])
     assert single.metric("loss")[0] == pytest.approx(math.log(3), abs=0.4)
@@ -47,10 +51,6 @@ def _task_labels(desk: Desk) -> None:
     multi = texts(desk, lambda i: words[: 1 + i % 3], task__labels="multi")
     assert multi.metric("loss")[0] == pytest.approx(math.log(2), abs=0.3)
     assert {tuple(row) for row in labels(multi).tolist()} == {(1, 0, 0), (1, 0, 1), (1, 1, 1)}
-    number = texts(desk, lambda i: numbers[i % 3], task__labels="regression")
-    first = labels(number)[:4]
-    assert number.metric("loss")[0] == pytest.approx(float(first.square().mean()), abs=2.0)
-    assert number.trainer.model.get_base_model().config.num_labels == 1
 
 
 @shows("data.balance")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
 from tests.executor.test_tasks import FRUITS
 from tests.support.training import curve, events_of, make_run, of_kind, own_signals, run_here
 from tuiwiz.base.files import sha256_file
+from tuiwiz.bundle.read import read_bundle
 from tuiwiz.events import types
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.executor import train
+from tuiwiz.executor.device import choose_device
 from tuiwiz.executor.kept import KeptBase
 from tuiwiz.executor.model import load_base
 
@@ -101,3 +105,21 @@ def test_the_base_is_read_once_and_its_weights_stay(tmp_path: Path, tiny_model: 
     # Another base takes its place.
     run_with(bases, make_run(tmp_path, tiny_model, "bf16", model__dtype="bf16"))
     assert len(read) == 2
+
+
+def test_what_was_found_out_about_a_base_is_not_found_out_again(tmp_path: Path) -> None:
+    bases, asks, names = KeptBase(load=lambda folder, bundle, device, labels: nn.Linear(1, 1)), list[str](), count()
+
+    def find_out() -> bool:
+        asks.append("rows apart")
+        return True
+
+    def asked(**changes: Any) -> int:
+        bundle = read_bundle(make_run(tmp_path, tmp_path, name=f"run{next(names)}", **changes).bundle)
+        bases(tmp_path, bundle, choose_device(bundle))
+        assert bases.remembered("rows apart", find_out)
+        return len(asks)
+
+    assert [asked(), asked(adapter__rank=8), asked(model__dtype="bf16")] == [1, 1, 2]
+    # A base that is not kept is asked about every time, and so is the next that is.
+    assert [asked(adapter__variant="pissa"), asked(adapter__variant="pissa"), asked()] == [3, 4, 5]

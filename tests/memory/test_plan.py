@@ -11,8 +11,9 @@ import pytest
 
 from tests.memory.test_estimate import CPU, known_shape
 from tuiwiz.catalog.gpus import find_device
-from tuiwiz.memory.estimate import ITEMS
+from tuiwiz.memory.estimate import ITEMS, estimate
 from tuiwiz.memory.plan import Plan, plan, time_words
+from tuiwiz.memory.setting import Setting
 from tuiwiz.memory.verdict import verdict
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.keys import unflatten
@@ -125,3 +126,33 @@ def test_old_cards_build_the_scores_of_grouped_heads() -> None:
     )
     assert old.items["activations"] > 1.5 * new.items["activations"]
     assert old.usable_bytes == pytest.approx(14.74 * 2**30, rel=0.002)
+
+
+def phased(*trainable: str | None) -> Bundle:
+    stages = [{"name": f"p{number}", "steps": 10, "trainable": parts} for number, parts in enumerate(trainable)]
+    stages = [{key: value for key, value in one.items() if value is not None} for one in stages]
+    return bundle(adapter__method="full", phases=stages)
+
+
+def test_the_phase_that_takes_most_is_planned_for_and_named() -> None:
+    shape, card = known_shape("qwen3-8b"), find_device("A100 80GB")
+    whole, parts, mixed = (
+        plan(one, shape, card, LENGTHS, 1000, measured=())
+        for one in (phased(None, None), phased("head", "layers[-4:]"), phased("head", None, "norms"))
+    )
+    assert "phase" not in whole.limiting
+    assert 'in phase "p1"' in parts.limiting and 'in phase "p1"' in mixed.limiting
+    assert parts.total_bytes < 0.6 * whole.total_bytes == pytest.approx(0.6 * mixed.total_bytes)
+    assert sum(parts.items.values()) == parts.total_bytes
+    assert any("phases" in note for note in parts.notes) and not any("phases" in note for note in whole.notes)
+    # The rows of the table are of the same phases.
+    assert min(one.total_bytes for one in parts.choices if one.method == "full") < whole.items["optimizer"] * 2
+
+
+def test_phases_of_frozen_models_are_held_as_all_of_them_need() -> None:
+    shape = known_shape("qwen3-8b")
+    run = Setting(method="freeze", trainable=("layers[-4:]",), length=512)
+    part = msgspec.structs.replace(run, phase=("layers[-1:]",))
+    of_run, of_part = (estimate(shape, one, find_device("80")) for one in (run, part))
+    assert of_run.items["weights"] == of_part.items["weights"]
+    assert of_part.items["optimizer"] == pytest.approx(of_run.items["optimizer"] / 4)

@@ -52,6 +52,12 @@ def error(model: str, stack: Stack = OURS, **values: Any) -> float:
         ("qwen3-8b", {"method": "freeze", "trainable": ("layers[-1:]",), "length": 512, "micro": 2}),
         ("smollm2-135m-instruct", {"method": "freeze", "trainable": ("layers[:1]",), "checkpointing": True}),
         ("smollm2-135m-instruct", {"method": "freeze", "trainable": ("embeddings",), "length": 512}),
+        # Phases of a run whose other phases train more, and hold it in fp32.
+        ("qwen3-8b", {"method": "full", "phase": ("head",), "length": 512, "micro": 2}),
+        ("qwen3-8b", {"method": "full", "phase": ("layers[-1:]",), "length": 512, "micro": 2}),
+        ("smollm2-135m-instruct", {"method": "full", "phase": ("layers[:1]",), "length": 512, "micro": 2}),
+        ("smollm2-135m-instruct", {"method": "full", "phase": ("layers[-2:]", "norms"), "checkpointing": True}),
+        ("smollm2-135m-instruct", {"method": "freeze", "trainable": ("layers[-2:]",), "phase": ("layers[-1:]",)}),
     ],
 )
 def test_the_closed_form_is_what_the_executor_allocates(model: str, values: dict[str, Any]) -> None:

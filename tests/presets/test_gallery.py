@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -124,11 +125,12 @@ def test_no_sentence_serves_more_than_three_keys() -> None:
     assert max(counts.values()) <= 3
 
 
-def test_every_rate_has_a_number_in_its_reason() -> None:
+def test_every_reason_has_a_number_and_a_source_of_its_own() -> None:
     bare = [
-        (name, layer.why[LEARNING_RATE].reason)
+        (name, key, why.reason)
         for name, layer in layers()
-        if LEARNING_RATE in layer.values and not any(sign.isdigit() for sign in layer.why[LEARNING_RATE].reason)
+        for key, why in layer.why.items()
+        if not re.search(r"\d", why.reason) or not re.search(r"\w{3}", why.source)
     ]
     assert not bare
 

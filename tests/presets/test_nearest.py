@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tuiwiz.bundle.convert import to_bundle
 from tuiwiz.presets.choose import choose
 from tuiwiz.presets.find import all_presets
+from tuiwiz.presets.from_run import differing
 from tuiwiz.presets.nearest import NEAR, distance, nearest_result, words
 from tuiwiz.presets.preset import Layer, Preset, Result, Why
 from tuiwiz.presets.rate import SHORT_FACTOR, Setting, derive
 from tuiwiz.presets.when import Context, When
+from tuiwiz.spec.keys import unflatten
 
 SIZES = st.integers(1, 10**12)
 
@@ -53,6 +56,24 @@ def test_near_ones_come_first_the_nearest_before_and_far_ones_last() -> None:
     assert ranked == ["near", "beyond", "chat", "far"]
     reasons = " ".join(choose(context(), known)[1].reasons)
     assert "measured with m with 2,000 rows" in reasons and "0.5 times the rows" in reasons
+
+
+def test_a_run_counts_for_a_preset_whose_settings_it_had() -> None:
+    preset = measured("a")
+    values: dict[str, Any] = {"task.kind": "chat", "adapter.method": "lora", "model.source": "m"}
+    values |= {"data.train": "x.jsonl", "optimizer.learning_rate": 3e-4, "batch.effective": 8, "data.max_length": 96}
+
+    def differs(parameters: int = 10**9, **changed: Any) -> list[str]:
+        bundle, problems = to_bundle(unflatten(values | {key.replace("_X_", "."): v for key, v in changed.items()}))
+        assert bundle is not None, list(problems)
+        return differing(preset, bundle, Result(model="m", parameters=parameters, rows=10))
+
+    assert differs() == [] and differs(data_X_max_length=512) == []
+    assert differs(batch_X_effective=4, optimizer_X_learning_rate=1e-4) == [
+        "optimizer.learning_rate",
+        "batch.effective",
+    ]
+    assert differs(task_X_kind="instruct") == ["when"] and differs(parameters=70 * 10**9) == ["when"]
 
 
 def test_the_nearest_of_several_results_speaks_for_a_preset() -> None:

@@ -72,6 +72,14 @@ def test_short_runs_of_adapters_go_faster_full_weights_do_not(steps: int, alpha:
     assert derive(2e-5, full, full, steps).value == 2e-5
 
 
+def test_more_steps_by_a_smaller_batch_are_no_longer_run() -> None:
+    small = derive(1e-4, REFERENCE, Setting(batch=8, alpha=32.0), 200)
+    assert small.words == "1e-4 x 0.5 (sqrt(batch 8 / 32)) x 1.5 (only 50 steps of 32 rows) = 7.5e-5"
+    assert derive(1e-4, REFERENCE, Setting(batch=8, alpha=32.0), 400).value == 5e-5
+    # A large batch leaves few steps, and those count.
+    assert "only 50 steps)" in derive(1e-4, REFERENCE, Setting(batch=128, alpha=32.0), 50).words
+
+
 def test_the_words_are_the_arithmetic() -> None:
     rate = derive(1.5e-4, Setting(batch=16, alpha=32.0), Setting(batch=64, alpha=16.0), 81)
     assert rate.words == "1.5e-4 x 2 (alpha 32 / 16) x 2 (sqrt(batch 64 / 16)) x 1.5 (only 81 steps) = 9e-4"

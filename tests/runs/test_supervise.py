@@ -197,6 +197,18 @@ def test_what_the_user_set_in_the_environment_stays(monkeypatch: pytest.MonkeyPa
     assert found["OMP_WAIT_POLICY"] == os.environ["OMP_WAIT_POLICY"] and "MALLOC_TRIM_THRESHOLD_" in found
 
 
+def test_threads_of_an_executor_sleep_after_a_short_wait_unless_the_user_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    found = launch.executor_environment()
+    assert found["OMP_WAIT_POLICY"] == "passive" and 0 < int(found["GOMP_SPINCOUNT"]) < 10_000
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    assert "GOMP_SPINCOUNT" not in launch.executor_environment()
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "0")
+    assert launch.executor_environment()["GOMP_SPINCOUNT"] == "0"
+
+
 JOB = """
 import sys
 from pathlib import Path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.deadline import deadline, seconds_until
 from tuiwiz.spec.keys import unflatten
 from tuiwiz.spec.parts import problem_of, select
 from tuiwiz.spec.phases import patience_of, rate_curve, run_steps, spans
@@ -106,10 +109,34 @@ def test_no_text_is_a_surprise(text: str) -> None:
 
 
 def test_times_are_read() -> None:
-    from tuiwiz.spec.deadline import deadline
-
     now = datetime(2026, 11, 24, 15, 30)
     assert deadline("16:00", now) == datetime(2026, 11, 24, 16, 0)
     assert deadline("8:05", now) == datetime(2026, 11, 25, 8, 5), "the next morning"
     assert deadline("2026-12-24T18:00", now) == datetime(2026, 12, 24, 18, 0)
-    assert is_time("8:05") and not is_time("24:00") and not is_time("2026-12-24")
+    assert is_time("8:05") and is_time("2026-12-24T18:00+02:00") and not is_time("24:00") and not is_time("2026-12-24")
+
+
+@pytest.fixture
+def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_zone_is_not_taken_for_the_local_one(in_berlin: None) -> None:
+    now = datetime(2026, 7, 1, 12, 0)
+    assert deadline("2026-07-01T18:00Z", now) == datetime(2026, 7, 1, 20, 0)
+    assert deadline("2026-07-01T18:00-05:00", now) == datetime(2026, 7, 2, 1, 0)
+    assert seconds_until("2026-07-01T18:00+02:00", now) == 6 * 3600
+    assert deadline("2026-07-01T18:00", now) == datetime(2026, 7, 1, 18, 0)
+
+
+def test_a_change_of_clocks_counts(in_berlin: None) -> None:
+    assert seconds_until("08:00", datetime(2026, 10, 24, 22, 0)) == 11 * 3600, "that night has 25 hours of clock"
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"])
+def test_times_beyond_the_calendar_are_no_times(text: str) -> None:
+    assert not is_time(text)

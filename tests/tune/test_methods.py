@@ -17,7 +17,7 @@ from tuiwiz.bundle.change import change
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.tune.ablate import Ablate, parse_factors
-from tuiwiz.tune.bayes import Bayes, default_space, halton, wider
+from tuiwiz.tune.bayes import Bayes, default_space, halton, outside, wider
 from tuiwiz.tune.grid import Grid
 from tuiwiz.tune.lr import band, band_of_sweep, conclude, sweep_words
 from tuiwiz.tune.measure import (
@@ -283,3 +283,9 @@ def test_a_range_test_caps_the_rate_and_says_when_the_two_disagree(bundle: Bundl
     none = conclude(bundle, swept(None))
     assert none.ceiling is None and none.suggested == 1e-3 and "nothing diverged" in none.verdict
     assert band(bundle) == (1e-6, 1e-2)
+
+
+def test_what_an_earlier_study_tried_beyond_the_space_is_named(bundle: Bundle) -> None:
+    space = parse_over(bundle, [f"{RATE}=1e-4..5e-4", "adapter.rank=8,16"])
+    assert outside(bundle, space, {RATE: 2e-4, "adapter.rank": 16}) == {}
+    assert outside(bundle, space, {RATE: 6e-4, "adapter.rank": 64}) == {RATE: 6e-4, "adapter.rank": 64}

@@ -100,6 +100,39 @@ def test_a_search_finds_the_optimum_within_its_budget_and_marks_what_cannot_be_t
     assert any(row.state == "pruned" for row in rows)
 
 
+@pytest.mark.parametrize("pruner", ["halving", "hyperband"])
+def test_rungs_end_what_lags_behind_and_never_the_best(tmp_path: Path, pruner: str) -> None:
+    bundle = read_bundle(write_bundle(tmp_path, tmp_path / "model", rows=20))
+    options = {"pruner": pruner}
+    space = default_space(bundle, {}, 20)
+    folder, question = make(tmp_path, "bayes", over=space, budget=Budget(trials=20), options=options)
+    assert question.pruner == pruner
+    rate = folder.base.optimizer.learning_rate
+    carry_out(folder, question, bowl(rate * 0.5))
+    rows, true = folder.rows, bowl(rate * 0.5)
+    cut = [row for row in rows if row.state == "pruned"]
+    assert cut and {row.step for row in cut} <= {25, 50, 75}
+
+    def value(row: Row) -> float:
+        return true({RATE: row.edits[RATE], RANK: row.edits.get(RANK, bundle.adapter.rank)})
+
+    best = ranked(rows, lower=True)[0]
+    assert best.state == "finished" and value(best) == min(value(row) for row in rows if row.state != "infeasible")
+    # It pays: fewer steps than all trials to their end.
+    assert sum(row.seconds for row in rows) < 0.9 * len(rows)
+
+
+def test_a_grid_by_halves_takes_fewer_steps_and_finds_the_same(tmp_path: Path) -> None:
+    spent, found = {}, {}
+    for pruner in ("none", "halving"):
+        (tmp_path / pruner).mkdir()
+        folder, question = make(tmp_path / pruner, options={"pruner": pruner})
+        carry_out(folder, question, bowl(folder.base.optimizer.learning_rate))
+        spent[pruner] = sum(row.seconds for row in folder.rows)
+        found[pruner] = ranked(folder.rows, lower=True)[0].edits
+    assert found["halving"] == found["none"] and spent["halving"] < spent["none"]
+
+
 def test_a_worker_that_died_loses_no_trial_and_the_next_one_takes_it_up(tmp_path: Path) -> None:
     folder, question = make(tmp_path)
     objective = bowl(folder.base.optimizer.learning_rate)

@@ -50,6 +50,9 @@ async def test_search_page_and_use() -> None:
         await pilot.press("slash", *"dpo full")
         await pilot.pause()
         assert {row.name for row in screen.found} == {"dpo"} and "1 of" in screen_text(app)
+        screen.words = "lora chat"
+        assert {row.method for row in screen.found} == {"lora"}, "a method is meant as it stands"
+        screen.words = "dpo full"
         await pilot.press("enter", "enter")
         await pilot.pause()
         page = screen_text(app)
@@ -74,7 +77,7 @@ async def test_two_marked_presets_stand_beside_each_other_and_back_leads_out() -
         await pilot.pause()
         assert isinstance(app.screen, PresetScreen)
         text = screen_text(app)
-        assert "the same in both" in text and "A: " in text and "B: " in text
+        assert "the same in both" in text and "first: " in text and "second: " in text
         await pilot.press("escape", "escape")
         await pilot.pause()
         assert isinstance(app.screen, PresetsScreen) and app.screen.words == ""

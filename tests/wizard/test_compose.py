@@ -87,11 +87,29 @@ def test_alpha_and_batch_rescale_the_rate_with_the_arithmetic() -> None:
 
 def test_a_short_run_goes_faster_until_it_is_long_again() -> None:
     short = facts(data=data(rows=200))
-    composed = made(known=short)
+    composed = made({"batch.effective": 16}, short)
     assert composed.steps is not None and composed.steps < 100
     assert value(composed, "optimizer.learning_rate") == pytest.approx(2.25e-4)
     assert f"only {composed.steps} steps" in composed.why["optimizer.learning_rate"]
     assert value(made({"schedule.steps": 100}, short), "optimizer.learning_rate") == 1.5e-4
+
+
+def test_a_run_short_of_steps_takes_smaller_batches_and_says_so() -> None:
+    short = facts(data=data(rows=200))
+    composed = made(known=short)
+    assert value(composed, "batch.effective") == 4 and composed.origin["batch.effective"] == "data"
+    assert composed.steps is not None and composed.steps >= 100
+    assert "16 rows, as preset instruct-small has it, would make" in composed.why["batch.effective"]
+    # More steps of the same rows are no longer run: the rate keeps its factor for short ones.
+    assert value(composed, "optimizer.learning_rate") == pytest.approx(1.5e-4 * 0.5 * 1.5, rel=1e-3)
+    assert "steps of 16 rows" in composed.why["optimizer.learning_rate"]
+    enough = made(known=facts(data=data(rows=1000)))
+    assert value(enough, "batch.effective") == 16 and enough.origin["batch.effective"].startswith("preset")
+    tiny = made(known=facts(data=data(rows=20)))
+    assert value(tiny, "batch.effective") == 4
+    for fixed in ({"batch.effective": 16}, {"schedule.steps": 10}):
+        assert value(made(fixed, short), "batch.effective") == 16
+    assert value(made(known=short, method="full"), "batch.effective") == 32
 
 
 def test_full_weights_keep_the_published_rate() -> None:

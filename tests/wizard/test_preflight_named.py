@@ -53,6 +53,16 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
         "adapter.variant",
         "quantization.bits = 4",
     ),
+    "no head": (
+        {"adapter__method": "full", "adapter__rank": None, "optimizer__head_ratio": 3.0},
+        "optimizer.head_ratio",
+        "it is the embedding in this model",
+    ),
+    "frozen embedding": (
+        {**FREEZE, "optimizer__embedding_ratio": 3.0},
+        "optimizer.embedding_ratio",
+        "adapter.trainable leaves it as it is",
+    ),
     "card": ({"launch__devices": "x"}, "launch.devices", '"auto", or a list'),
     "states": ({"memory__offload": "optimizer"}, "memory.offload", "paged_adamw_8bit"),
 }
@@ -107,6 +117,50 @@ def test_what_the_adapter_overrules_is_said(tmp_path: Path, tiny_model: Path, mo
     assert bundle is not None
     told = {problem.key: problem.message for problem in preflight(bundle, tmp_path).problems}
     assert "adapter.rank = 8 changes nothing" in told["adapter.rank"]
+
+
+def test_a_copy_of_a_shared_matrix_is_told(tmp_path: Path, tiny_model: Path) -> None:
+    write_rows(tmp_path / "rows.jsonl", 24)
+    untied = make_model(tmp_path / "untied", tied=False)
+    told = []
+    for number, (model, saved) in enumerate(
+        [(tiny_model, ["lm_head"]), (tiny_model, ["embed_tokens", "lm_head"]), (untied, ["lm_head"])]
+    ):
+        folder = make_run(tmp_path, model, f"run{number}", adapter__modules_to_save=saved)
+        bundle, _ = inspect_bundle(folder.bundle)
+        assert bundle is not None
+        found = preflight(bundle, tmp_path).problems
+        told.append(any("are one matrix" in one.message and one.severity == "warning" for one in found))
+    assert told == [True, False, False]
+
+
+OVERRULED: dict[str, tuple[dict[str, Any], str]] = {
+    "variant": ({"adapter__variant": "dora"}, "adapter.variant"),
+    "targets": ({"adapter__targets": ["q_proj"]}, "adapter.targets"),
+    "saved": ({"adapter__modules_to_save": ["lm_head"]}, "adapter.modules_to_save"),
+    "tokens": ({"adapter__train_tokens": ["<|im_end|>"]}, "adapter.train_tokens"),
+    "task": ({"task__kind": "classify", "data__train": "classes.jsonl"}, "adapter.from"),
+}
+
+
+def test_an_adapter_of_another_form_or_task_is_told(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path, tiny_model, monkeypatch)
+    rows = [{"text": f"text {n}", "label": "ab"[n % 2]} for n in range(8)]
+    desk.file("classes.jsonl", *rows)
+    first = desk.run(adapter__rank=4)
+    saved, step = str(first.folder.adapter), first.trainer.progress.step
+    for changes, key in OVERRULED.values():
+        folder = desk.prepare(adapter__from=saved, **changes)
+        assert key in errors(tmp_path, folder.bundle), changes
+        if key in ("adapter.from", "adapter.train_tokens"):
+            assert desk.refused(folder) == 3
+    assert errors(tmp_path, desk.prepare(adapter__from=saved, adapter__variant="loraplus").bundle) == {}
+    checkpoint = str(first.folder.checkpoints / f"step-{step}")
+    assert errors(tmp_path, desk.prepare(adapter__from=checkpoint, adapter__rank=4).bundle) == {}
+    told = errors(tmp_path, desk.prepare(adapter__from=checkpoint, adapter__rank=8).bundle)
+    assert "set adapter.rank = 4" in told["adapter.from"]
 
 
 def test_phases_that_check_lets_pass_run(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,6 +197,8 @@ def of_size(parameters: float, is_here: Callable[[Known], bool] | None = None) -
 
     Among equals, one that asks for no agreement comes first, and a dense one before one with experts.
     """
+    if parameters <= 0:
+        return []
     here = is_here or on_this_machine
     near = [known for known in all_models() if abs(math.log(known.shape.parameters / parameters)) < math.log(4 / 3)]
 

@@ -12,7 +12,7 @@ import msgspec
 
 from tuiwiz.base import places
 from tuiwiz.base.errors import InvalidError, MachineLacksError, UsageError
-from tuiwiz.base.problems import nearest
+from tuiwiz.base.problems import Problem, nearest
 from tuiwiz.base.text import clean_line
 from tuiwiz.catalog import embedded, models
 from tuiwiz.catalog.config import read_shape
@@ -41,9 +41,16 @@ def locate(source: str, revision: str | None, base: Path) -> Located:
     """What `source` means and what of it is on this machine; a relative path starts at `base`. Never uses the network.
 
     Raises:
-        InvalidError: a folder that is no model.
+        InvalidError: a folder that is no model, or a revision of files that have none.
         UsageError: neither a path that exists, nor a name of the table, nor a hub id.
     """
+    located = _locate(source, revision, base)
+    if revision is not None and not located.hub:
+        raise _without_revisions(source, located)
+    return located
+
+
+def _locate(source: str, revision: str | None, base: Path) -> Located:
     source = source.strip()
     if not source:
         raise UsageError("no model is named", hint="a folder, a hub id or a name from `tuiwiz models list`")
@@ -206,6 +213,15 @@ def _download(located: Located, progress: Progress) -> Path:
     if not has_weights(folder):
         raise InvalidError(f"{located.hub} has no *.safetensors", hint="choose a repository with safetensors weights")
     return folder
+
+
+def _without_revisions(source: str, located: Located) -> InvalidError:
+    """Files that lie here are taken as they are: a revision would choose nothing among them."""
+    what = "the model that tuiwiz brings" if located.kind == "embedded" else "on this machine, as it is"
+    message = f"model.revision names a commit or tag of a hub model, and {clean_line(source)} is {what}"
+    name = f" ({embedded.HUB_ID})" if located.kind == "embedded" else ", such as ORG/NAME"
+    hint = f"leave it out, or name the model by its hub id{name}"
+    return InvalidError(message, hint=hint, problems=[Problem(message=message, hint=hint, key="model.revision")])
 
 
 def _unknown(source: str) -> UsageError:

@@ -29,8 +29,10 @@ def register(app: typer.Typer) -> None:
         errors = [problem for problem in problems if problem.severity == "error"]
         figures = None
         if rehearse and not errors and fits:
-            from tuiwiz.cli.rehearsal import rehearsal
+            from tuiwiz.cli.output import note
+            from tuiwiz.rehearsal.take import MOMENTS, rehearsal
 
+            note(f"tuiwiz: rehearsing: {MOMENTS}")
             figures, found = rehearsal(bundle, sets)
             problems = [*problems, *found]
             errors = [problem for problem in problems if problem.severity == "error"]

@@ -64,7 +64,7 @@ def _of_bundle(path: Path, gpu: str, sets: list[str], price: Price | None, *, si
     from tuiwiz.bundle.change import apply_sets
     from tuiwiz.bundle.read import read_bundle
     from tuiwiz.catalog.sources import locate
-    from tuiwiz.cli.lengths import profile
+    from tuiwiz.data.profile import profile, training_rows
     from tuiwiz.memory.plan import plan
 
     bundle, folder = apply_sets(read_bundle(path), sets), path.resolve().parent
@@ -82,17 +82,6 @@ def _of_bundle(path: Path, gpu: str, sets: list[str], price: Price | None, *, si
         longest = read.lengths["max"] if read.lengths else None
         found = _with_simulation(found, bundle, located.shape, device, longest, located.folder)
     return msgspec.structs.replace(found, notes=(*found.notes, read.note)) if read.note else found
-
-
-def training_rows(bundle: Bundle, counted: int | None) -> int | None:
-    """Training rows by the bundle's lock, else as counted, less the share that is held out."""
-    rows = counted
-    if bundle.lock is not None and isinstance(bundle.data.train, str):
-        rows = bundle.lock.rows.get(bundle.data.train) or rows
-    if not rows or bundle.validation.path is not None:
-        return rows
-    held_out = round(rows * (bundle.validation.fraction or 0.0))
-    return max(1, rows - min(held_out, bundle.validation.max_rows or held_out))
 
 
 def _with_simulation(
@@ -134,8 +123,9 @@ def _of_model(
     )
     facts = Facts(shape=known.shape, model_chosen=known.chosen, device=_device(gpu))
     composed = compose(answers, facts)
-    if composed.plan is None:
-        problems = [problem for problem in composed.problems if problem.severity == "error"]
+    # That there is no data yet is no problem here; a wish that is left out would be.
+    problems = [one for one in composed.problems if one.severity == "error" and one.key != "data.train"]
+    if composed.plan is None or problems:
         message = problems[0].message if problems else f"{method} cannot be planned yet"
         raise InvalidError(message, problems=problems)
     notes = (known.note, *composed.plan.notes) if known.note else composed.plan.notes

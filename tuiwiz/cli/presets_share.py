@@ -81,6 +81,9 @@ def remove(name: str = typer.Argument(..., help="One of your own presets."), as_
 def from_run(
     run: str = typer.Argument(..., help="A finished run: its folder, its name or the start of one."),
     name: str = typer.Option("", "--name", help="Name of the preset; left out: that of the run."),
+    into: str = typer.Option(
+        "", "--into", help="Add what came out to this preset of yours, whose settings the run had."
+    ),
     as_json: bool = JSON,
 ) -> None:
     """Make a preset of a finished run, with what came out; the data itself stays here."""
@@ -96,6 +99,13 @@ def from_run(
 
     folder = find(run)
     bundle = read_bundle(folder.bundle)
+    if into:
+        path, count = _add_result(into, bundle, result_of(folder, bundle))
+        if as_json:
+            emit_json({"ok": True, "name": into, "path": str(path), "results": count})
+            return
+        say(f"results of {into}: {count}. Share them: tuiwiz presets export {into} -o {into}.toml")
+        return
     name = new_name(name or suggested_name(bundle.name, "") or "run", "--name")
     result = result_of(folder, bundle)
     path = places.presets() / f"{name}.toml"
@@ -109,6 +119,34 @@ def from_run(
         return
     best = "" if result.value is None else f", best {result.metric} {result.value:.4g}"
     say(f"{name} is {path}{best}. Share it: tuiwiz presets export {name} -o {name}.toml")
+
+
+def _add_result(name: str, bundle: Bundle, result: Result) -> tuple[Path, int]:
+    """Puts a run's result beside those that a preset holds; returns its file and how many there are.
+
+    Raises:
+        UsageError: no preset of one's own, or the run had other settings.
+    """
+    import msgspec
+
+    from tuiwiz.base.errors import UsageError
+    from tuiwiz.base.files import write_atomic
+    from tuiwiz.presets.find import find, forget
+    from tuiwiz.presets.from_run import differing
+    from tuiwiz.presets.share import joined
+    from tuiwiz.presets.write import preset_text
+
+    preset = find(name)
+    if preset.shipped:
+        hint = f"`tuiwiz presets copy {name} NEW` makes one of your own"
+        raise UsageError(f"{name} comes with tuiwiz and holds no results", hint=hint)
+    if others := differing(preset, bundle, result):
+        hint = "without --into the run becomes a preset of its own"
+        raise UsageError(f"the run is none of {name}: {', '.join(others[:5])} differ", hint=hint)
+    preset = msgspec.structs.replace(preset, results=joined(preset.results, [result]))
+    write_atomic(preset.path, preset_text(preset))
+    forget()
+    return preset.path, len(preset.results)
 
 
 def new_name(name: str, option: str) -> str:
@@ -152,7 +190,7 @@ def result_of(folder: RunFolder, bundle: Bundle) -> Result:
     lock = bundle.lock
     data = "".join(sorted(lock.data.values())) if lock is not None else ""
     return Result(
-        model=clean_line(Path(bundle.model.source).name if "/" not in view.started.model else view.started.model, 100),
+        model=clean_line(shared_name(view.started.model or bundle.model.source), 100),
         data=hashlib.sha256(data.encode()).hexdigest() if data else "",
         run=view.started.digest,
         parameters=_parameters(folder, bundle),
@@ -166,6 +204,11 @@ def result_of(folder: RunFolder, bundle: Bundle) -> Result:
         peak_bytes=found.peak_bytes,
         tokens_per_second=found.tokens_per_second,
     )
+
+
+def shared_name(model: str) -> str:
+    """A model as others may read it: a hub id, or the name alone of a folder, as paths tell of people and machines."""
+    return model if model.count("/") == 1 and not model.startswith((".", "~", "/")) else Path(model).name
 
 
 def _parameters(folder: RunFolder, bundle: Bundle) -> int | None:

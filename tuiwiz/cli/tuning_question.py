@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tuiwiz.base.units import human_number
+
 if TYPE_CHECKING:
     from tuiwiz.cli.tuning import Wanted
     from tuiwiz.spec.bundle import Bundle
+    from tuiwiz.tune.rows import Row
     from tuiwiz.tune.space import Dimension
     from tuiwiz.tune.study import Measured, Method
 
@@ -20,7 +23,7 @@ def question_of(
 
     from tuiwiz.base.errors import UsageError
     from tuiwiz.tune.ablate import parse_factors
-    from tuiwiz.tune.bayes import default_space, wider
+    from tuiwiz.tune.bayes import default_space, outside, wider
     from tuiwiz.tune.rows import ranked
     from tuiwiz.tune.space import parse_over
     from tuiwiz.tune.study import find
@@ -41,8 +44,23 @@ def question_of(
     first: list[dict[str, Any]] = []
     if wanted.after:
         earlier = find(wanted.after)
-        first = [row.edits for row in ranked(earlier.rows, lower=earlier.question.lower)[:3]]
+        best = ranked(earlier.rows, lower=earlier.question.lower)[:3]
+        first = [row.edits for row in best]
+        notes += [_left_out(row, apart) for row in best if (apart := outside(bundle, space, row.edits))]
     return space, {"first": first, "pruner": wanted.pruner}, notes
+
+
+def _left_out(row: Row, apart: dict[str, Any]) -> str:
+    words = ", ".join(f"{key} {_value(value)}" for key, value in apart.items())
+    key, value = next(iter(apart.items()))
+    return (
+        f"trial {row.number} of the earlier study ({_value(row.score)}) is not tried again: {words} lies outside; "
+        f"--over {key}=LOW..HIGH around {_value(value)} searches there"
+    )
+
+
+def _value(value: Any) -> str:
+    return human_number(value) if isinstance(value, float) else str(value)
 
 
 def _ranges(bundle: Bundle, base: Path) -> tuple[dict[str, tuple[float, float]], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
@@ -24,6 +25,7 @@ from tuiwiz.data.tokens import TOKENIZER_FILE
 from tuiwiz.data.types import DataProfile, Prepared, Rows
 from tuiwiz.data.vocabulary import with_new_tokens
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.model import positions_of
 from tuiwiz.spec.task import LAST_ANSWER_TASKS
 
 MOST_REPEATS = 4
@@ -85,10 +87,27 @@ def prepare(
     if kept is not None:
         if progress is not None:
             progress("cached", kept.profile.rows, kept.profile.rows)
+        _find_room(kept, tokenizer_folder)
         return msgspec.structs.replace(kept, cached=True)
     prepared = _prepare(bundle, folder, settings, renderer, progress, hold_out, name)
     cache.store(key, prepared)
+    _find_room(prepared, tokenizer_folder)
     return prepared
+
+
+def _find_room(prepared: Prepared, model: Path) -> None:
+    """Refuse rows that go beyond the positions of the model whose tokenizer read them, where those have an end."""
+    try:
+        config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    most = positions_of(config) if isinstance(config, dict) else 0
+    longest = max((max(rows.lengths, default=0) for rows in (prepared.train, prepared.validation)), default=0)
+    if 0 < most < longest:
+        message = f"rows of up to {longest:,} tokens, and the model has positions for {most:,}"
+        hint = f"set data.max_length = {most}, and data.overlong says what becomes of longer rows"
+        problem = Problem(message=message, key="data.max_length", hint=hint)
+        raise InvalidError(message, hint=hint, problems=[problem])
 
 
 def _cache_key(bundle: Bundle, folder: Path, settings: Settings, renderer: Renderer, hold_out: bool, name: str) -> str:

@@ -46,6 +46,8 @@ def fork(folder: RunFolder, finding: Finding, out: Path | None = None, *, start:
     edits = dict(finding.change)
     if start is not None:
         edits["model.source" if start == folder.model else "adapter.from"] = str(start.absolute())
+    if start == folder.model and bundle.model.revision is not None:
+        edits["model.revision"] = None
     changed = change(bundle, {**moved(bundle, base, target.parent), **edits}, by=by)
     # The paths were moved, not decided anew.
     origin = {key: bundle.origin.get(key, "") if key not in edits else who for key, who in changed.origin.items()}

@@ -6,6 +6,7 @@ DoRA, https://arxiv.org/abs/2402.09353; PiSSA, https://arxiv.org/abs/2404.02948.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def add_adapters(model: Any, bundle: Bundle, folder: Path, tokens: dict[str, int
             # peft would unpickle an adapter_model.bin, which can run anything.
             hint = "only safetensors are loaded: save it again with a newer peft"
             raise InvalidError(f"the adapter in {source} has no adapter_model.safetensors", hint=hint)
+        _same_task(source, with_head)
         try:
             wrapped = PeftModel.from_pretrained(model, str(source), is_trainable=True, autocast_adapter_dtype=True)
         except (RuntimeError, ValueError, LookupError, TypeError) as error:
@@ -74,6 +76,19 @@ def add_adapters(model: Any, bundle: Bundle, folder: Path, tokens: dict[str, int
         _take(source, wrapped)
     speed_up(wrapped)
     return wrapped
+
+
+def _same_task(source: Path, with_head: bool) -> None:
+    """Refuse to continue an adapter with a head as one without, or the other way round."""
+    try:
+        kind = json.loads((source / "adapter_config.json").read_text(encoding="utf-8")).get("task_type")
+    except (OSError, ValueError, AttributeError) as error:
+        raise InvalidError(f"{source / 'adapter_config.json'} cannot be read", hint="save it anew") from error
+    if (kind == "SEQ_CLS") != with_head:
+        raise InvalidError(
+            f"the adapter in {source} {'has no' if with_head else 'brings a'} head of scores",
+            hint="continue it with the task that it was trained for, or leave out adapter.from",
+        )
 
 
 def _take(checkpoint: Path, model: Any) -> None:
@@ -169,8 +184,6 @@ class PissaStart:
 
     def save(self, model: Any, folder: Path) -> None:
         """Write the trained adapter as plain LoRA that fits the original base model."""
-        import json
-
         import torch
         from safetensors.torch import load_file, save_file
 

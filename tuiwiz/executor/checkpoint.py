@@ -10,13 +10,13 @@ from __future__ import annotations
 import errno
 import json
 import os
-import random
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from tuiwiz.base.files import fsync_folder, sha256_file
 from tuiwiz.events.folder import ADAPTER, ENVIRONMENT, MODEL, PID, RESOLVED, RunFolder
+from tuiwiz.executor.chance import Streams, streams_now
 from tuiwiz.executor.disk import refuse_without_room
 
 MANIFEST = "manifest.json"
@@ -260,28 +261,28 @@ def _unflatten(tensors: dict[str, Tensor], plain: dict[str, Any]) -> dict[str, A
 
 
 def random_streams() -> dict[str, Any]:
-    import numpy
-
-    version, keys, gauss = random.getstate()
-    state: Any = numpy.random.get_state(legacy=True)
-    kind, words, position, has_gauss, cached = state
+    """Where the random streams are, in lists and numbers, for JSON."""
+    now = streams_now()
+    version, keys, gauss = now.python
+    kind, words, position, has_gauss, cached = now.numpy
     streams: dict[str, Any] = {
         "python": [version, list(keys), gauss],
-        "numpy": [kind, [int(word) for word in words], int(position), int(has_gauss), float(cached)],
-        "torch": torch.get_rng_state().tolist(),
+        "numpy": [kind, words.tolist(), int(position), int(has_gauss), float(cached)],
+        "torch": now.torch.tolist(),
     }
-    if torch.cuda.is_available():
-        streams["cuda"] = [state.tolist() for state in torch.cuda.get_rng_state_all()]
+    if now.cuda is not None:
+        streams["cuda"] = [state.tolist() for state in now.cuda]
     return streams
 
 
 def restore_streams(streams: dict[str, Any]) -> None:
-    import numpy
-
+    """Put back what `random_streams` gave."""
     version, keys, gauss = streams["python"]
-    random.setstate((version, tuple(keys), gauss))
     kind, words, position, has_gauss, cached = streams["numpy"]
-    numpy.random.set_state((kind, numpy.array(words, dtype=numpy.uint32), position, has_gauss, cached))
-    torch.set_rng_state(torch.tensor(streams["torch"], dtype=torch.uint8))
-    if "cuda" in streams and torch.cuda.device_count() == len(streams["cuda"]):
-        torch.cuda.set_rng_state_all([torch.tensor(state, dtype=torch.uint8) for state in streams["cuda"]])
+    cuda = streams.get("cuda")
+    Streams(
+        (version, tuple(keys), gauss),
+        (kind, numpy.array(words, dtype=numpy.uint32), position, has_gauss, cached),
+        torch.tensor(streams["torch"], dtype=torch.uint8),
+        [torch.tensor(state, dtype=torch.uint8) for state in cuda] if cuda is not None else None,
+    ).put_back()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,21 @@ def generate(
         if recompute:
             causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return answers
+
+
+class Speech:
+    """The tokenizer of a model folder and what ends its answers, opened when first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        return Tokens(self._folder)
+
+    @cached_property
+    def stop(self) -> frozenset[int]:
+        return stop_ids(self._folder, self.tokens)
 
 
 def stop_ids(model_folder: Path, tokens: Tokens) -> frozenset[int]:

@@ -6,11 +6,9 @@ ROUGE by rouge-score (https://aclanthology.org/W04-1013), chrF by sacrebleu (htt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuiwiz.data.tokens import Tokens
-from tuiwiz.executor.generate import generate, stop_ids, until_stop
+from tuiwiz.executor.generate import Speech, generate, until_stop
 from tuiwiz.spec.task import GENERATED
 
 if TYPE_CHECKING:
@@ -26,11 +24,10 @@ LONGEST_ANSWER = 256
 class Generated:
     """Answers held-out prompts where `evaluation.metric` is one of `GENERATED`."""
 
-    def __init__(self, run: Trainer, model: Path) -> None:
+    def __init__(self, run: Trainer, speech: Speech) -> None:
         self._run = run
         self._wanted = run.bundle.evaluation.metric in GENERATED
-        self._tokens = Tokens(model)
-        self._stop = stop_ids(model, self._tokens)
+        self._speech = speech
 
     def metrics(self) -> dict[str, float]:
         """All of `GENERATED` as shares of 1; nothing where none was asked for."""
@@ -38,7 +35,7 @@ class Generated:
         rows = [row for row in run.held_out[:MOST_ROWS] if row.answer_ids] if self._wanted else []
         if not rows:
             return {}
-        expected = [until_stop(row.answer_ids, self._stop) for row in rows]
+        expected = [until_stop(row.answer_ids, self._speech.stop) for row in rows]
         found: list[list[int]] = []
         for start in range(0, len(rows), AT_ONCE):
             run.recorder.stage("evaluating", start, len(rows), note="answers")
@@ -46,8 +43,8 @@ class Generated:
             budget = min(LONGEST_ANSWER, max(len(answer) for answer in expected[part]) + 8)
             prompts = [row.prompt_ids for row in rows[part]]
             with run.autocast():
-                found += generate(run.model, prompts, max_new_tokens=budget, stop_ids=self._stop)
-        return scores(self._tokens.decode_batch(found), self._tokens.decode_batch(expected))
+                found += generate(run.model, prompts, max_new_tokens=budget, stop_ids=self._speech.stop)
+        return scores(self._speech.tokens.decode_batch(found), self._speech.tokens.decode_batch(expected))
 
 
 def scores(found: Sequence[str], expected: Sequence[str]) -> dict[str, float]:

@@ -32,15 +32,17 @@ class KeptBase:
         self._model: Any = None
         self._seed: int | None = None
         self._streams: dict[str, Any] | None = None
+        self._answers: dict[str, bool] | None = None
 
     def __call__(self, folder: Path, bundle: Bundle, device: Device, labels: Sequence[str] = ()) -> Any:
         """The base model, ready to be changed. Random streams must have been started with the bundle's seed."""
         if not can_be_kept(bundle):
+            self._answers = None
             return self._load(folder, bundle, device, labels)
         key = _key(folder, bundle, device, labels)
         if key != self._key or self._seed not in (None, bundle.seed):
             # The old one goes first: two need not fit.
-            self._key, self._model = b"", None
+            self._key, self._model, self._answers = b"", None, None
             before = random_streams()
             self._model = self._load(folder, bundle, device, labels)
             after = random_streams()
@@ -48,7 +50,16 @@ class KeptBase:
             self._key, self._seed, self._streams = key, bundle.seed if drew else None, after if drew else None
         elif self._streams is not None:
             restore_streams(self._streams)
+        self._answers = self._answers if self._answers is not None else {}
         return shallow_copy(self._model)
+
+    def remembered(self, question: str, find_out: Callable[[], bool]) -> bool:
+        """What was found out about the base model that was handed out last, once for all its runs."""
+        if self._answers is None:
+            return find_out()
+        if question not in self._answers:
+            self._answers[question] = find_out()
+        return self._answers[question]
 
 
 def can_be_kept(bundle: Bundle) -> bool:

@@ -25,7 +25,7 @@ from tuiwiz.bundle.read import read_bundle
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.events import types
 from tuiwiz.executor import small_states
-from tuiwiz.executor.checkpoint import random_streams, restore_streams
+from tuiwiz.executor.chance import streams_now
 from tuiwiz.executor.model import enable_checkpointing
 from tuiwiz.executor.speedups import keeping_activations
 from tuiwiz.spec.bundle import Adjustment
@@ -101,7 +101,7 @@ _HINT = "a smaller model, data.max_length or adapter.rank; `tuiwiz plan` shows w
 def _work(run: Trainer, work: Callable[[], _T], lower: Callable[[str], bool]) -> _T:
     if run.bundle.memory.oom != "ladder":
         return work()
-    streams = random_streams()
+    streams = streams_now()
     while True:
         try:
             return work()
@@ -113,7 +113,7 @@ def _work(run: Trainer, work: Callable[[], _T], lower: Callable[[str], bool]) ->
         _forget(run)
         if not lower(words):
             raise DoesNotFitError(f"out of memory on the lowest rung of the ladder: {words}", hint=_HINT)
-        restore_streams(streams)
+        streams.put_back()
 
 
 def _half_updated(run: Trainer) -> bool:

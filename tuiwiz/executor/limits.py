@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from tuiwiz.spec.deadline import deadline
+from tuiwiz.spec.deadline import seconds_until
 from tuiwiz.spec.optimizer import Schedule
 
 
@@ -27,7 +27,7 @@ class TimeLimit:
         if schedule.max_hours is not None:
             self._ends.append((self._start + 3600 * schedule.max_hours, f"limit of {schedule.max_hours:g} hours"))
         if schedule.stop_by is not None:
-            left = (deadline(schedule.stop_by, now()) - now()).total_seconds()
+            left = seconds_until(schedule.stop_by, now())
             self._ends.append((clock() + left, f"time limit {schedule.stop_by}"))
         self.evaluation_s = 0.0
         """What the last evaluation took: it must fit in before the end."""

@@ -17,6 +17,7 @@ from tuiwiz.executor.freeze import freeze, with_residual_dropout
 from tuiwiz.executor.fused import slim
 from tuiwiz.executor.vocabulary import add_tokens
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.model import ENCODERS
 from tuiwiz.spec.task import HEAD_TASKS
 
 
@@ -53,6 +54,7 @@ def load_base(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str
         if bundle.task.kind in HEAD_TASKS:
             model = load_with_head(folder, bundle, labels, options)
         else:
+            _reads_left_to_right(folder, bundle)
             model = AutoModelForCausalLM.from_pretrained(folder, **options)
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise InvalidError(
@@ -73,6 +75,17 @@ def load_base(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str
         freeze(model, bundle, device)
     model.train()
     return model
+
+
+def _reads_left_to_right(folder: Path, bundle: Bundle) -> None:
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if config.model_type in ENCODERS and not getattr(config, "is_decoder", False):
+        raise InvalidError(
+            f"{config.model_type} reads a text from both sides: it cannot learn {bundle.task.kind}",
+            hint='choose a model that writes, or set task.kind = "classify"',
+        )
 
 
 def keep_quantized_weights(model: nn.Module) -> None:

@@ -58,7 +58,11 @@ def prove_packing(
     return one, other
 
 
-def without_padding(run: Trainer) -> bool:
+Remembered = Callable[[str, Callable[[], bool]], bool]
+"""(question, how to find out) -> the answer, which may be known already."""
+
+
+def without_padding(run: Trainer, remembered: Remembered = lambda question, find_out: find_out()) -> bool:
     """Whether micro-batches may be laid out without padding: with the attention that takes rows one by one, for the
     loss of single tokens, and where the proof above holds. NEFTune's noise depends on the length of a sequence."""
     config = run.model.config.get_text_config()
@@ -71,6 +75,11 @@ def without_padding(run: Trainer) -> bool:
         or run.bundle.regularization.neftune
     ):
         return False
+    # Adapters add nothing before the first step: what holds for the base model holds for each of them.
+    return remembered(f"rows apart, {run.bundle.adapter.variant}", lambda: _proved(run))
+
+
+def _proved(run: Trainer) -> bool:
     try:
         prove_packing(run.train_rows, run.model, run.objective, run.device.where, run.device.compute, run.autocast)
     except InvalidError:

@@ -51,6 +51,9 @@ def resolve(
         "model.attention": "sdpa" if bundle.model.attention == "auto" and device.is_cuda else bundle.model.attention,
         "data.train": _absolute(bundle.data.train, base),
     }
+    if bundle.model.revision is not None:
+        # Found: the folder is of that revision, and the lock names it.
+        edits["model.revision"] = None
     if bundle.batch.micro_tokens is None:
         edits["batch.micro"] = micro
     if bundle.batch.micro_tokens is None and bundle.batch.effective % micro == 0:

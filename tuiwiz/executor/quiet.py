@@ -6,10 +6,12 @@ import logging
 import os
 import warnings
 
+from tuiwiz.base.waiting import waiting
+
 
 def prepare_environment(*, offline: bool) -> None:
     """`offline`: nothing of this job lies on a hub, so that a wrong path fails at once and not after a minute."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.update(waiting(os.environ))
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -1,8 +1,9 @@
 """Job `range-test`: the learning rate grows from step to step until the loss turns (Smith, arXiv 1506.01186).
 
-On a fixed small set of rows, so that the loss tells of the rate and not of the rows. The rate at which the smoothed
-loss has left its best by a tenth is where training diverges: a ceiling, not a pick, since a few steps say nothing of a
-whole run. What the sweep moved is put back to the last bit.
+On a fixed small set of rows, each batch set against its own loss before the sweep, so that the curve tells of the rate
+and not of the rows: batches of four differ by more than divergence is dated by. The rate at which the smoothed loss has
+left its best by a tenth is where training diverges: a ceiling, not a pick, since a few steps say nothing of a whole
+run. What the sweep moved is put back to the last bit.
 """
 
 from __future__ import annotations
@@ -21,22 +22,28 @@ from tuiwiz.data.prepare import prepare
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.job import read_job
 from tuiwiz.executor import checkpoint
+from tuiwiz.executor.batching import lay_out
 from tuiwiz.executor.course import stage_of
+from tuiwiz.executor.evaluate import dropout_off
 from tuiwiz.executor.loop import Trainer, optimizer_step
+from tuiwiz.executor.objectives.objective import added, mean
 
 ROWS = 64
 BETA = 0.9
 """Of the exponential mean of the losses, corrected for its start."""
 DIVERGED, STOP = 1.1, 1.5
 """Times the best smoothed loss: where divergence is dated, and where the sweep ends."""
+FLOOR = 0.25
+"""Share of the first loss below which a best counts as this much: a tenth of next to nothing is noise."""
 SETTLED = 10
 """Steps before the mean is believed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One point a step. `divergence` is the first rate at which the smoothed loss had left its best, None where it did
-    not; `steepest` the rate at which it fell fastest; `ended` says why the sweep did."""
+    """One point a step; a loss is the set's mean before the sweep plus what its batch has changed. `divergence` is the
+    first rate at which the smoothed loss had left its best, None where it did not; `steepest` the rate at which it fell
+    fastest; `ended` says why the sweep did."""
 
     rates: list[float]
     losses: list[float]
@@ -71,33 +78,34 @@ class Snapshot:
 def sweep(run: Trainer, low: float, high: float, steps: int) -> Sweep:
     """Train `steps` steps at rates from `low` to `high`, evenly in the logarithm, and put everything back."""
     before = Snapshot(run)
-    rows = min(ROWS, len(run.train_rows))
-    effective = min(run.bundle.batch.effective, rows)
+    batches = micro_set(len(run.train_rows), run.bundle.batch.effective)
     rates: list[float] = []
     losses: list[float] = []
     smoothed: list[float] = []
-    mean, ended = 0.0, "end of the band"
+    average, ended = 0.0, "end of the band"
     try:
+        untrained = [loss_before(run, indexes) for indexes in batches[:steps]]
+        level = sum(untrained) / len(untrained)
         first = stage_of(run).span.rate(0)
         for number in range(steps):
             run.interrupts.check()
             rate = low * (high / low) ** (number / max(1, steps - 1))
             # The schedule is held at its first step; each group keeps its share of the rate.
             run.progress.rate_scale = rate / first
-            indexes = [(number * effective + place) % rows for place in range(effective)]
+            place = number % len(batches)
             try:
-                loss = optimizer_step(run, indexes)["loss"]
+                loss = optimizer_step(run, batches[place])["loss"] - untrained[place] + level
             except RunFailedError:
                 loss = math.nan
             run.recorder.stage("sweeping", number + 1, steps, f"learning rate {rate:.1e}")
-            mean = BETA * mean + (1 - BETA) * loss
+            average = BETA * average + (1 - BETA) * loss
             rates.append(rate)
             losses.append(loss)
-            smoothed.append(mean / (1 - BETA ** (number + 1)))
+            smoothed.append(average / (1 - BETA ** (number + 1)))
             if not math.isfinite(loss):
                 ended = "a loss that is not finite"
                 break
-            if number >= SETTLED and smoothed[-1] > STOP * min(smoothed):
+            if number >= SETTLED and smoothed[-1] - min(smoothed) > (STOP - 1) * _yardstick(smoothed):
                 ended = "divergence"
                 break
     finally:
@@ -105,18 +113,39 @@ def sweep(run: Trainer, low: float, high: float, steps: int) -> Sweep:
     return judge(rates, losses, smoothed, ended)
 
 
+def micro_set(rows: int, effective: int) -> list[list[int]]:
+    """Batches of up to `effective` rows, none overlapping, out of the first `ROWS`."""
+    rows = min(ROWS, rows)
+    size = min(effective, rows)
+    return [[*range(start, start + size)] for start in range(0, rows - size + 1, size)]
+
+
+def loss_before(run: Trainer, indexes: list[int]) -> float:
+    """Mean loss of a batch under the weights as they are, without dropout."""
+    layout = lay_out(run.train_rows, indexes, run.micro, packing=run.bundle.data.packing, tokens=run.micro_tokens)
+    with torch.no_grad(), dropout_off(run.model), run.autocast():
+        batches = [run.objective.collate(run.train_rows, sequences, run.device.where) for sequences in layout]
+        counts = added(run.objective.counts(batch) for batch in batches)
+        run.objective.begin(batches)
+        return sum(float(mean(run.objective(batch).parts, counts)) for batch in batches)
+
+
+def _yardstick(smoothed: list[float]) -> float:
+    """The best smoothed loss, or a share of the first where it has come close to nothing."""
+    return max(min(smoothed), FLOOR * smoothed[0])
+
+
 def judge(rates: list[float], losses: list[float], smoothed: list[float], ended: str) -> Sweep:
     """Date divergence and the steepest fall on a swept curve."""
     divergence = steepest = None
-    best = math.inf
     fall = 0.0
     for number, value in enumerate(smoothed):
         if not math.isfinite(value):
             divergence = rates[number] if divergence is None else divergence
             break
-        if divergence is None and number >= SETTLED and value > DIVERGED * best:
+        so_far = smoothed[: number + 1]
+        if divergence is None and number >= SETTLED and value - min(so_far) > (DIVERGED - 1) * _yardstick(so_far):
             divergence = rates[number]
-        best = min(best, value)
         if number >= SETTLED and divergence is None and smoothed[number] - smoothed[number - 1] < fall:
             fall, steepest = smoothed[number] - smoothed[number - 1], rates[number]
     return Sweep(rates, losses, smoothed, divergence, steepest, ended)
@@ -149,9 +178,10 @@ def run(folder: Path) -> dict[str, Any]:
         seed_everything(bundle.seed)
         be_deterministic()
         built = build(bundle, base, weights, prepared, device, recorder)
-        rows = min(ROWS, len(prepared.train))
+        visited = {
+            "train": [index for batch in micro_set(len(prepared.train), bundle.batch.effective) for index in batch]
+        }
         if bundle.task.kind in REFERENCE_TASKS:
-            visited = {"train": list(range(rows))}
             fill_reference(folder, prepared, visited, built.model, built.objective, built.autocast, _quiet)
         trainer = Trainer(
             bundle=bundle,
@@ -185,7 +215,7 @@ def run(folder: Path) -> dict[str, Any]:
         "divergence": found.divergence,
         "steepest": found.steepest,
         "ended": found.ended,
-        "rows": rows,
+        "rows": len(visited["train"]),
         "restored": restored,
     }
 

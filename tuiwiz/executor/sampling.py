@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuiwiz.base.files import write_atomic
-from tuiwiz.data.tokens import Tokens
 from tuiwiz.data.types import Encoded
 from tuiwiz.events import types
-from tuiwiz.executor.generate import generate, stop_ids, until_stop
+from tuiwiz.executor.generate import Speech, generate, until_stop
 from tuiwiz.spec.task import HEAD_TASKS
 
 if TYPE_CHECKING:
@@ -26,15 +24,14 @@ class Sampler:
     since a resumed run cannot ask the base model any more."""
 
     def __init__(
-        self, run: Trainer, model: Path, evaluation_steps: list[int], earlier: Sequence[types.Sample] = ()
+        self, run: Trainer, speech: Speech, evaluation_steps: list[int], earlier: Sequence[types.Sample] = ()
     ) -> None:
         self._run = run
-        self._tokens = Tokens(model)
+        self._speech = speech
         rows = [row for row in run.held_out if 0 < len(row.prompt_ids) <= LONGEST_PROMPT and row.answer_ids]
         # A model with a head gives numbers, not answers.
         speaks = run.bundle.task.kind not in HEAD_TASKS
         self._rows: list[Encoded] = rows[: run.bundle.evaluation.samples] if speaks else []
-        self._stop = stop_ids(model, self._tokens)
         self._base = {sample.prompt: sample.base for sample in earlier if sample.step == 0}
         between = [step for step in evaluation_steps if 0 < step < run.total]
         # Before, in the middle, after: sampling at every evaluation would cost more than the evaluation itself.
@@ -49,7 +46,7 @@ class Sampler:
         run = self._run
         run.recorder.stage("sampling", 0, len(self._rows))
         answers = [row.answer_ids for row in self._rows]
-        stop = self._stop
+        stop = self._speech.stop
         budget = min(LONGEST_ANSWER, 2 * max(len(answer) for answer in answers) + 8)
         with run.autocast():
             found = generate(
@@ -59,11 +56,11 @@ class Sampler:
                 stop_ids=stop,
                 progress=lambda done, total: run.recorder.stage("sampling", done, total),
             )
-        now = self._tokens.decode_batch(found)
-        prompts = self._tokens.decode_batch([row.prompt_ids for row in self._rows])
+        now = self._speech.tokens.decode_batch(found)
+        prompts = self._speech.tokens.decode_batch([row.prompt_ids for row in self._rows])
         if step == 0:
             self._base = dict(zip(prompts, now, strict=True))
-        expected = self._tokens.decode_batch([until_stop(answer, stop) for answer in answers])
+        expected = self._speech.tokens.decode_batch([until_stop(answer, stop) for answer in answers])
         for index, prompt in enumerate(prompts):
             base = self._base.get(prompt, "")
             run.recorder.write(

@@ -100,6 +100,7 @@ def _train(
     from tuiwiz.executor.device import choose_device, set_threads
     from tuiwiz.executor.disk import check_room
     from tuiwiz.executor.evaluate import evaluation_steps
+    from tuiwiz.executor.generate import Speech
     from tuiwiz.executor.generated import Generated
     from tuiwiz.executor.limits import TimeLimit
     from tuiwiz.executor.locking import check_lock, locked_threads, resolved_of
@@ -265,11 +266,12 @@ def _train(
     if bundle.data.packing:
         packed, apart = prove_packing(prepared.train, model, objective, device.where, device.compute, built.autocast)
         recorder.log(f"packed rows do not see each other: loss {packed:.4f} packed, {apart:.4f} apart")
-    trainer.unpadded = without_padding(trainer)
+    trainer.unpadded = without_padding(trainer, bases.remembered) if bases is not None else without_padding(trainer)
     words = with_new_tokens(weights, bundle.adapter.new_tokens)
-    sampler = Sampler(trainer, words, steps, earlier.samples)
+    speech = Speech(words)
+    sampler = Sampler(trainer, speech, steps, earlier.samples)
     trainer.sample = sampler.at
-    trainer.generated = Generated(trainer, words).metrics
+    trainer.generated = Generated(trainer, speech).metrics
 
     reported = 0
 

@@ -7,7 +7,7 @@ import msgspec
 from tuiwiz.catalog.shapes import ModelShape, Projection
 from tuiwiz.memory.setting import Setting
 from tuiwiz.memory.stack import Stack
-from tuiwiz.memory.trained import ATTENTION, Layer, Trained, trained_of
+from tuiwiz.memory.trained import ATTENTION, Layer, Trained, masters_of, trained_of
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -35,7 +35,7 @@ def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
     trained = trained_of(shape, setting)
     # fp32 norms lift the residual stream to fp32, and so do fp32 embeddings under autocast.
     autocast = stack.autocast(setting)
-    wide = (trained.embedding and stack.masters_bytes == 4) or (stack.wide_norms and setting.adapts)
+    wide = (masters_of(shape, setting).embedding and stack.masters_bytes == 4) or (stack.wide_norms and setting.adapts)
     stream = 4 if wide else compute
     linear_out = 4 if stack.wide_norms and setting.method == "qlora" else compute
     halves = [_halves(shape, setting, stack, kind, stream, linear_out) for kind, _ in trained.kinds]
@@ -61,7 +61,7 @@ def saved(shape: ModelShape, setting: Setting, stack: Stack) -> Saved:
         tokens * (attention + 2 * stream * shape.hidden) + backward_scores + dequantised - layer if scores else 0.0
     )
     copies = compute * _cast_parameters(shape, setting, trained) if autocast else 0.0
-    own = trained.touched or shape.layers
+    own = sum(count for kind, count in trained.kinds if kind.reached and kind.masters) or shape.layers
     return Saved(
         layer=layer,
         layers=layers,
@@ -82,7 +82,7 @@ def _halves(
     """Bytes a token of a layer's attention and of its feed-forward part."""
     if not kind.reached:
         return 0.0, 0.0
-    own = stack.masters_bytes if kind.norms else setting.compute_bytes
+    own = stack.masters_bytes if kind.master_norms else setting.compute_bytes
     norms = _norms(shape, kind, stream, own, setting) / 2
     # The gate, what it multiplies, and their activated form unless that is computed again.
     pieces = 2 if setting.slim or not shape.family.gated else 3
@@ -92,7 +92,7 @@ def _halves(
         attention += _adapter(shape, setting, stack, attention_half=True)
         return attention, mlp + _adapter(shape, setting, stack, attention_half=False)
     # fp32 norms and an fp32 stream hand on fp32, which every matrix casts for itself.
-    apart = stack.autocast(setting) and (kind.norms or stream == 4)
+    apart = stack.autocast(setting) and (kind.master_norms or stream == 4)
     attention += _inputs_kept(shape, setting, kind, apart, attention_half=True)
     return attention, mlp + _inputs_kept(shape, setting, kind, apart, attention_half=False)
 
@@ -103,9 +103,10 @@ def _final(shape: ModelShape, setting: Setting, stack: Stack, stream: int, train
     if stack.loss != "chunked":
         return setting.tokens * shape.hidden * (2 * stream + 4)
     wide = stream if setting.slim else 4
-    kept = wide + (stream if setting.method == "full" and not setting.slim else 0)
+    whole = setting.method == "full" and not setting.phase
+    kept = wide + (stream if whole and not setting.slim else 0)
     untrained = 0 if trained.embedding or setting.checkpointing else wide
-    tables = 2 * shape.head_dim * (4 if trained.embedding else setting.compute_bytes) * setting.length
+    tables = 2 * shape.head_dim * (4 if stream == 4 else setting.compute_bytes) * setting.length
     return setting.tokens * shape.hidden * (kept - untrained) + tables
 
 
@@ -141,9 +142,12 @@ def _attention(shape: ModelShape, setting: Setting, linear_out: int) -> float:
 
 
 def _cast_parameters(shape: ModelShape, setting: Setting, trained: Trained) -> int:
-    """Elements of the fp32 matrices that products need in 16 bits."""
+    """Elements of the fp32 matrices that products need in 16 bits, where the backward pass comes to them."""
     if not setting.adapts:
-        return trained.matrices
+        sizes = {one.name: 0 for one in shape.projections}
+        for one in shape.projections:
+            sizes[one.name] += one.parameters
+        return sum(count * sum(sizes[name] for name in kind.masters) for kind, count in trained.kinds if kind.reached)
     return setting.rank * shape.parameters_per_rank(setting.targets, experts=False)
 
 

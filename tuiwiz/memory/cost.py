@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from tuiwiz.base.price import Price
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.spec.bundle import Bundle
-from tuiwiz.spec.deadline import deadline
+from tuiwiz.spec.deadline import seconds_until
 
 BOARD_SHARE = 0.9
 """Of the power that a card may draw, what training takes of it."""
@@ -54,7 +55,9 @@ def budget_of(bundle: Bundle, step_s: float | None, steps: int | None, band: flo
     if schedule.max_hours is not None:
         ends.append((3600 * schedule.max_hours, f"{schedule.max_hours:g} h"))
     if schedule.stop_by is not None:
-        ends.append(((deadline(schedule.stop_by, now) - now).total_seconds(), schedule.stop_by))
+        # A time that is none is a problem of the bundle, which its rules tell.
+        with suppress(ValueError):
+            ends.append((seconds_until(schedule.stop_by, now), schedule.stop_by))
     if not ends or not step_s or not steps:
         return None
     seconds, by = min(ends)

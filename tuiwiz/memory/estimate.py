@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tuiwiz.base.text import clean_line
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.activations import Saved, saved
@@ -58,7 +59,31 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def estimate(shape: ModelShape, setting: Setting, device: Device, stack: Stack = OURS) -> Estimate:
-    """The peak of an optimizer step on its longest rows."""
+    """The peak of an optimizer step on its longest rows, in the phase that takes most where they train different parts.
+    `limiting` then names that phase, too."""
+    if not setting.phases:
+        return _estimate(shape, setting, device, stack)
+    found = {name: _estimate(shape, one, device, stack) for name, one in by_phase(setting).items()}
+    name = max(found, key=lambda one: found[one].total_bytes)
+    words = f'{found[name].limiting}, in phase "{clean_line(name, 40)}"'
+    return msgspec.structs.replace(found[name], limiting=words)
+
+
+def by_phase(setting: Setting) -> dict[str, Setting]:
+    """The setting of each phase that has its own parts."""
+    return {name: msgspec.structs.replace(setting, phase=words, phases=()) for name, words in setting.phases}
+
+
+def hardest(shape: ModelShape, setting: Setting, stack: Stack = OURS) -> Setting:
+    """The setting of the phase that takes most tensors; the setting itself where there is one set for all."""
+
+    def allocated(one: Setting) -> float:
+        return held(shape, one, stack).total + max(sum(items.values()) for items in moments(shape, one, stack).values())
+
+    return max(by_phase(setting).values(), key=allocated, default=setting)
+
+
+def _estimate(shape: ModelShape, setting: Setting, device: Device, stack: Stack) -> Estimate:
     static, kept = held(shape, setting, stack), saved(shape, setting, stack)
     found = _moments(shape, setting, stack, static, kept)
     limiting = max(found, key=lambda name: sum(found[name].values()))
@@ -134,9 +159,13 @@ def _moments(
         if embedding and not (shape.tied and parts.head):
             stream = kept.checkpoint / shape.layers
             found[EMBEDDING] = {"gradients": static.gradients, "temporary": stream + (embedding if earlier else 0)}
-    if parts.head and shape.tied and stack.loss == "chunked":
+    if parts.head and shape.tied:
         # The head's gradient waits for the embedding's, and their sum is a third.
-        found[EMBEDDING] = {"gradients": static.gradients, "temporary": (3.0 if earlier else 2.0) * head}
+        found[EMBEDDING] = {
+            "logits": outputs,
+            "gradients": static.gradients,
+            "temporary": (3.0 if earlier else 2.0) * head,
+        }
     return found
 
 

@@ -7,7 +7,7 @@ import msgspec
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.setting import Setting
 from tuiwiz.memory.stack import Stack
-from tuiwiz.memory.trained import Trained, trained_of
+from tuiwiz.memory.trained import Trained, masters_of, trained_of
 
 BUCKET = 1 << 28
 """Elements of a bucket in which gradients are exchanged, at most."""
@@ -48,7 +48,7 @@ def held(shape: ModelShape, setting: Setting, stack: Stack) -> Held:
     trained = parts.parameters + adapters
     size = stack.adapter_bytes if setting.adapts else stack.masters_bytes
     # Frozen parts stay in the compute type; those that are trained are held in that of the masters.
-    widened = parts.parameters * (size - base) if setting.method == "freeze" else 0
+    widened = masters_of(shape, setting).parameters * (size - base) if setting.method == "freeze" else 0
     states = _states(setting, trained, size, parts)
     gradients = float(trained * size)
     copies = gradients if setting.optimizer in FOREACH else states / 2 if stack.foreach else 0.0

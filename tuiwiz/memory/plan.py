@@ -236,6 +236,8 @@ def _notes(shape: ModelShape, setting: Setting, device: Device) -> list[str]:
         notes.append('this card has no bf16: model.dtype = "fp16" halves activations')
     if setting.length > shape.context > 0:
         notes.append(f"{shape.name} was made for {shape.context:,} tokens")
+    if setting.phases:
+        notes.append("phases train different parts: the one that takes most is planned for")
     if setting.optimizer.startswith("paged"):
         notes.append("paged optimizer states move to host memory when the card is full")
     return notes

@@ -25,7 +25,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     set, 2 where pairs are compared (what the model thought of them before is counted beforehand: no second model).
     `samples`: prompts that are answered at once in an evaluation. `trainable`: the parts that `freeze` trains.
     `numbers`: the model ends in a small head of numbers. `strangers`: forward passes without gradient over every row of
-    a step.
+    a step. `phase`: of the parts that the run trains, those that one of its phases does; empty for all. `phases`: name
+    and parts of each phase that has its own, of which the hardest decides.
     """
 
     method: Literal["qlora", "lora", "full", "freeze"] = "qlora"
@@ -48,6 +49,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     lines: int = 1
     samples: int = 0
     trainable: tuple[str, ...] = ()
+    phase: tuple[str, ...] = ()
+    phases: tuple[tuple[str, tuple[str, ...]], ...] = ()
     numbers: bool = False
     strangers: int = 0
     sharding: Literal["single", "ddp", "fsdp", "zero2", "zero3"] = "single"
@@ -97,12 +100,24 @@ def setting_of(bundle: Bundle, device: Device, longest: int | None = None, *, gr
         lines=lines,
         samples=0 if bundle.task.kind in HEAD_TASKS else bundle.evaluation.samples,
         trainable=as_words(bundle.adapter.trainable),
+        phases=_phases(bundle),
         numbers=bundle.task.kind in HEAD_TASKS,
         strangers=STRANGER_PASSES.get(bundle.task.kind, 0),
         sharding=bundle.launch.strategy,
         cards=max(1, bundle.batch.processes),
         attention=_attention(bundle, device, grouped=grouped),
     )
+
+
+def _phases(bundle: Bundle) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Phases by what they train, where any has a set of its own. Of adapters all are planned for: they are small."""
+    if bundle.adapter.method not in ("full", "freeze") or all(one.trainable is None for one in bundle.phases):
+        return ()
+    found: dict[tuple[str, ...], str] = {}
+    for one in bundle.phases:
+        words = as_words(one.trainable or ())
+        found.setdefault(() if "all" in words else words, one.name)
+    return tuple((name, words) for words, name in found.items())
 
 
 def rows_within(tokens: int, longest: int, effective: int) -> int:

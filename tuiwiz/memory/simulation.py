@@ -10,7 +10,7 @@ import msgspec
 
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
-from tuiwiz.memory.estimate import estimate
+from tuiwiz.memory.estimate import estimate, hardest
 from tuiwiz.memory.overhead import context_bytes
 from tuiwiz.memory.plan import Simulation
 from tuiwiz.memory.setting import Setting
@@ -23,10 +23,11 @@ JOB = "simulate"
 def job_arguments(
     settings: Iterable[Setting], shape: ModelShape, model_folder: Path | None = None, stack: Stack = OURS
 ) -> dict[str, Any]:
-    """Arguments of the job. A folder's own config.json is more exact than a shape; either is enough."""
+    """Arguments of the job. A folder's own config.json is more exact than a shape; either is enough. Of a run in phases
+    that train different parts, the one that takes most is simulated."""
     own = model_folder is not None and (model_folder / "config.json").is_file()
     return {
-        "settings": [_plain(setting) for setting in settings],
+        "settings": [_plain(hardest(shape, setting, stack)) for setting in settings],
         "shape": _plain(shape),
         "stack": _plain(stack),
         "model_folder": str(model_folder.resolve()) if own and model_folder is not None else None,

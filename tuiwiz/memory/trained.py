@@ -24,11 +24,15 @@ NORMS = (
 
 
 class Layer(msgspec.Struct, frozen=True):
-    """`matrices` by name; `norms`: whether any is trained; `reached`: whether the backward pass comes here."""
+    """`matrices` by name; `norms`: whether any is trained; `reached`: whether the backward pass comes here. `masters`
+    and `master_norms`: the same of what any phase of the run trains, and what therefore is held in the masters' type.
+    """
 
     matrices: frozenset[str] = frozenset()
     norms: bool = False
     reached: bool = True
+    masters: frozenset[str] = frozenset()
+    master_norms: bool = False
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -49,33 +53,44 @@ class Trained(msgspec.Struct, frozen=True):
 
 
 def trained_of(shape: ModelShape, setting: Setting) -> Trained:
-    """By the setting's method; adapters need the backward pass everywhere and train nothing of the model itself."""
+    """By the setting's method and phase; adapters need the backward pass everywhere and train nothing of the model
+    itself."""
     if setting.adapts:
         return Trained(((Layer(), shape.layers),), 0, 0, False, False, shape.layers, 0)
-    if setting.method == "full":
+    if setting.method == "full" and not setting.phase:
         return _all(shape, setting.numbers)
-    return _chosen(shape, setting.trainable, setting.numbers)
+    whole = ("all",) if setting.method == "full" else setting.trainable
+    return _chosen(shape, whole, setting.phase, setting.numbers)
+
+
+def masters_of(shape: ModelShape, setting: Setting) -> Trained:
+    """What any phase of the run trains: that is held in the masters' type all along."""
+    return trained_of(shape, msgspec.structs.replace(setting, phase=()) if setting.phase else setting)
 
 
 @lru_cache(maxsize=256)
 def _all(shape: ModelShape, numbers: bool) -> Trained:
-    every = Layer(frozenset(one.name for one in shape.projections), norms=True)
+    names = frozenset(one.name for one in shape.projections)
+    every = Layer(names, norms=True, masters=names, master_norms=True)
     count = shape.parameters - (shape.head_parameters if numbers else 0)
     kinds = ((every, shape.layers),)
     return Trained(kinds, count, shape.linear_parameters, True, not numbers, shape.layers, shape.layers)
 
 
 @lru_cache(maxsize=64)
-def _chosen(shape: ModelShape, words: tuple[str, ...], numbers: bool) -> Trained:
+def _chosen(shape: ModelShape, words: tuple[str, ...], phase: tuple[str, ...], numbers: bool) -> Trained:
     sizes = _names(shape, numbers=numbers)
-    chosen = frozenset(select(words, list(sizes)))
+    held = select(words, list(sizes))
+    masters = frozenset(held)
+    chosen = frozenset(select(phase, held)) if phase else masters
     numbered = range(shape.layers)
+    wide = [frozenset(one.name for one in shape.projections if _name(n, one.name) in masters) for n in numbered]
     whole = [frozenset(one.name for one in shape.projections if _name(n, one.name) in chosen) for n in numbered]
     norms = [_norms_of(n) <= chosen for n in numbered]
     embedding = "model.embed_tokens.weight" in chosen
     some = [n for n in numbered if whole[n] or any(f"model.layers.{n}.{name}.weight" in chosen for name in NORMS)]
     first = 0 if embedding else some[0] if some else shape.layers
-    kinds = Counter(Layer(whole[n], norms=norms[n], reached=n >= first) for n in numbered)
+    kinds = Counter(Layer(whole[n], norms[n], n >= first, wide[n], _norms_of(n) <= masters) for n in numbered)
     return Trained(
         kinds=tuple(kinds.items()),
         parameters=sum(sizes[name] for name in chosen),

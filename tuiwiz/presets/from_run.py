@@ -9,13 +9,16 @@ import msgspec
 
 from tuiwiz.base.units import human_number
 from tuiwiz.presets.bands import BAND_NAMES, band_of
+from tuiwiz.presets.find import all_presets
 from tuiwiz.presets.preset import PRESET_KEYS, Layer, Preset, Result, Why
-from tuiwiz.presets.resolve import LEARNING_RATE
-from tuiwiz.presets.when import When
+from tuiwiz.presets.resolve import LEARNING_RATE, condition_of, resolve
+from tuiwiz.presets.when import Context, When, holds
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.fields import FIELDS
 from tuiwiz.spec.keys import flatten
 
+_OF_THE_DATA = ("data.max_length", "validation.fraction")
+"""Fitted to each set of rows: two runs that differ in them only are runs of one preset."""
 _OF_THE_MACHINE = ("memory.gradient_checkpointing",)
 """Decided by the planner for each device anew."""
 
@@ -30,6 +33,20 @@ def preset_of_run(bundle: Bundle, result: Result, name: str, path: Path) -> Pres
     when = When(task=(bundle.task.kind,), band=bands, method=(bundle.adapter.method,))
     why = {key: _why(key, value, bundle, result) for key, value in values.items()}
     return Preset(name=name, path=path, base=Layer(when=when, values=values, why=why), results=(result,))
+
+
+def differing(preset: Preset, bundle: Bundle, result: Result) -> list[str]:
+    """Keys in which a run is none of this preset, the learning rate first; empty where its result counts for it."""
+    band = band_of(result.parameters) if result.parameters else None
+    context = Context(task=bundle.task.kind, method=bundle.adapter.method, band=band)
+    known = all_presets().presets
+    if holds(condition_of(preset, known), msgspec.structs.replace(context, rows=result.rows)) is False:
+        return ["when"]
+    wanted, flat = resolve(preset, context, known).values, flatten(bundle)
+    found = [
+        key for key, value in wanted.items() if key not in (*_OF_THE_DATA, *_OF_THE_MACHINE) and flat[key] != value
+    ]
+    return sorted(found, key=lambda key: (key != LEARNING_RATE, key))
 
 
 def values_of(bundle: Bundle) -> dict[str, Any]:

@@ -7,7 +7,8 @@ Machines 2025), so alpha is part of the rate and rank is not. With B rows a step
     LR = LR0 x (alpha0 / alpha_eff) x sqrt(B / B0) x short(T)
 
 LR0, alpha0, B0: what the rate was published for. alpha_eff: alpha, or alpha x sqrt(r) under rsLoRA, whose scale is
-alpha / sqrt(r). short(T): 1.5 for adapters in runs of fewer than 100 steps, else 1.
+alpha / sqrt(r). short(T): 1.5 for adapters in runs of fewer than 100 steps, else 1; a smaller batch makes more steps of
+the same rows, but no longer run, so steps of B0 rows count where they are fewer.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tuiwiz.base.units import human_number
 
 REFERENCE_ALPHA = 32.0
 REFERENCE_BATCH = 128
-LORA_RATE: dict[str, float] = {"XS": 6e-4, "S": 6e-4, "M": 4e-4, "L": 4e-4, "XL": 2e-4, "XXL": 2e-4}
+LORA_RATE: dict[str, float] = {"XS": 1e-3, "S": 6e-4, "M": 4e-4, "L": 4e-4, "XL": 2e-4, "XXL": 2e-4}
 """Band -> rate of adapters at alpha 32 and 128 rows a step, for chat."""
 FULL_SHARE = 0.1
 """Rate of full weights as a share of that of adapters at alpha 32 (9.8 fitted in "LoRA Without Regret")."""
@@ -88,7 +89,7 @@ def derive(
     factors = [
         *_alpha_factor(reference, wanted),
         *_batch_factor(reference, wanted),
-        *_short_factor(wanted, steps, measured_steps),
+        *_short_factor(reference, wanted, steps, measured_steps),
     ]
     value = published * math.prod(factor.value for factor in factors)
     return Rate(float(f"{value:.{DIGITS - 1}e}"), published, tuple(factors))
@@ -120,12 +121,14 @@ def _batch_factor(reference: Setting, wanted: Setting) -> list[Factor]:
     return [Factor("batch", factor, f"sqrt(batch {wanted.batch} / {reference.batch}){capped}")]
 
 
-def _short_factor(wanted: Setting, steps: int | None, measured: int | None) -> list[Factor]:
+def _short_factor(reference: Setting, wanted: Setting, steps: int | None, measured: int | None) -> list[Factor]:
     if wanted.alpha is None or steps is None:
         return []
-    short, was_short = steps < SHORT_STEPS, measured is not None and measured < SHORT_STEPS
+    at_reference = math.ceil(steps * wanted.batch / reference.batch)
+    short, was_short = min(steps, at_reference) < SHORT_STEPS, measured is not None and measured < SHORT_STEPS
     if short == was_short:
         return []
     if was_short:
         return [Factor("short", 1 / SHORT_FACTOR, f"measured over only {measured} steps")]
-    return [Factor("short", SHORT_FACTOR, f"only {steps} steps")]
+    few = f"only {steps} steps" if steps < SHORT_STEPS else f"only {at_reference} steps of {reference.batch} rows"
+    return [Factor("short", SHORT_FACTOR, few)]

@@ -129,7 +129,7 @@ def as_it_ran(folder: RunFolder) -> Bundle:
     if not folder.resolved.is_file():
         return given
     resolved = read_bundle(folder.resolved)
-    model = msgspec.structs.replace(resolved.model, source=given.model.source)
+    model = msgspec.structs.replace(resolved.model, source=given.model.source, revision=given.model.revision)
     origin = {**resolved.origin, "model.source": given.origin.get("model.source", "user")}
     return msgspec.structs.replace(resolved, model=model, origin=origin)
 

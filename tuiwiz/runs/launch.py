@@ -12,6 +12,7 @@ from typing import Any
 
 from tuiwiz.base.errors import ExitCode, MachineLacksError, RunFailedError, TuiwizError
 from tuiwiz.base.text import clean_line
+from tuiwiz.base.waiting import waiting
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.job import read_result, write_job
 from tuiwiz.events.process import Exit, read_exit, read_process
@@ -37,8 +38,7 @@ def executor_environment() -> dict[str, str]:
     given = dict(os.environ)
     defaults = {
         **ALLOCATOR,
-        # Two busy-waiting OpenMP threads make a small machine ten times slower.
-        "OMP_WAIT_POLICY": "passive",
+        **waiting(given),
         "TOKENIZERS_PARALLELISM": "true",
         "PYTHONUNBUFFERED": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",

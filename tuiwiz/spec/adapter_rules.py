@@ -80,6 +80,12 @@ def _variants(bundle: Bundle) -> Iterator[Problem]:
                 yield Problem(message=f"adapter.trainable: {problem}", key="adapter.trainable", hint=PARTS)
         if not as_words(adapter.trainable):
             yield Problem(message="adapter.trainable is empty: nothing would be trained", key="adapter.trainable")
+    if isinstance(adapter.targets, tuple) and (both := sorted({*adapter.targets} & {*adapter.modules_to_save})):
+        yield Problem(
+            message=f"{both[0]} is in adapter.targets and in adapter.modules_to_save, which trains it whole",
+            key="adapter.modules_to_save",
+            hint="keep it in one of the two",
+        )
     yield from _rank_pattern(adapter.rank_pattern)
     yield from _tokens(adapter)
     if adapter.method == "qlora" and bundle.quantization.bits == 8:

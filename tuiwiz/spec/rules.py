@@ -149,7 +149,14 @@ def _data(bundle: Bundle) -> Iterator[Problem]:
             yield Problem(message="a training set has no path", key="data.train", hint="name a file")
     elif not data.train.strip():
         yield Problem(message="data.train is empty", key="data.train", hint="name a file")
-    if not bundle.model.source.strip():
+    source = bundle.model.source.strip()
+    if bundle.model.revision is not None and (source.startswith((".", "/", "~")) or source.count("/") > 1):
+        yield Problem(
+            message=f"model.revision names a commit or tag of a hub model, and {source} is a path",
+            key="model.revision",
+            hint="leave it out, or name the model by its hub id, such as ORG/NAME",
+        )
+    if not source:
         yield Problem(message="model.source is empty", key="model.source", hint="`tuiwiz models list` names models")
     if bundle.task.kind == "pretrain" and data.train_on != "all":
         yield Problem(

@@ -60,6 +60,14 @@ def _rows(bundle: Bundle) -> Iterator[Problem]:
             key="data.overlong",
             hint="use drop or truncate",
         )
+    for key, given in (("data.system", data.system is not None), ("data.template", data.template != "model")):
+        if given and task in ("pretrain", "classify"):
+            yield Problem(
+                severity="warning",
+                message=f"{key} changes nothing: {task} reads running text, not turns",
+                key=key,
+                hint="leave it out",
+            )
     if data.balance != "none" and (task, bundle.task.labels or "single") not in {("classify", "single")} | {
         ("kto", "single")
     }:

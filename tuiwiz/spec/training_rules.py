@@ -9,11 +9,13 @@ from datetime import datetime
 from tuiwiz.base.problems import Problem
 from tuiwiz.spec.adapter_rules import PARTS
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.deadline import seconds_until
 from tuiwiz.spec.fields import FIELDS
 from tuiwiz.spec.keys import default_of, flatten
 from tuiwiz.spec.optimizer import Phase
 from tuiwiz.spec.parts import as_words, problem_of
 from tuiwiz.spec.phases import patience_of
+from tuiwiz.spec.task import HEAD_TASKS
 
 WITHOUT_BETAS = ("sgd", "adafactor")
 WITHOUT_EPSILON = ("sgd", "adafactor", "lion")
@@ -54,8 +56,17 @@ def without_meaning(bundle: Bundle) -> Iterator[Problem]:
     if bundle.adapter.method in ("lora", "qlora"):
         saved = [name.rpartition(".")[2] for name in bundle.adapter.modules_to_save]
         for key, found in (
-            ("optimizer.embedding_ratio", any("emb" in name or name in ("wte", "wpe") for name in saved)),
-            ("optimizer.head_ratio", any("head" in name or name in ("score", "classifier") for name in saved)),
+            (
+                "optimizer.embedding_ratio",
+                any("emb" in name or name in ("wte", "wpe") for name in saved)
+                or bundle.adapter.train_tokens
+                or bundle.adapter.new_tokens,
+            ),
+            (
+                "optimizer.head_ratio",
+                any("head" in name or name in ("score", "classifier") for name in saved)
+                or bundle.task.kind in HEAD_TASKS,
+            ),
         ):
             if flat[key] != 1.0 and not found:
                 yield Problem(
@@ -63,6 +74,32 @@ def without_meaning(bundle: Bundle) -> Iterator[Problem]:
                     key=key,
                     hint="name the module in adapter.modules_to_save, or leave this out",
                 )
+
+
+_NOISE: dict[str, tuple[str, str]] = {
+    "adapter.dropout": ("of what goes into the adapters is set to zero", "0.05 is usual, and 0 for large sets"),
+    "regularization.residual_dropout": ("of what each layer adds is set to zero", "0.1 to 0.3 is usual"),
+    "regularization.label_smoothing": ("of each target goes to every other token", "0.1 is usual"),
+}
+"""Share -> what it takes away, and its usual values."""
+MUCH_NOISE, ONLY_NOISE = 0.5, 0.9
+"""Beyond the first more is taken away than left; from the second on, what is left is a tenth or less."""
+
+
+def noise(bundle: Bundle) -> Iterator[Problem]:
+    """Shares that leave little to learn from."""
+    shares = {
+        "adapter.dropout": bundle.adapter.dropout,
+        "regularization.residual_dropout": bundle.regularization.residual_dropout,
+        "regularization.label_smoothing": bundle.regularization.label_smoothing,
+    }
+    for key, share in shares.items():
+        what, usual = _NOISE[key]
+        if share >= ONLY_NOISE:
+            message = f"{key} = {share:g}: that share {what}, and next to nothing can be learnt from the rest"
+            yield Problem(message=message, key=key, hint=usual)
+        elif share > MUCH_NOISE:
+            yield _warning(key, f"{key} = {share:g}: more than half {what}", usual)
 
 
 def optimizers(bundle: Bundle) -> Iterator[Problem]:
@@ -85,6 +122,9 @@ def optimizers(bundle: Bundle) -> Iterator[Problem]:
             yield Problem(
                 message=f"a beta of {beta:g} is outside 0..1", key="optimizer.betas", hint="e.g. [0.9, 0.999]"
             )
+    if name not in WITHOUT_BETAS and wanted.betas[0] > wanted.betas[1]:
+        message = f"betas {list(wanted.betas)}: the mean lives longer than the square, the usual ones are the other way"
+        yield _warning("optimizer.betas", message, "e.g. [0.9, 0.999]")
     if name == "muon" and bundle.adapter.method not in WHOLE:
         yield Problem(
             message="muon orthogonalises whole weight matrices; on adapters it is not Muon",
@@ -144,16 +184,16 @@ def schedules(bundle: Bundle) -> Iterator[Problem]:
         yield Problem(
             message=f'schedule.stop_by = "{schedule.stop_by}" is no time',
             key="schedule.stop_by",
-            hint='a local time such as "08:00", or a date and time such as "2026-12-24T18:00"',
+            hint='a local time such as "08:00", or a date and time such as "2026-12-24T18:00", with a zone or without',
         )
 
 
 def is_time(text: str) -> bool:
-    """Whether `schedule.stop_by` can mean this: HH:MM, or an ISO date and time."""
+    """Whether `schedule.stop_by` can mean this: HH:MM, or an ISO date and time, with or without a zone."""
     if _CLOCK.match(text):
         return True
     try:
-        datetime.fromisoformat(text)
+        seconds_until(text, datetime.now())
     except ValueError:
         return False
     return "T" in text
@@ -211,6 +251,13 @@ def _one_phase(bundle: Bundle, phase: Phase) -> Iterator[Problem]:
 def watching(bundle: Bundle) -> Iterator[Problem]:
     evaluation, validation = bundle.evaluation, bundle.validation
     unevaluated = validation.path is None and validation.fraction == 0
+    for key, given in (
+        ("evaluation.metric", evaluation.metric != "loss"),
+        ("evaluation.noise_aware", evaluation.noise_aware),
+        ("validation.max_rows", validation.max_rows is not None),
+    ):
+        if unevaluated and given:
+            yield _warning(key, f"{key} changes nothing: nothing is held out", "set validation.fraction")
     if evaluation.patience is not None and unevaluated:
         yield Problem(
             message="evaluation.patience waits for evaluations, and nothing is held out",
@@ -237,4 +284,4 @@ def _phase(message: str, hint: str) -> Problem:
     return Problem(message=message, key="phases", hint=hint)
 
 
-TRAINING_RULES = (without_meaning, optimizers, schedules, phases, watching)
+TRAINING_RULES = (without_meaning, noise, optimizers, schedules, phases, watching)

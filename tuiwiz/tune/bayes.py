@@ -60,6 +60,12 @@ def wider(space: Sequence[Dimension], ranges: Mapping[str, tuple[float, float]])
     return notes
 
 
+def outside(base: Bundle, space: Sequence[Dimension], edits: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an earlier trial lies outside of what is searched, by key."""
+    flat = {**flatten(base), **edits}
+    return {one.key: flat.get(one.key) for one in space if not one.holds(flat.get(one.key))}
+
+
 class Bayes:
     """`first`: edits that are tried before anything else, such as a grid's best."""
 

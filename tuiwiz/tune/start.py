@@ -25,7 +25,7 @@ from tuiwiz.tune.study import Budget, Measured, Method, Question, StudyFolder, c
 from tuiwiz.tune.work import deadline
 
 EVALUATIONS = 0.25
-"""Evaluate a trial after each quarter: the points at which it may be ended early."""
+"""Evaluate and save a trial after each quarter: the points at which it may be ended early."""
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +64,12 @@ def trial_base(bundle: Bundle, steps: int, micro: int | None = None) -> Bundle:
     `micro`: for a bundle that leaves it open. What is free when a trial begins would decide it, and no two trials would
     surely add up their sums in the same order.
     """
-    edits: dict[str, Any] = {"checkpoint.keep": 2, "evaluation.samples": 0, "evaluation.every": EVALUATIONS}
+    edits: dict[str, Any] = {
+        "checkpoint.keep": 2,
+        "evaluation.samples": 0,
+        "evaluation.every": EVALUATIONS,
+        "checkpoint.every": EVALUATIONS,
+    }
     if micro is not None and bundle.batch.micro is None and bundle.batch.accumulation is None:
         edits["batch.micro"] = min(micro, bundle.batch.effective)
     if any(phase.steps is not None for phase in bundle.phases):

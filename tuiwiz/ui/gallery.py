@@ -20,6 +20,7 @@ from tuiwiz.presets.share import sources
 from tuiwiz.presets.tiers import tier_words
 from tuiwiz.presets.when import Context
 from tuiwiz.presets.write import digest_of
+from tuiwiz.spec.fields import choices
 from tuiwiz.ui.glyphs import Glyphs
 from tuiwiz.ui.widgets.spark import progress
 from tuiwiz.wizard.work import shown
@@ -46,10 +47,19 @@ class Row:
         return f"{self.name} {self.task} {self.method}"
 
     def fits(self, words: Sequence[str]) -> bool:
-        """Whether every word is part of what the row says: name, task, method, `own`, `measured`, or a grade alone."""
+        """Whether every word is part of what the row says: name, task, method, `own`, `measured`, or a grade alone.
+
+        A method is meant as it stands: `lora` is no `qlora`.
+        """
         about = f"{self.key} {'' if self.shipped else 'own'} {'measured' if self.results else ''}".lower()
         marks = set(self.grades.values())
-        return all(word.upper() in marks if len(word) == 1 else word.lower() in about for word in words)
+        methods = choices("adapter.method")
+        return all(
+            word.upper() in marks if len(word) == 1
+            else word.lower() == self.method if word.lower() in methods
+            else word.lower() in about
+            for word in words
+        )  # fmt: skip
 
 
 def rows() -> list[Row]:
@@ -137,14 +147,18 @@ def beside(one: Row, other: Row, band: str, width: int) -> Content:
     keys = ordered(sorted(a.values.keys() | b.values.keys()))
     differing = [key for key in keys if a.values.get(key) != b.values.get(key)]
     column = max(12, min(26, (width - 34) // 2))
-    head = f"{'':<30}{clean_line(one.key, column - 1):<{column}}{clean_line(other.key, column - 1)}"
+    head = f"{'':<30}{'first':<{column}}second"
+    named = [
+        Content.styled(f"{place:<7} {row.name}  {row.task}, {row.method}, grade {row.grades.get(band, '-')}", "bold")
+        for place, row in (("first", one), ("second", other))
+    ]
     same = [key for key in keys if key not in differing]
-    lines = [Content.styled(f"the same in both: {', '.join(same) or 'nothing'}", "$dim")]
+    lines = [*named, Content.styled(f"the same in both: {', '.join(same) or 'nothing'}", "$dim")]
     lines.append(Content.styled(head, "bold"))
     for key in differing:
         cells = [clean_line(shown(side.values[key]), column - 1) if key in side.values else "-" for side in (a, b)]
         lines.append(Content(f"{key:<30}{cells[0]:<{column}}{cells[1]}"))
-        for name, side in (("A", a), ("B", b)):
+        for name, side in (("first", a), ("second", b)):
             if key in side.why:
                 text = f"{name}: {clean_line(why_words(side.why[key])) or 'no reason given'}"
                 lines += [Content.styled(f"    {part}", "$dim") for part in textwrap.wrap(text, max(30, width - 6))]

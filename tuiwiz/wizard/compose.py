@@ -106,6 +106,7 @@ def _decide(answers: Answers, facts: Facts) -> _Decided:
     derived.length(work, facts.data, measured=measured)
     per_rank = facts.shape.parameters_per_rank(experts=False) if facts.shape is not None else None
     derived.rank(work, facts.data, per_rank, measured=measured)
+    derived.batch(work, rows, measured=measured)
     steps = derived.steps(work, rows)
     derived.learning_rate(work, preset, steps)
     return _Decided(work, context, preset, ranked, rows, steps)

@@ -9,7 +9,7 @@ from tuiwiz.base.units import human_count, human_number
 from tuiwiz.bundle.change import fixes_length
 from tuiwiz.data.split import automatic_size, resolution
 from tuiwiz.presets.rank import MOST_RANK, least_rank, rank_for
-from tuiwiz.presets.rate import Rate, Setting, derive
+from tuiwiz.presets.rate import SHORT_STEPS, Rate, Setting, derive
 from tuiwiz.presets.resolve import LEARNING_RATE, Resolved
 from tuiwiz.spec.derive import cadence, total_steps, warmup_steps
 from tuiwiz.spec.task import metrics_of
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 LENGTH_STEP = 64
 FEW_STEPS = 30
 """Below it a run hardly leaves its start: the rate has no time to rise and fall."""
+LEAST_BATCH = 4
+"""Rows of a step below which nothing of this kind is published (axolotl's adapter example for a 1B model)."""
+SUPERVISED = ("chat", "instruct", "classify")
+"""Tasks whose loss needs no larger batch: an estimate of the drift (kto) or pairs (dpo) do."""
 LONGEST = 32_768
 """Tokens: no row is made longer than this unasked."""
 SAMPLE_SLACK = 1.25
@@ -117,6 +121,32 @@ def rank(work: Work, data: DataFacts | None, parameters_per_rank: int | None, *,
         return
     capped = f", capped at {MOST_RANK}" if wanted < least else ""
     work.put("adapter.rank", wanted, DATA, f"{needed}{capped}; {published} could not hold the data")
+
+
+def batch(work: Work, rows: int | None, *, measured: bool = False) -> None:
+    """`batch.effective`: the preset's, halved where a run would be short of steps; the user's and a measured one stay.
+
+    Adapters lose nothing at small batches ("LoRA Without Regret"; arXiv 2507.07101 goes down to one row), while a run
+    of a dozen steps has hardly begun when it ends: the Tinker cookbook asks for a hundred.
+    """
+    key = "batch.effective"
+    fixed = work.values["schedule.steps"] is not None or fixes_length(work.values["phases"])
+    adapters = work.values["adapter.method"] in ("lora", "qlora") and work.values["task.kind"] in SUPERVISED
+    if not rows or fixed or not adapters or measured or work.is_users(key) or not work.origin[key].startswith("preset"):
+        return
+    published, before = int(work.values[key]), steps(work, rows) or 0
+    wanted, after, by = published, before, work.origin[key]
+    while after < SHORT_STEPS and wanted // 2 >= LEAST_BATCH:
+        wanted //= 2
+        after = total_steps(rows, wanted, work.values["schedule.epochs"], None)
+    if wanted == published:
+        return
+    why = (
+        f"{published} rows, as {by} has it, would make {before} steps of this data, {wanted} make {after}. Adapters "
+        f"lose nothing at small batches and want {SHORT_STEPS} steps (LoRA Without Regret (2025), Tinker cookbook "
+        f"9dfcc3a). {work.why.get(key, '')}"
+    )
+    work.put(key, wanted, DATA, why.rstrip())
 
 
 def steps(work: Work, rows: int | None) -> int | None:

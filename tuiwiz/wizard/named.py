@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from tuiwiz.base.problems import Problem, nearest
 from tuiwiz.catalog.weights import parameter_shapes
@@ -13,6 +11,7 @@ from tuiwiz.spec.adapter import unknown_modules
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.parts import as_words, is_embedding, is_head, select
 from tuiwiz.spec.task import HEAD_TASKS
+from tuiwiz.wizard.continued import continued
 
 _WORD_HEADS = ("lm_head", "embed_out")
 _HEADS = ("score", "classifier", "pre_classifier", "classification_head")
@@ -24,48 +23,13 @@ def named_parts(bundle: Bundle, base: Path, model: Path) -> Iterator[Problem]:
     shapes = parameter_shapes(model)
     names = tuple(shapes)
     if bundle.adapter.from_ is not None:
-        yield from _continued(bundle, base, shapes)
+        yield from continued(bundle, base, shapes)
     elif names and bundle.adapter.method in ("lora", "qlora"):
         yield from _modules(bundle, shapes)
     if names:
         yield from _trained(bundle, names)
+        yield from _rates(bundle, names)
     yield from _tokens(bundle, model / "tokenizer.json")
-
-
-def _continued(bundle: Bundle, base: Path, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Problem]:
-    """An adapter to continue from: whether it is there, and what of the bundle it overrules."""
-    adapter = bundle.adapter
-    folder = base / (adapter.from_ or "")
-    for name in ("adapter_config.json", "adapter_model.safetensors"):
-        if not (folder / name).is_file():
-            message = f"there is no adapter in {folder}: it has no {name}"
-            yield Problem(message=message, key="adapter.from", hint="name a folder that peft has saved an adapter in")
-            return
-    try:
-        config: Any = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-        found = {
-            "adapter.rank": (config["r"], adapter.rank),
-            "adapter.alpha": (config["lora_alpha"], adapter.alpha),
-            "adapter.dropout": (config.get("lora_dropout", 0), adapter.dropout),
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        yield Problem(
-            message=f"{folder / 'adapter_config.json'} cannot be read", key="adapter.from", hint="save it anew"
-        )
-        return
-    for key, (has, asked) in found.items():
-        if has != asked and bundle.origin.get(key, "user") == "user":
-            message = f"{key} = {asked:g} changes nothing: the adapter in {folder} has {has}"
-            yield Problem(severity="warning", message=message, key=key, hint="leave it out, or leave out adapter.from")
-    for name, (_, width, *_rest) in parameter_shapes(folder).items():
-        module, found_a, _ = name.removeprefix("base_model.model.").rpartition(".lora_A.weight")
-        if shapes and found_a and width not in shapes.get(f"{module}.weight", ()):
-            yield Problem(
-                message=f"the adapter in {folder} is of another model: it has {module} with {width} inputs",
-                key="adapter.from",
-                hint="continue it on the model that it was trained on",
-            )
-            return
 
 
 def _tokens(bundle: Bundle, file: Path) -> Iterator[Problem]:
@@ -92,6 +56,7 @@ def _modules(bundle: Bundle, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[
         hint = f"did you mean {close}?" if close else f"its modules: {', '.join(sorted(parts))[:200]}"
         yield Problem(message=f'{key}: this model has no module "{word}"', key=key, hint=hint)
     yield from _targets(bundle, shapes, parts)
+    yield from _parted(bundle, shapes)
 
 
 def _targets(bundle: Bundle, shapes: Mapping[str, tuple[int, ...]], parts: Collection[str]) -> Iterator[Problem]:
@@ -117,6 +82,41 @@ def _targets(bundle: Bundle, shapes: Mapping[str, tuple[int, ...]], parts: Colle
                 key="adapter.modules_to_save",
                 hint='name single modules, or set adapter.method = "full"',
             )
+
+
+def _parted(bundle: Bundle, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Problem]:
+    """A head and an embedding that share one matrix, of which a copy of one is to be trained."""
+    saved = bundle.adapter.modules_to_save
+    own_head = any(is_head(name) for name in shapes)
+    embedding = [word for word in saved if is_embedding(f"{word}.weight")]
+    head = [word for word in saved if word in _WORD_HEADS]
+    if own_head or bundle.task.kind in HEAD_TASKS or bool(embedding) == bool(head):
+        return
+    yield Problem(
+        severity="warning",
+        message=f"embedding and head of this model are one matrix; training {(embedding or head)[0]} parts them",
+        key="adapter.modules_to_save",
+        hint="adapter.train_tokens trains rows of both; without that, the other keeps what it has",
+    )
+
+
+def _rates(bundle: Bundle, names: tuple[str, ...]) -> Iterator[Problem]:
+    """Rates of parts that are not trained; with adapters the bundle alone tells."""
+    method = bundle.adapter.method
+    if method not in ("full", "freeze"):
+        return
+    head = ("score.weight",) if bundle.task.kind in HEAD_TASKS else ()
+    trained = [*(names if method == "full" else select(bundle.adapter.trainable, names)), *head]
+    for key, ratio, there in (
+        ("optimizer.head_ratio", bundle.optimizer.head_ratio, any(map(is_head, trained))),
+        ("optimizer.embedding_ratio", bundle.optimizer.embedding_ratio, any(map(is_embedding, trained))),
+    ):
+        if ratio != 1.0 and not there:
+            part = key.removeprefix("optimizer.").removesuffix("_ratio")
+            shared = part == "head" and not any(map(is_head, names))
+            why = "it is the embedding in this model" if shared else "adapter.trainable leaves it as it is"
+            hint = "use optimizer.embedding_ratio, or leave it out" if shared else "leave it out, or train that part"
+            yield Problem(message=f"{key} has no meaning: no {part} is trained, {why}", key=key, hint=hint)
 
 
 def _trained(bundle: Bundle, names: tuple[str, ...]) -> Iterator[Problem]:

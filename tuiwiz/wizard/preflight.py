@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -20,9 +21,13 @@ from tuiwiz.catalog.sources import Located, locate
 from tuiwiz.data.types import Prepared
 from tuiwiz.memory.plan import Plan, plan
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.deadline import deadline
 from tuiwiz.spec.derive import cadence, warmup_steps
+from tuiwiz.spec.model import ENCODERS
 from tuiwiz.spec.needs import libraries, without_cuda
 from tuiwiz.spec.phases import Span, run_steps, spans
+from tuiwiz.spec.task import HEAD_TASKS
+from tuiwiz.spec.training_rules import is_time
 from tuiwiz.wizard.facts import drift_of
 from tuiwiz.wizard.named import named_parts
 
@@ -51,7 +56,8 @@ def preflight(bundle: Bundle, folder: Path) -> Preflight:
     located = _model(bundle, folder, problems)
     prepared = _data(bundle, folder, located, problems)
     problems += _machine(bundle, device)
-    problems += _dropout(bundle, located)
+    problems += _architecture(bundle, located)
+    problems += _moment(bundle)
     if located is not None and located.folder is not None:
         problems += named_parts(bundle, folder, located.folder)
     if located is None or located.shape is None or prepared is None:
@@ -65,7 +71,7 @@ def _model(bundle: Bundle, folder: Path, problems: list[Problem]) -> Located | N
     try:
         located = locate(bundle.model.source, bundle.model.revision, folder)
     except TuiwizError as error:
-        problems += [msgspec.structs.replace(problem, key="model.source") for problem in error.problems]
+        problems += [msgspec.structs.replace(one, key=one.key or "model.source") for one in error.problems]
         return None
     if located.kind in ("folder", "gguf") and not located.has_weights:
         problems.append(
@@ -109,25 +115,34 @@ def _data(bundle: Bundle, folder: Path, located: Located | None, problems: list[
     return prepared
 
 
-def _dropout(bundle: Bundle, located: Located | None) -> list[Problem]:
-    """Residual dropout where the architecture, as far as its config tells, has none."""
+def _architecture(bundle: Bundle, located: Located | None) -> list[Problem]:
+    """What the architecture, as far as the model's config tells, cannot do."""
     folder = located.folder if located is not None else None
-    if not bundle.regularization.residual_dropout or folder is None:
-        return []
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8")) if folder is not None else {}
     except (OSError, ValueError):
         return []
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    problems = []
     # A config that leaves them out may still have them by its architecture's defaults: only a known lack is told.
-    if config.get("model_type") not in WITHOUT_RESIDUAL_DROPOUT:
+    if bundle.regularization.residual_dropout and kind in WITHOUT_RESIDUAL_DROPOUT:
+        message = f"{kind} has no residual dropout: the setting would change nothing"
+        hint = "remove it; weight decay, adapter.dropout (with adapters) and NEFTune work on every model"
+        problems.append(Problem(message=message, key="regularization.residual_dropout", hint=hint))
+    if kind in ENCODERS and not config.get("is_decoder") and bundle.task.kind not in HEAD_TASKS:
+        message = f"{kind} reads a text from both sides: it cannot learn {bundle.task.kind}"
+        hint = 'choose a model that writes, or set task.kind = "classify"'
+        problems.append(Problem(message=message, key="model.source", hint=hint))
+    return problems
+
+
+def _moment(bundle: Bundle) -> list[Problem]:
+    """A time to stop by that is over."""
+    text, now = bundle.schedule.stop_by, datetime.now()
+    if text is None or not is_time(text) or deadline(text, now) > now:
         return []
-    return [
-        Problem(
-            message=f"{config['model_type']} has no residual dropout: the setting would change nothing",
-            key="regularization.residual_dropout",
-            hint="remove it; weight decay, adapter.dropout (with adapters) and NEFTune work on every model",
-        )
-    ]
+    message = f"schedule.stop_by = {text} is over: the run would end after its first step"
+    return [Problem(message=message, key="schedule.stop_by", hint='a time to come, or a clock time such as "08:00"')]
 
 
 def _length(bundle: Bundle, rows: int) -> list[Problem]:
@@ -204,6 +219,10 @@ def _fit(bundle: Bundle, shape: ModelShape, device: Device, prepared: Prepared, 
                 hint=found.next_step or "`tuiwiz plan` shows what fits",
             )
         )
+    if 0 < shape.context < lengths.max:
+        message = f"rows of up to {lengths.max:,} tokens, and the model was made for {shape.context:,}"
+        hint = "a lower data.max_length; what goes beyond is hardly learnt, and slowly"
+        problems.append(Problem(severity="warning", message=message, key="data.max_length", hint=hint))
     free = shutil.disk_usage(Path.home()).free
     if found.disk_bytes > free:
         message = f"about {human_bytes(found.disk_bytes)} of disk needed for checkpoints, {human_bytes(free)} free"

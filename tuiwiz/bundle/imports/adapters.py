@@ -48,6 +48,10 @@ def variant(draft: Draft, flags: dict[str, str]) -> None:
             break
 
 
+OWN_LOSSES = ("sigmoid", "nll", "chunked_nll", "cross_entropy", "kto", "orpo", "simpo")
+"""Words for a loss that say no more than the task does."""
+
+
 def preference(draft: Draft, task: str, beta: str, loss: str) -> None:
     """Knobs of the preference losses; `beta` and `loss` are the tool's names for them."""
     word = str(draft.take(loss, "sigmoid")).lower()
@@ -57,6 +61,8 @@ def preference(draft: Draft, task: str, beta: str, loss: str) -> None:
         else:
             draft.drop(loss, word, "no such loss: sigmoid stands")
         draft.carry("label_smoothing", "objective.label_smoothing")
+    elif word not in OWN_LOSSES:
+        draft.drop(loss, word, f"no such loss: that of {task} stands")
     if draft.has(beta):
         draft.carry(beta, "objective.lambda" if task == "orpo" else "objective.beta")
 

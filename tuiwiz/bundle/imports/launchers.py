@@ -34,7 +34,8 @@ def recognise(words: list[str], variables: dict[str, str]) -> dict[str, Any] | N
         tool, name, first = found
         rest = words[first:]
         given, file = options(rest), _file(rest)
-        if tool == "llamafactory" and "stage" not in given and not file:
+        # Many tools have a train.py; only one of them has these words.
+        if tool == "llamafactory" and not {"stage", "finetuning_type"} & given.keys() and not file:
             continue
         file = file or str(given.pop("config", "") if tool in ("trl", "axolotl") else "")
         if tool == "swift":

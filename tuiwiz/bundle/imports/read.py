@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ MOST_PARTS = 20_000
 NO_TRAINING = {"infer_backend": "inference", "export_dir": "merging or export", "do_predict": "prediction"}
 """Keys of configurations that train nothing."""
 KNOWN = "LLaMA-Factory, axolotl, TRL, ms-swift and XTuner 0.x are known"
+_MEGATRON = re.compile(r"^[^#\n]*\bmegatron\s+(?:sft|pt|rlhf)\b", re.MULTILINE)
+_KEY = re.compile(r"^([A-Za-z_]\w*)[ \t]*:(?=\s)", re.MULTILINE)
 SCRIPTS = (".sh", ".bash", ".slurm", ".sbatch")
 
 
@@ -54,7 +58,8 @@ def import_text(text: str, name: str, *, command: str = "", neighbours: Neighbou
     if suffix == ".py":
         return xtuner.read(text, _python_base(near, near.folder))
     if suffix in (".yaml", ".yml", ".json"):
-        return _from_table(_yaml(text), name, command)
+        found = _from_table(_yaml(text), name, command)
+        return msgspec.structs.replace(found, lines=(*found.lines, *_twice(text)))
     script = shell.read_script(text)
     if script.commands:
         near.written |= script.files
@@ -69,6 +74,9 @@ def import_text(text: str, name: str, *, command: str = "", neighbours: Neighbou
         ]
         return msgspec.structs.replace(found, lines=tuple(lines))
     if suffix in SCRIPTS:
+        if _MEGATRON.search(text):
+            hint = "the same options under `swift sft` train one whole model a device and are imported"
+            raise InvalidError("ms-swift: training by Megatron has no counterpart here", hint=hint)
         hint = (
             "known: `swift sft|pt|rlhf`, `trl sft|dpo|...`, `llamafactory-cli train`, `axolotl train`, `xtuner train`"
         )
@@ -142,6 +150,13 @@ def _yaml(text: str) -> dict[str, Any]:
     if _parts(value, MOST_PARTS) < 0:
         raise InvalidError(f"this YAML has more than {MOST_PARTS:,} parts or turns back on itself")
     return {str(key): inner for key, inner in value.items()}
+
+
+def _twice(text: str) -> list[Line]:
+    """Settings that a YAML holds more than once, of which its readers take the last without a word."""
+    counts = Counter(_KEY.findall(text))
+    how = "it is written more than once: the last one counts"
+    return [Line(source=key, fate="not carried", how=how) for key, count in counts.items() if count > 1]
 
 
 def _parts(value: Any, left: int, depth: int = 0) -> int:

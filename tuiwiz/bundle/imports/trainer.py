@@ -23,6 +23,8 @@ SCHEDULES = {
     "one_cycle": "one_cycle",
     "rex": "cosine",
 }
+LIKE = {"rex": "no such schedule: cosine, which falls to zero as well, stands"}
+"""Schedules that are replaced by one that is near."""
 OPTIMIZERS = {
     **dict.fromkeys(
         (
@@ -195,7 +197,8 @@ def schedule(draft: Draft, name: Any, source: str) -> None:
     if known is None:
         draft.drop(source, name, "no such schedule: cosine stands")
         return
-    draft.set("schedule.kind", known, source, "" if known == word else f"{word} is called {known} here")
+    called = "" if known == word else f"{word} is called {known} here"
+    draft.set("schedule.kind", known, source, LIKE.get(word, called))
     ratio, least = settings.get("min_lr_rate", settings.get("min_lr_ratio")), settings.get("min_lr")
     rate = float(draft.values["optimizer.learning_rate"])
     try:
@@ -260,6 +263,10 @@ def revision(draft: Draft, name: str) -> None:
         draft.drop(name, found, "the newest commit of that branch is locked by `tuiwiz new` and `check`")
 
 
+NO_LINEAR_LAYER = ("embed_tokens", "lm_head", "wte", "word_embeddings", "embed_in", "embed_out", "output")
+"""What stands beside the word for all linear layers and is not among them."""
+
+
 def targets(draft: Draft, name: str, everything: tuple[str, ...]) -> None:
     """`adapter.targets` from a list of layers, or the tool's word for all linear ones."""
     if not draft.has(name):
@@ -268,6 +275,9 @@ def targets(draft: Draft, name: str, everything: tuple[str, ...]) -> None:
     found = words(value)
     if not found or any(one in everything for one in found):
         draft.set("adapter.targets", "all-linear", name, f"{value} means all linear layers")
+        if beyond := [one for one in found if one in NO_LINEAR_LAYER]:
+            how = "no adapters on embeddings or the head; adapter.modules_to_save trains them whole"
+            draft.drop(name, ", ".join(beyond), how)
     elif any(set("^$*|()[]\\") & set(one) for one in found):
         draft.drop(name, value, "a pattern: all linear layers stand")
     else:

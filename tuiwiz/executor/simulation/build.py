@@ -12,7 +12,7 @@ from tuiwiz.executor.adapters import add_adapters
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.freeze import freeze
 from tuiwiz.executor.fused import slim
-from tuiwiz.executor.model import enable_checkpointing
+from tuiwiz.executor.model import enable_checkpointing, trainable
 from tuiwiz.executor.simulation.kernels import EXPANDED, FUSED
 from tuiwiz.executor.simulation.quantised import quantise_linears
 from tuiwiz.memory.setting import Setting
@@ -22,6 +22,7 @@ from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.data import Data
 from tuiwiz.spec.model import Model
 from tuiwiz.spec.optimizer import Optimizer
+from tuiwiz.spec.parts import select
 from tuiwiz.spec.task import Task
 
 ATTENTION = {"flash": FUSED, "sdpa": EXPANDED, "math": "sdpa", "eager": "eager"}
@@ -66,6 +67,8 @@ def build(config: Any, setting: Setting, stack: Stack, bundle: Bundle) -> Any:
         slim(model)
     if setting.method == "freeze":
         freeze(model, bundle, Device(META, "meta", compute))
+    if setting.phase:
+        _only(model, setting.phase)
     if setting.adapts:
         model = add_adapters(model, bundle, Path()) if ours else _with_peft(model, setting, stack, bundle)
     if setting.checkpointing:
@@ -74,6 +77,14 @@ def build(config: Any, setting: Setting, stack: Stack, bundle: Bundle) -> Any:
             model.enable_input_require_grads()
     model.train()
     return model
+
+
+def _only(model: Any, words: tuple[str, ...]) -> None:
+    """Train what a phase names, of what is trained at all."""
+    weights = trainable(model)
+    chosen = frozenset(select(words, list(weights)))
+    for name, parameter in weights.items():
+        parameter.requires_grad_(name in chosen)
 
 
 def _head(model: Any) -> str:

@@ -15,6 +15,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content, Span
 from textual.message import Message
+from textual.notifications import SeverityLevel
 from textual.widgets import Static
 
 from tuiwiz.base.text import terminal_notice
@@ -77,9 +78,16 @@ class RunScreen(RunActions):
             self.batch = batch
 
     def __init__(
-        self, run: Path | RunFolder, *, started_here: bool = False, clock: Callable[[], float] = time.time
+        self,
+        run: Path | RunFolder,
+        *,
+        started_here: bool = False,
+        clock: Callable[[], float] = time.time,
+        heard: tuple[tuple[SeverityLevel, str], ...] = (),
     ) -> None:
+        """`heard`: what was found out before the start and is told here."""
         super().__init__()
+        self._heard = heard
         self.folder = run if isinstance(run, RunFolder) else RunFolder(run)
         self.started_here = started_here
         self.clock = clock
@@ -127,6 +135,8 @@ class RunScreen(RunActions):
         self._follower.ask()
         self.set_interval(PERIOD_S, self._follower.ask)
         self.redraw()
+        for severity, words in self._heard:
+            self.notify(words, severity=severity, timeout=20, markup=False)
 
     def on_unmount(self) -> None:
         self._follower.stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -24,6 +26,41 @@ MOST = 14
 SIMULATED = 3
 """Rows that are simulated when asked for: each takes some seconds."""
 HEADINGS = f"   {'method':<7}{'length':>6}{'micro x accum':>14}  {'ckpt':<5}{'memory':>10}{'tokens/s':>10}{'time':>12}"
+
+
+class VerdictLine(NamedTuple):
+    """The one sentence, in parts. `left`: what of time and cost had no room behind it."""
+
+    head: str
+    tone: str
+    room: str
+    took: str
+    cost: str
+    left: str
+
+
+def verdict_line(plan: Plan, width: int) -> VerdictLine:
+    """The sentence in at most `width` columns, time and cost included as far as they go in whole."""
+    spare = plan.usable_bytes - plan.total_bytes
+    word, tone, rest = {
+        "fits": ("It fits", "$good", f"{gib(spare)} to spare"),
+        "tight": ("It is tight", "$warn", f"only {gib(max(0, spare))} to spare"),
+        "no": ("It does not fit", "$bad", f"{gib(-spare)} too much"),
+    }[plan.verdict]
+    head, room = f"  {word}: ", f"{plan.total_bytes / GIB:.1f} of {gib(plan.usable_bytes)} usable, {rest}."
+    took = "" if plan.seconds is None else f"about {human_duration(plan.seconds)}"
+    cost = clean(cost_words(plan).removeprefix("about ")) if took else ""
+    free = width - len(head) - len(room)
+    if len(took) + 3 > free:
+        return VerdictLine(head, tone, room, "", "", ", ".join(filter(None, (took, cost))))
+    if cost and len(took) + len(cost) + 5 > free:
+        return VerdictLine(head, tone, room, f"   {took}", "", f"about {cost}")
+    return VerdictLine(head, tone, room, f"   {took}" if took else "", f", {cost}" if cost else "", "")
+
+
+def first_within(width: int, *texts: str) -> str:
+    """The first text that a line of that width holds; the last one where none does."""
+    return next((text for text in texts if len(text) <= width), texts[-1])
 
 
 class FitView(StepView):
@@ -59,24 +96,13 @@ class FitView(StepView):
     def _verdict(self, composed: Composed, plan: Plan) -> Content:
         width = self.size.width or 78
         data = self.session.facts.data
-        rows = f", {data.rows:,} rows, 95 % up to {data.p95} tokens" if data is not None else ""
-        spare = plan.usable_bytes - plan.total_bytes
-        words = {
-            "fits": ("It fits", "$good", f"{gib(spare)} to spare"),
-            "tight": ("It is tight", "$warn", f"only {gib(max(0, spare))} to spare"),
-            "no": ("It does not fit", "$bad", f"{gib(-spare)} too much"),
-        }
-        word, tone, rest = words[plan.verdict]
-        took = "" if plan.seconds is None else f"   about {human_duration(plan.seconds)}"
-        cost = cost_words(plan).removeprefix("about ")
+        where = clean(f"  {plan.model} on {plan.device}")
+        counted = f", {data.rows:,} rows" if data is not None else ""
+        rows = f"{counted}, 95 % up to {data.p95} tokens" if data is not None else ""
+        line = verdict_line(plan, width)
         lines = [
-            Content.assemble((clean(f"  {plan.model} on {plan.device}{rows}"), "$dim")),
-            Content.assemble(
-                (f"  {word}: ", f"{tone} bold"),
-                f"{plan.total_bytes / GIB:.1f} of {gib(plan.usable_bytes)} usable, {rest}.",
-                (took, "bold"),
-                (clean(f", {cost}") if took and cost else "", "$dim"),
-            ),
+            Content.assemble((first_within(width, where + rows, where + counted, where), "$dim")),
+            Content.assemble((line.head, f"{line.tone} bold"), line.room, (line.took, "bold"), (line.cost, "$dim")),
             items_line(plan.items, width, self.glyphs),
             budget_bar(plan.items, plan.usable_bytes, width, self.glyphs),
             Content.assemble((HEADINGS, "$dim")),
@@ -113,6 +139,8 @@ class FitView(StepView):
 
     def _notes(self, composed: Composed, plan: Plan) -> Content:
         lines = [Content.assemble(("  Limited by: ", "$dim"), clean(plan.limiting or "nothing"))]
+        if paid := verdict_line(plan, self.size.width or 78).left:
+            lines.append(Content.assemble(("  Takes: ", "$dim"), paid))
         if plan.next_step:
             lines.append(Content.assemble(("  ", ""), clean(plan.next_step)))
         if plan.budget is not None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from textual.notifications import SeverityLevel
+
 from tuiwiz.base.errors import TuiwizError
 from tuiwiz.base.files import write_atomic
+from tuiwiz.rehearsal import ahead
 from tuiwiz.ui.app import go_back, open_screen
 from tuiwiz.ui.screen import TuiwizScreen
+from tuiwiz.ui.screens.wizard.rehearsing import FAILED, START, Rehearsing, failure, notices
 from tuiwiz.ui.screens.wizard.review import ReviewView
 from tuiwiz.ui.widgets.dialog import Answer, Dialog
 from tuiwiz.wizard import saved
@@ -20,6 +24,8 @@ class Writing(TuiwizScreen):
 
     session: Session
     writing = False
+    heard: tuple[tuple[SeverityLevel, str], ...] = ()
+    """What the rehearsal had to say, for the screen of the run."""
 
     def say(self, text: str) -> None:
         """One line above the footer."""
@@ -84,18 +90,56 @@ class Writing(TuiwizScreen):
         return ""
 
     def _carry_through(self, output: Path, *, run: bool) -> None:
-        """In a thread."""
-        started: Path | None = None
+        """In a thread. A run that is planned to be long is not started yet, but rehearsed."""
         wrong = ""
+        long_s: float | None = None
+        started: Path | None = None
         try:
             write_atomic(output, bundle_text(self.session, output))
-            if run:
-                started = _start(output)
+            long_s = ahead.due(output, []) if run else None
+            started = _start(output) if run and long_s is None else None
         except TuiwizError as error:
             problem = error.problems[0] if error.problems else None
             wrong = problem.message if problem is not None else error.message
         except OSError as error:
             wrong = f"{output} cannot be written: {error.strerror or error}"
+        if self.is_running and long_s is not None and not wrong:
+            self.app.call_from_thread(self._rehearse, output, long_s)
+        elif self.is_running:
+            self.app.call_from_thread(self._finish, output, started, wrong)
+
+    def _rehearse(self, output: Path, seconds: float) -> None:
+        """Show the rehearsal; start the run when it went well or was refused, ask where it failed."""
+        self.say("")
+        screen = Rehearsing(output, seconds)
+
+        def over(answer: str | None) -> None:
+            failed = screen.failed
+            if answer == FAILED and failed is not None:
+                self.app.push_screen(failure(failed, output), lambda chosen: self._begin(output, run=chosen == START))
+                return
+            self.heard = tuple(notices(screen.found))
+            self._begin(output, run=answer == START)
+
+        self.app.push_screen(screen, over)
+
+    def _begin(self, output: Path, *, run: bool) -> None:
+        """Start the run of a written bundle, or stay here and say how it can be started later."""
+        if not run:
+            self.writing = False
+            self.say(f"not started; {output.name} is written: tuiwiz run {output.name}")
+            return
+        self.say("starting the run ...")
+        self.run_worker(lambda: self._start_alone(output), thread=True, exit_on_error=True)
+
+    def _start_alone(self, output: Path) -> None:
+        """In a thread."""
+        started: Path | None = None
+        wrong = ""
+        try:
+            started = _start(output)
+        except TuiwizError as error:
+            wrong = error.message
         if self.is_running:
             self.app.call_from_thread(self._finish, output, started, wrong)
 
@@ -106,7 +150,7 @@ class Writing(TuiwizScreen):
             return
         saved.forget()
         if started is not None:
-            open_screen(self.app, "run", replace=True, run=started, started_here=True)
+            open_screen(self.app, "run", replace=True, run=started, started_here=True, heard=self.heard)
             return
         self.app.notify(f"wrote {output}; train it with: tuiwiz run {output.name}", markup=False)
         go_back(self.app)

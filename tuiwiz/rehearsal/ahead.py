@@ -16,35 +16,23 @@ LEAST_BYTES = 2
 """Of text that a token stands for, at the least, where that is to be bounded without reading."""
 
 
-def rehearse_if_long(path: Path, sets: list[str]) -> None:
-    """Rehearse the bundle where its run is planned to be long; says so, and what came of it.
+def due(path: Path, sets: list[str]) -> float | None:
+    """Planned seconds of a bundle that has to be rehearsed before it is run; None where there is no need to: the run is
+    short, how long it takes is not known, or this very bundle was rehearsed here before.
 
     Raises:
-        DoesNotFitError: it did not fit on the lowest rung.
-        RunFailedError: something else of it failed.
+        TuiwizError: the bundle cannot be read.
     """
-    from tuiwiz.base.errors import DoesNotFitError, RunFailedError
-    from tuiwiz.base.units import human_duration
     from tuiwiz.bundle.change import apply_sets
     from tuiwiz.bundle.digest import digest
     from tuiwiz.bundle.read import read_bundle
     from tuiwiz.catalog.measured import kept
-    from tuiwiz.cli.output import note
-    from tuiwiz.cli.rehearsal import rehearsal
 
     bundle = apply_sets(read_bundle(path), sets)
     seconds = planned_seconds(bundle, path.resolve().parent)
     if seconds is None or seconds < LONG_S:
-        return
-    if any(one.get("digest") == digest(bundle) for one in kept()):
-        return
-    note(f"tuiwiz: a run of about {human_duration(seconds)}: its hardest moments first; --no-rehearsal leaves that out")
-    _, problems = rehearsal(path, sets)
-    for problem in problems:
-        if problem.severity == "error":
-            kind = DoesNotFitError if problem.key == "rehearsal.memory" else RunFailedError
-            raise kind(problem.message, hint=problem.hint or "--no-rehearsal starts the run all the same")
-        note(f"tuiwiz: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
+        return None
+    return None if any(one.get("digest") == digest(bundle) for one in kept()) else seconds
 
 
 def planned_seconds(bundle: Bundle, folder: Path) -> float | None:
@@ -53,8 +41,7 @@ def planned_seconds(bundle: Bundle, folder: Path) -> float | None:
     from tuiwiz.base.errors import TuiwizError
     from tuiwiz.catalog.machine import this_device
     from tuiwiz.catalog.sources import locate
-    from tuiwiz.cli.lengths import profile
-    from tuiwiz.cli.plan import training_rows
+    from tuiwiz.data.profile import profile, training_rows
     from tuiwiz.memory.plan import plan
 
     try:

@@ -58,3 +58,14 @@ def profile(bundle: Bundle, folder: Path, tokenizer: Path | None) -> Profile:
     return Profile(
         {"p50": min(found.p50, limit), "p95": min(found.p95, limit), "max": longest}, count if whole else None, note
     )
+
+
+def training_rows(bundle: Bundle, counted: int | None) -> int | None:
+    """Training rows by the bundle's lock, else as counted, less the share that is held out."""
+    rows = counted
+    if bundle.lock is not None and isinstance(bundle.data.train, str):
+        rows = bundle.lock.rows.get(bundle.data.train) or rows
+    if not rows or bundle.validation.path is not None:
+        return rows
+    held_out = round(rows * (bundle.validation.fraction or 0.0))
+    return max(1, rows - min(held_out, bundle.validation.max_rows or held_out))
