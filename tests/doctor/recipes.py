@@ -394,8 +394,8 @@ TEST: tuple[Recipe, ...] = (
     _real("z-smol-dpo", (), rows=("pairs", 70), edits=_smol(5e-5, steps=25, task__kind="dpo")),
     _real("z-smol-x60", DIVERGED, edits=_smol(0.05, steps=28)),
     _real("z-smol-no-warm-up", DIVERGED, edits=_whole(2e-3, steps=25, schedule__warmup=0)),
-    _real("z-smol-frozen", ("D14",), rows=("facts", 60), edits=_smol(1e-3, steps=36, **UNWATCHED), sabotage="frozen"),
-    _real("z-smol-permuted", ("D16",), edits=_smol(5e-4, steps=25), sabotage="permuted"),
+    _real("z-smol-frozen", ("D14",), rows=("facts", 60), edits=_smol(1e-3, steps=12, **UNWATCHED), sabotage="frozen"),
+    _real("z-smol-permuted", ("D16",), rows=("facts", 70), edits=_smol(5e-4, steps=12), sabotage="permuted"),
     _real("z-smol-rate-too-low", UNDERFIT, rows=("text", 120), edits=_smol(1e-6, steps=28, **TEXT)),
     Recipe("z-lion", "test", (), rows=("facts", 330), edits=_lora(8e-4, steps=85, optimizer__name="lion", **FOUR_BITS)),
     Recipe("z-muon-text", "test", (), rows=("text", 260), edits=_text(2e-3, steps=90, optimizer__name="muon")),
@@ -431,4 +431,5 @@ TEST: tuple[Recipe, ...] = (
         "z-memory-leak", "test", ("D21",), rows=("facts", 310), edits=_full(1e-3, steps=125, batch=4), sabotage="leak"
     ),
     Recipe("z-warm-up", "test", ("D7",), rows=("pairs", 260), edits=_pairs("orpo", 3e-3, schedule__warmup=0.65)),
+    _real("z-smol-masked", ("D17",), rows=("facts", 70), edits=_whole(2e-5, steps=12), sabotage="masked"),
 )
