@@ -396,7 +396,7 @@ TEST: tuple[Recipe, ...] = (
     _real("z-smol-no-warm-up", DIVERGED, edits=_whole(2e-3, steps=25, schedule__warmup=0)),
     _real("z-smol-frozen", ("D14",), rows=("facts", 60), edits=_smol(1e-3, steps=12, **UNWATCHED), sabotage="frozen"),
     _real("z-smol-permuted", ("D16",), rows=("facts", 70), edits=_smol(5e-4, steps=12), sabotage="permuted"),
-    _real("z-smol-rate-too-low", UNDERFIT, rows=("text", 120), edits=_smol(1e-6, steps=28, **TEXT)),
+    _real("z-smol-masked", ("D17",), rows=("facts", 70), edits=_whole(2e-5, steps=12), sabotage="masked"),
     Recipe("z-lion", "test", (), rows=("facts", 330), edits=_lora(8e-4, steps=85, optimizer__name="lion", **FOUR_BITS)),
     Recipe("z-muon-text", "test", (), rows=("text", 260), edits=_text(2e-3, steps=90, optimizer__name="muon")),
     Recipe("z-kto", "test", (), rows=("single", 330), edits=_pairs("kto", 8e-4, steps=70)),
@@ -431,5 +431,4 @@ TEST: tuple[Recipe, ...] = (
         "z-memory-leak", "test", ("D21",), rows=("facts", 310), edits=_full(1e-3, steps=125, batch=4), sabotage="leak"
     ),
     Recipe("z-warm-up", "test", ("D7",), rows=("pairs", 260), edits=_pairs("orpo", 3e-3, schedule__warmup=0.65)),
-    _real("z-smol-masked", ("D17",), rows=("facts", 70), edits=_whole(2e-5, steps=12), sabotage="masked"),
 )
