@@ -146,7 +146,8 @@ def main(pairs: float = 100, seconds: float = 0.5) -> None:
         while not blocks.steps():
             time.sleep(0.2)
         time.sleep(SETTLING_S)
-        alone, watched = [], []
+        alone: list[tuple[float, float]] = []
+        watched: list[tuple[float, float]] = []
         for number in range(int(pairs)):
             for attached in (False, True) if number % 2 else (True, False):
                 (watched if attached else alone).append(blocks.block(attached))

@@ -93,6 +93,12 @@ def test_another_loss_or_schedule_is_never_called_the_tasks_own() -> None:
     assert told == ["no such schedule: cosine, which falls to zero as well, stands"]
 
 
+def test_what_longlora_does_beside_adapters_is_named() -> None:
+    found = import_text("swift sft --model m --dataset d --train_type longlora", "a.sh")
+    lost = [line for line in found.lines if line.source == "train_type" and line.fate == "not carried"]
+    assert found.bundle.adapter.method == "lora" and "attention is not shifted" in lost[0].how
+
+
 def test_a_setting_written_twice_is_told() -> None:
     found = import_text(AXOLOTL + "lora_r: 16\n", "a.yml")
     assert found.bundle.adapter.rank == 16

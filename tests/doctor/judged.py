@@ -63,7 +63,7 @@ def table() -> str:
         "",
         f"{len(TRAIN)} streams chose the thresholds, {len(TEST)} others judge them here: all of real runs,",
         f"{sum(one.model == 'smol' for one in TEST)} of them with SmolLM2-135M-Instruct. They were recorded after a",
-        "commit had fixed the thresholds, and nothing was changed afterwards.",
+        "commit had fixed the thresholds, and no rule was changed afterwards.",
         "",
         f"Recall {hit} of {spoiled} ({hit / max(1, spoiled):.2f}); false alarms on {alarm} of {healthy} healthy runs.",
         "",

@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
+from safetensors.numpy import save_file
 
 from tests.executor.desk import Desk
 from tests.support.tiny import make_model
 from tests.support.training import add_phases, make_run, write_rows
 from tuiwiz.bundle.read import inspect_bundle
+from tuiwiz.wizard.continued import continued
 from tuiwiz.wizard.preflight import preflight
 
 FREEZE: dict[str, Any] = {"adapter__method": "freeze", "adapter__rank": None}
@@ -99,6 +102,25 @@ def test_a_phase_that_cannot_be_is_told(tmp_path: Path, tiny_model: Path, phase:
     folder.bundle.write_text(folder.bundle.read_text() + f'\n[[phases]]\nname = "one"\n{text}')
     found = errors(tmp_path, folder.bundle)
     assert any(words in told for told in found.values()), found
+
+
+@pytest.mark.parametrize(("width", "told"), [(384, False), (256, True)])
+def test_an_adapter_of_an_encoder_goes_on_where_the_models_file_leaves_out_the_prefix(
+    tmp_path: Path, width: int, told: bool
+) -> None:
+    matrix = "base_model.model.bert.encoder.layer.0.output.dense.lora_A.weight"
+    tensors = {
+        matrix: numpy.zeros((8, width), "float32"),
+        "base_model.model.classifier.bias": numpy.zeros(77, "float32"),
+    }
+    save_file(tensors, tmp_path / "adapter_model.safetensors")
+    (tmp_path / "adapter_config.json").write_text('{"r": 8, "lora_alpha": 16, "task_type": "SEQ_CLS"}')
+    changes: dict[str, Any] = {"task__kind": "classify", "adapter__from": str(tmp_path)}
+    bundle, _ = inspect_bundle(make_run(tmp_path, tmp_path, **changes).bundle)
+    assert bundle is not None
+    shapes = {"encoder.layer.0.output.dense.weight": (384, 384)}
+    found = [problem.message for problem in continued(bundle, tmp_path, shapes) if problem.severity == "error"]
+    assert any("another model" in message for message in found) is told
 
 
 def test_an_adapter_of_another_model_is_told(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,15 +111,22 @@ def _other_task(bundle: Bundle, folder: Path, kind: object) -> Iterator[Problem]
 
 
 def _other_model(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Problem]:
-    for name, (_, width, *_rest) in parameter_shapes(folder).items():
+    for name, shape in parameter_shapes(folder).items():
         module, found_a, _ = name.removeprefix("base_model.model.").rpartition(".lora_A.weight")
-        if shapes and found_a and width not in shapes.get(f"{module}.weight", ()):
+        if shapes and found_a and shape[-1] not in _shape_of(module, shapes):
             yield Problem(
-                message=f"the adapter in {folder} is of another model: it has {module} with {width} inputs",
+                message=f"the adapter in {folder} is of another model: it has {module} with {shape[-1]} inputs",
                 key="adapter.from",
                 hint="continue it on the model that it was trained on",
             )
             return
+
+
+def _shape_of(module: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape of a module's weight; files of encoders name their modules without the base model's prefix."""
+    parts = f"{module}.weight".split(".")
+    names = (".".join(parts[start:]) for start in range(len(parts) - 2))
+    return next((shapes[name] for name in names if name in shapes), ())
 
 
 def _count(given: Any) -> int:

@@ -21,6 +21,10 @@ def method(draft: Draft, word: str, bits: int | None, source: str) -> bool:
         found = "qlora"
     how = "" if found == word else f"{word} on a base of {bits} bits" if bits is not None else f"{word} is {found} here"
     draft.set("adapter.method", found, source, how)
+    if word == "longlora":
+        draft.drop(
+            source, word, "attention is not shifted here, and embeddings and norms stay: see adapter.modules_to_save"
+        )
     if found == "qlora" and bits == 8:
         draft.set("quantization.bits", 8, source)
     return found in ("lora", "qlora")

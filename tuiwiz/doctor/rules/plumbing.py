@@ -34,7 +34,7 @@ def frozen(case: Case) -> Outcome:
         if off <= SAME:
             return yes(_retry(case), _FROZEN, held_out_first=first, held_out_last=later[-1], difference=off)
     if moved and (same := _same_training(case)):
-        return yes(_retry(case), _FROZEN, **same)
+        return Outcome("yes", same, _retry(case), _FROZEN)
     norms = [value for value in case.grad_norm if math.isfinite(value)]
     if len(norms) >= 3:
         early, late = stats.median(norms[:5]), stats.median(norms[-5:])
