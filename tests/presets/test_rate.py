@@ -80,6 +80,15 @@ def test_more_steps_by_a_smaller_batch_are_no_longer_run() -> None:
     assert "only 50 steps)" in derive(1e-4, REFERENCE, Setting(batch=128, alpha=32.0), 50).words
 
 
+def test_short_runs_on_labels_go_faster_still() -> None:
+    labels = Setting(batch=8, alpha=32.0, labels=True)
+    assert derive(4e-4, REFERENCE, labels, 114).words == (
+        "4e-4 x 0.5 (sqrt(batch 8 / 32)) x 3 (only 29 steps of 32 rows, one label a row) = 6e-4"
+    )
+    assert derive(4e-4, REFERENCE, labels, 500).value == 2e-4
+    assert derive(6e-4, labels, labels, 500, 50).value == 2e-4
+
+
 def test_the_words_are_the_arithmetic() -> None:
     rate = derive(1.5e-4, Setting(batch=16, alpha=32.0), Setting(batch=64, alpha=16.0), 81)
     assert rate.words == "1.5e-4 x 2 (alpha 32 / 16) x 2 (sqrt(batch 64 / 16)) x 1.5 (only 81 steps) = 9e-4"

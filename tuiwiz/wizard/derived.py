@@ -221,6 +221,7 @@ def _settings(work: Work, preset: Resolved) -> tuple[Setting, Setting]:
                 alpha=float(values["adapter.alpha"]) if adapters else None,
                 rank=int(values["adapter.rank"]),
                 variant=str(values["adapter.variant"]),
+                labels=work.values["task.kind"] == "classify",
             )
         )
     return found[0], found[1]
