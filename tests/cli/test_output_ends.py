@@ -24,7 +24,8 @@ def shell(line: str) -> subprocess.CompletedProcess[str]:
     """A line for sh in which $TUIWIZ is the command."""
     return subprocess.run(
         ["sh", "-c", line.replace("$TUIWIZ", " ".join(command()))],
-        env=environment(),
+        # Buffered, as in a shell of one's own.
+        env={name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -34,7 +35,9 @@ def shell(line: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("words", ["runs list", "runs list --json", "watch one", "watch one --json", "where"])
+@pytest.mark.parametrize(
+    "words", ["runs list", "runs list --json", "watch one", "watch one --json", "where", "--version", "run --help"]
+)
 def test_a_full_disk_behind_standard_output_is_told(words: str) -> None:
     done = shell(f"$TUIWIZ {words} > /dev/full")
     assert done.returncode == 8
@@ -51,7 +54,9 @@ def test_closed_ends_disturb_nothing(ends: str) -> None:
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
-    done = shell("$TUIWIZ watch one --json | head -n 1; $TUIWIZ watch one | head -n 1")
+    done = shell(
+        "$TUIWIZ watch one --json | head -n 1; ($TUIWIZ watch one; test $? = 0 || echo failed >&2) | head -n 1"
+    )
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 2
     assert done.stderr == ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -46,15 +47,13 @@ FAILURE_LOG = "command-failure.log"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Never lets a traceback reach the user."""
     args = list(sys.argv[1:] if argv is None else argv)
-    if args in (["--version"], ["-V"]):
-        from tuiwiz import __version__
-
-        print(f"tuiwiz {__version__}")
-        return 0
     from tuiwiz.base.errors import ExitCode, TuiwizError
 
     try:
-        return _run(args)
+        code = _version() if args in (["--version"], ["-V"]) else _run(args)
+        # What a library has printed may still wait in the buffer.
+        sys.stdout.flush()
+        return code
     except TuiwizError as error:
         from tuiwiz.cli.output import report
 
@@ -64,8 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("tuiwiz: interrupted\n")
         return int(ExitCode.INTERRUPTED_TWICE)
     except BrokenPipeError:
-        # The reader of a pipe went away (`| head`): not a failure of ours, and stdout must not be flushed again.
-        sys.stderr.close()
+        # The reader of a pipe went away (`| head`): not a failure of ours.
+        _let_go_of_output()
+        return 0
+    except SystemExit:
+        # The same as click tells it, with a wrapper that hides that the last flush fails.
+        if type(sys.stdout).__name__ != "PacifyFlushWrapper":
+            raise
         return 0
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -74,6 +78,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(error, "format_message"):
             return _usage_error(error, args)
         return _internal_error(as_json="--json" in args)
+
+
+def _version() -> int:
+    from tuiwiz import __version__
+
+    print(f"tuiwiz {__version__}")
+    return 0
 
 
 def _run(args: list[str]) -> int:
@@ -138,7 +149,17 @@ def _full_disk(error: OSError, *, as_json: bool) -> int:
     with suppress(OSError):
         # Where standard output itself lies on that disk, only the exit code is left.
         report(MachineLacksError(f"the disk{where} is full", hint="free some space"), as_json=as_json)
+    _let_go_of_output()
     return int(ExitCode.MACHINE_LACKS)
+
+
+def _let_go_of_output() -> None:
+    """Throw away what cannot be written any more: at its end Python would try again and leave with its own code."""
+    with suppress(OSError, ValueError):
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _internal_error(*, as_json: bool) -> int:
