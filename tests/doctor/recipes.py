@@ -78,6 +78,7 @@ def _in_parts(rate: float, **more: Any) -> dict[str, Any]:
 
 
 def _real(
+    part: Literal["train", "test"],
     name: str,
     expect: tuple[str, ...],
     *,
@@ -85,8 +86,8 @@ def _real(
     edits: dict[str, Any],
     sabotage: str = "",
 ) -> Recipe:
-    """A stream of the test part with the real model, its rows cut at 96 tokens."""
-    return Recipe(name, "test", expect, "smol", rows, {**edits, "data.max_length": 96}, sabotage)
+    """A stream with the real model, its rows cut at 96 tokens."""
+    return Recipe(name, part, expect, "smol", rows, {**edits, "data.max_length": 96}, sabotage)
 
 
 def _whole(rate: float, **more: Any) -> dict[str, Any]:
@@ -381,54 +382,67 @@ TRAIN: tuple[Recipe, ...] = (
         edits=_pairs("dpo", 3e-4, **UNWATCHED),
         sabotage="untold",
     ),
-    *(Recipe(f"demo-{number}", "train", (), model="demo") for number in range(1, 6)),
-)
-
-MISSED: tuple[Recipe, ...] = (Recipe("x-text-x30", "train", DIVERGED, rows=("text", 250), edits=_text(0.08, steps=70)),)
-"""Spoiled, recorded for the train part, and seen by no rule: it learns on, only far less than it could."""
-
-TEST: tuple[Recipe, ...] = (
-    _real("z-smol-lora", (), edits=_smol(8e-4, steps=30, adapter__rank=16)),
-    _real("z-smol-text", (), rows=("text", 120), edits=_smol(5e-4, steps=30, **TEXT)),
-    _real("z-smol-full", (), edits=_whole(5e-5, steps=25)),
-    _real("z-smol-dpo", (), rows=("pairs", 70), edits=_smol(5e-5, steps=25, task__kind="dpo")),
-    _real("z-smol-x60", DIVERGED, edits=_smol(0.05, steps=28)),
-    _real("z-smol-no-warm-up", DIVERGED, edits=_whole(2e-3, steps=25, schedule__warmup=0)),
-    _real("z-smol-frozen", ("D14",), rows=("facts", 60), edits=_smol(1e-3, steps=12, **UNWATCHED), sabotage="frozen"),
-    _real("z-smol-permuted", ("D16",), rows=("facts", 70), edits=_smol(5e-4, steps=12), sabotage="permuted"),
-    _real("z-smol-masked", ("D17",), rows=("facts", 70), edits=_whole(2e-5, steps=12), sabotage="masked"),
-    Recipe("z-lion", "test", (), rows=("facts", 330), edits=_lora(8e-4, steps=85, optimizer__name="lion", **FOUR_BITS)),
-    Recipe("z-muon-text", "test", (), rows=("text", 260), edits=_text(2e-3, steps=90, optimizer__name="muon")),
-    Recipe("z-kto", "test", (), rows=("single", 330), edits=_pairs("kto", 8e-4, steps=70)),
-    Recipe("z-reward", "test", (), rows=("pairs", 330), edits=_pairs("reward", 7e-4, steps=70)),
-    Recipe("z-classify", "test", (), rows=("labels", 420), edits=_head(6e-3, steps=220)),
-    Recipe("z-scratch", "test", (), model="tiny", rows=("facts", 480), edits=_full(2e-3, steps=260, batch=16)),
-    Recipe("z-more-epochs", "test", (), rows=("facts", 210), edits=_lora(3e-3, steps=140, schedule__kind="linear")),
-    Recipe("z-large-batch", "test", (), rows=("facts", 510), edits=_lora(7e-3, steps=55, batch=32)),
-    Recipe("z-resumed-text", "test", (), rows=("text", 240), edits=_text(1e-3, steps=90), sabotage="resumed"),
-    Recipe("z-adafactor-x30", "test", DIVERGED, rows=("facts", 330), edits=_full(0.06, optimizer__name="adafactor")),
-    Recipe("z-dpo-x100", "test", (*DIVERGED, "D35", "D36"), rows=("pairs", 250), edits=_pairs("dpo", 0.03)),
+    _real("train", "z-smol-lora", (), edits=_smol(8e-4, steps=30, adapter__rank=16)),
+    _real("train", "z-smol-text", (), rows=("text", 120), edits=_smol(5e-4, steps=30, **TEXT)),
+    _real("train", "z-smol-full", (), edits=_whole(5e-5, steps=25)),
+    _real("train", "z-smol-dpo", (), rows=("pairs", 70), edits=_smol(5e-5, steps=25, task__kind="dpo")),
+    _real("train", "z-smol-x60", DIVERGED, edits=_smol(0.05, steps=28)),
+    _real("train", "z-smol-no-warm-up", DIVERGED, edits=_whole(2e-3, steps=25, schedule__warmup=0)),
+    _real(
+        "train",
+        "z-smol-frozen",
+        ("D14",),
+        rows=("facts", 60),
+        edits=_smol(1e-3, steps=12, **UNWATCHED),
+        sabotage="frozen",
+    ),
+    _real("train", "z-smol-permuted", ("D16",), rows=("facts", 70), edits=_smol(5e-4, steps=12), sabotage="permuted"),
+    _real("train", "z-smol-masked", ("D17",), rows=("facts", 70), edits=_whole(2e-5, steps=12), sabotage="masked"),
     Recipe(
-        "z-tiny-data-lion", "test", OVERFIT, rows=("noise", 42), edits=_full(1e-3, steps=120, optimizer__name="lion")
+        "z-lion", "train", (), rows=("facts", 330), edits=_lora(8e-4, steps=85, optimizer__name="lion", **FOUR_BITS)
+    ),
+    Recipe("z-muon-text", "train", (), rows=("text", 260), edits=_text(2e-3, steps=90, optimizer__name="muon")),
+    Recipe("z-kto", "train", (), rows=("single", 330), edits=_pairs("kto", 8e-4, steps=70)),
+    Recipe("z-reward", "train", (), rows=("pairs", 330), edits=_pairs("reward", 7e-4, steps=70)),
+    Recipe("z-classify", "train", (), rows=("labels", 420), edits=_head(6e-3, steps=220)),
+    Recipe("z-scratch", "train", (), model="tiny", rows=("facts", 480), edits=_full(2e-3, steps=260, batch=16)),
+    Recipe("z-more-epochs", "train", (), rows=("facts", 210), edits=_lora(3e-3, steps=140, schedule__kind="linear")),
+    Recipe("z-large-batch", "train", (), rows=("facts", 510), edits=_lora(7e-3, steps=55, batch=32)),
+    Recipe("z-resumed-text", "train", (), rows=("text", 240), edits=_text(1e-3, steps=90), sabotage="resumed"),
+    Recipe("z-adafactor-x30", "train", DIVERGED, rows=("facts", 330), edits=_full(0.06, optimizer__name="adafactor")),
+    Recipe("z-dpo-x100", "train", (*DIVERGED, "D35", "D36"), rows=("pairs", 250), edits=_pairs("dpo", 0.03)),
+    Recipe(
+        "z-tiny-data-lion", "train", OVERFIT, rows=("noise", 42), edits=_full(1e-3, steps=120, optimizer__name="lion")
     ),
     Recipe(
-        "z-masked", "test", ("D17",), rows=("facts", 310), edits=_lora(4e-3, steps=50, **FOUR_BITS), sabotage="masked"
+        "z-masked", "train", ("D17",), rows=("facts", 310), edits=_lora(4e-3, steps=50, **FOUR_BITS), sabotage="masked"
     ),
-    Recipe("z-starved", "test", ("D22",), rows=("text", 220), edits=_text(1e-3, steps=40), sabotage="starved"),
+    Recipe("z-starved", "train", ("D22",), rows=("text", 220), edits=_text(1e-3, steps=40), sabotage="starved"),
     Recipe(
-        "z-overflow", "test", ("D1",), rows=("text", 220), edits=_text(1e-3, steps=50, **UNWATCHED), sabotage="overflow"
+        "z-overflow",
+        "train",
+        ("D1",),
+        rows=("text", 220),
+        edits=_text(1e-3, steps=50, **UNWATCHED),
+        sabotage="overflow",
     ),
-    Recipe("z-frozen-labels", "test", ("D14",), rows=("labels", 280), edits=_head(5e-3), sabotage="untold"),
+    Recipe("z-frozen-labels", "train", ("D14",), rows=("labels", 280), edits=_head(5e-3), sabotage="untold"),
     Recipe(
         "z-frozen-text",
-        "test",
+        "train",
         ("D14",),
         rows=("text", 160),
         edits=_text(2e-3, steps=60, **UNWATCHED),
         sabotage="untold",
     ),
     Recipe(
-        "z-memory-leak", "test", ("D21",), rows=("facts", 310), edits=_full(1e-3, steps=125, batch=4), sabotage="leak"
+        "z-memory-leak", "train", ("D21",), rows=("facts", 310), edits=_full(1e-3, steps=125, batch=4), sabotage="leak"
     ),
-    Recipe("z-warm-up", "test", ("D7",), rows=("pairs", 260), edits=_pairs("orpo", 3e-3, schedule__warmup=0.65)),
+    Recipe("z-warm-up", "train", ("D7",), rows=("pairs", 260), edits=_pairs("orpo", 3e-3, schedule__warmup=0.65)),
+    *(Recipe(f"demo-{number}", "train", (), model="demo") for number in range(1, 6)),
 )
+
+MISSED: tuple[Recipe, ...] = (Recipe("x-text-x30", "train", DIVERGED, rows=("text", 250), edits=_text(0.08, steps=70)),)
+"""Spoiled, recorded for the train part, and seen by no rule: it learns on, only far less than it could."""
+
+TEST: tuple[Recipe, ...] = ()
