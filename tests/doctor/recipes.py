@@ -445,4 +445,73 @@ TRAIN: tuple[Recipe, ...] = (
 MISSED: tuple[Recipe, ...] = (Recipe("x-text-x30", "train", DIVERGED, rows=("text", 250), edits=_text(0.08, steps=70)),)
 """Spoiled, recorded for the train part, and seen by no rule: it learns on, only far less than it could."""
 
-TEST: tuple[Recipe, ...] = ()
+
+def _new(name: str, expect: tuple[str, ...], rows: tuple[str, int], edits: dict[str, Any], **more: Any) -> Recipe:
+    """A stream of the test part with the small model."""
+    return Recipe(name, "test", expect, more.pop("model", "base"), rows, edits, **more)
+
+
+NUMBERS: dict[str, Any] = {"task__labels": "regression"}
+PREFERRED_TOO_FAST = (*DIVERGED, "D35", "D36")
+
+TEST: tuple[Recipe, ...] = (
+    _real("test", "y-smol-lora", (), rows=("facts", 90), edits=_smol(1.5e-3, steps=12, evaluation__every=0.5)),
+    _real("test", "y-smol-text", (), rows=("text", 70), edits=_smol(1e-3, steps=12, evaluation__every=0.5, **TEXT)),
+    _real("test", "y-smol-dpo", (), rows=("pairs", 60), edits=_smol(8e-5, steps=12, task__kind="dpo")),
+    _real("test", "y-smol-x80", DIVERGED, rows=("facts", 80), edits=_smol(0.08, steps=12)),
+    _real(
+        "test", "y-smol-permuted", ("D16",), rows=("text", 60), edits=_smol(5e-4, steps=12, **TEXT), sabotage="permuted"
+    ),
+    _real("test", "y-smol-frozen", ("D14",), rows=("facts", 80), edits=_whole(3e-5, steps=12), sabotage="frozen"),
+    _new("y-one-cycle", (), ("facts", 350), _lora(5e-3, steps=88, schedule__kind="one_cycle")),
+    _new("y-polynomial", (), ("facts", 290), _full(7e-4, steps=95, schedule__kind="polynomial", schedule__warmup=0.08)),
+    _new("y-inverse-root", (), ("facts", 370), _lora(4e-3, steps=105, schedule__kind="inverse_sqrt", batch=4)),
+    _new("y-stable-decay", (), ("text", 280), _text(1.2e-3, steps=100, schedule__kind="warmup_stable_decay")),
+    _new("y-restarts", (), ("facts", 330), _full(6e-4, steps=110, schedule__kind="cosine_restarts")),
+    _new("y-lamb", (), ("facts", 410), _full(2e-3, steps=75, optimizer__name="lamb", batch=16)),
+    _new(
+        "y-schedule-free",
+        (),
+        ("facts", 270),
+        _lora(4e-3, optimizer__name="schedule_free_adamw", schedule__kind="constant"),
+    ),
+    _new("y-sgd-text", (), ("text", 250), _text(0.02, steps=130, optimizer__name="sgd")),
+    _new("y-muon", (), ("facts", 380), _full(1e-3, steps=70, optimizer__name="muon", schedule__kind="linear")),
+    _new("y-lion-text", (), ("text", 270), _text(2e-4, steps=110, optimizer__name="lion")),
+    _new("y-dora", (), ("facts", 310), _lora(4e-3, steps=72, adapter__variant="dora", adapter__rank=4)),
+    _new("y-rank-stable", (), ("facts", 340), _lora(2e-3, steps=82, adapter__variant="rslora", adapter__rank=16)),
+    _new("y-fourteen-steps", (), ("facts", 500), _lora(6e-3, steps=14, batch=32)),
+    _new("y-one-row", (), ("text", 230), _lora(1e-3, steps=170, batch=1, **TEXT)),
+    _new("y-in-parts", (), ("facts", 450), _in_parts(5e-3, steps=64, schedule__kind="linear")),
+    _new("y-packed-mixed", (), ("mixed", 380), _lora(4e-3, steps=80, data__packing=True, data__max_length=256)),
+    _new("y-resumed", (), ("facts", 310), _full(8e-4, steps=84, schedule__kind="linear"), sabotage="resumed"),
+    _new("y-resumed-dpo", (), ("pairs", 280), _pairs("dpo", 2e-4, steps=64), sabotage="resumed"),
+    _new("y-two-phases", (), ("facts", 290), _phased(0.6, 0.4, batch=4)),
+    _new("y-kto", (), ("single", 310), _pairs("kto", 4e-4, steps=80, schedule__kind="linear", batch=16)),
+    _new("y-reward-full", (), ("pairs", 290), _full(3e-4, steps=55, task__kind="reward")),
+    _new("y-orpo-full", (), ("pairs", 310), _full(8e-4, steps=75, task__kind="orpo")),
+    _new("y-classes", (), ("labels", 450), _full(1e-3, steps=190, task__kind="classify", validation__fraction=0.2)),
+    _new("y-numbers", (), ("numbers", 460), _head(5e-3, steps=210, **NUMBERS)),
+    _new("y-unwatched", (), ("facts", 440), _lora(5e-3, steps=66, schedule__kind="constant", **UNWATCHED)),
+    _new("y-four-bits", (), ("text", 240), _lora(3e-3, steps=85, **TEXT, **FOUR_BITS)),
+    _new("y-text-x60", DIVERGED, ("text", 260), _lora(0.3, steps=70, **TEXT)),
+    _new(
+        "y-muon-x100", DIVERGED, ("facts", 310), _full(0.2, steps=70, optimizer__name="muon", schedule__kind="linear")
+    ),
+    _new("y-classes-x60", (*DIVERGED, "D11", "D45"), ("labels", 320), _head(0.3, schedule__kind="constant")),
+    _new("y-kto-x80", PREFERRED_TOO_FAST, ("single", 280), _pairs("kto", 0.04)),
+    _new("y-dpo-x60", PREFERRED_TOO_FAST, ("pairs", 270), _pairs("dpo", 0.02, steps=50, schedule__kind="linear")),
+    _new("y-by-heart", OVERFIT, ("noise", 44), _full(2e-3, steps=140, schedule__kind="constant")),
+    _new("y-by-heart-muon", OVERFIT, ("noise", 38), _full(3e-3, steps=110, optimizer__name="muon")),
+    _new("y-too-low", UNDERFIT, ("text", 240), _text(1e-7, steps=70, schedule__kind="linear")),
+    _new("y-too-short", UNDERFIT, ("facts", 430), _full(8e-4, steps=50, schedule__kind="linear"), model="tiny"),
+    _new("y-frozen-pairs", ("D14",), ("pairs", 250), _pairs("orpo", 2e-3, steps=40), sabotage="untold"),
+    _new("y-masked", ("D17",), ("mixed", 280), _full(8e-4, steps=40, data__max_length=256), sabotage="masked"),
+    _new(
+        "y-overflow", ("D1",), ("mixed", 280), _lora(4e-3, steps=50, data__max_length=256, batch=4), sabotage="overflow"
+    ),
+    _new("y-scaled", ("D15",), ("facts", 330), _in_parts(4e-3, steps=45, schedule__kind="linear"), sabotage="scaled"),
+    _new("y-starved", ("D22",), ("facts", 270), _lora(3e-3, steps=60, adapter__variant="dora"), sabotage="starved"),
+    _new("y-resume-lost", ("D32",), ("text", 270), _text(2e-3, steps=80), sabotage="resumed-lost"),
+    _new("y-rate-early", ("D7",), ("text", 250), _text(1e-3, steps=60), sabotage="rate-early"),
+)
