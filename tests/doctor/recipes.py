@@ -78,6 +78,7 @@ def _in_parts(rate: float, **more: Any) -> dict[str, Any]:
 
 
 def _real(
+    part: Literal["train", "test"],
     name: str,
     expect: tuple[str, ...],
     *,
@@ -85,8 +86,8 @@ def _real(
     edits: dict[str, Any],
     sabotage: str = "",
 ) -> Recipe:
-    """A stream of the test part with the real model, its rows cut at 96 tokens."""
-    return Recipe(name, "test", expect, "smol", rows, {**edits, "data.max_length": 96}, sabotage)
+    """A stream with the real model, its rows cut at 96 tokens."""
+    return Recipe(name, part, expect, "smol", rows, {**edits, "data.max_length": 96}, sabotage)
 
 
 def _whole(rate: float, **more: Any) -> dict[str, Any]:
@@ -381,54 +382,136 @@ TRAIN: tuple[Recipe, ...] = (
         edits=_pairs("dpo", 3e-4, **UNWATCHED),
         sabotage="untold",
     ),
-    *(Recipe(f"demo-{number}", "train", (), model="demo") for number in range(1, 6)),
-)
-
-MISSED: tuple[Recipe, ...] = (Recipe("x-text-x30", "train", DIVERGED, rows=("text", 250), edits=_text(0.08, steps=70)),)
-"""Spoiled, recorded for the train part, and seen by no rule: it learns on, only far less than it could."""
-
-TEST: tuple[Recipe, ...] = (
-    _real("z-smol-lora", (), edits=_smol(8e-4, steps=30, adapter__rank=16)),
-    _real("z-smol-text", (), rows=("text", 120), edits=_smol(5e-4, steps=30, **TEXT)),
-    _real("z-smol-full", (), edits=_whole(5e-5, steps=25)),
-    _real("z-smol-dpo", (), rows=("pairs", 70), edits=_smol(5e-5, steps=25, task__kind="dpo")),
-    _real("z-smol-x60", DIVERGED, edits=_smol(0.05, steps=28)),
-    _real("z-smol-no-warm-up", DIVERGED, edits=_whole(2e-3, steps=25, schedule__warmup=0)),
-    _real("z-smol-frozen", ("D14",), rows=("facts", 60), edits=_smol(1e-3, steps=12, **UNWATCHED), sabotage="frozen"),
-    _real("z-smol-permuted", ("D16",), rows=("facts", 70), edits=_smol(5e-4, steps=12), sabotage="permuted"),
-    _real("z-smol-masked", ("D17",), rows=("facts", 70), edits=_whole(2e-5, steps=12), sabotage="masked"),
-    Recipe("z-lion", "test", (), rows=("facts", 330), edits=_lora(8e-4, steps=85, optimizer__name="lion", **FOUR_BITS)),
-    Recipe("z-muon-text", "test", (), rows=("text", 260), edits=_text(2e-3, steps=90, optimizer__name="muon")),
-    Recipe("z-kto", "test", (), rows=("single", 330), edits=_pairs("kto", 8e-4, steps=70)),
-    Recipe("z-reward", "test", (), rows=("pairs", 330), edits=_pairs("reward", 7e-4, steps=70)),
-    Recipe("z-classify", "test", (), rows=("labels", 420), edits=_head(6e-3, steps=220)),
-    Recipe("z-scratch", "test", (), model="tiny", rows=("facts", 480), edits=_full(2e-3, steps=260, batch=16)),
-    Recipe("z-more-epochs", "test", (), rows=("facts", 210), edits=_lora(3e-3, steps=140, schedule__kind="linear")),
-    Recipe("z-large-batch", "test", (), rows=("facts", 510), edits=_lora(7e-3, steps=55, batch=32)),
-    Recipe("z-resumed-text", "test", (), rows=("text", 240), edits=_text(1e-3, steps=90), sabotage="resumed"),
-    Recipe("z-adafactor-x30", "test", DIVERGED, rows=("facts", 330), edits=_full(0.06, optimizer__name="adafactor")),
-    Recipe("z-dpo-x100", "test", (*DIVERGED, "D35", "D36"), rows=("pairs", 250), edits=_pairs("dpo", 0.03)),
+    _real("train", "z-smol-lora", (), edits=_smol(8e-4, steps=30, adapter__rank=16)),
+    _real("train", "z-smol-text", (), rows=("text", 120), edits=_smol(5e-4, steps=30, **TEXT)),
+    _real("train", "z-smol-full", (), edits=_whole(5e-5, steps=25)),
+    _real("train", "z-smol-dpo", (), rows=("pairs", 70), edits=_smol(5e-5, steps=25, task__kind="dpo")),
+    _real("train", "z-smol-x60", DIVERGED, edits=_smol(0.05, steps=28)),
+    _real("train", "z-smol-no-warm-up", DIVERGED, edits=_whole(2e-3, steps=25, schedule__warmup=0)),
+    _real(
+        "train",
+        "z-smol-frozen",
+        ("D14",),
+        rows=("facts", 60),
+        edits=_smol(1e-3, steps=12, **UNWATCHED),
+        sabotage="frozen",
+    ),
+    _real("train", "z-smol-permuted", ("D16",), rows=("facts", 70), edits=_smol(5e-4, steps=12), sabotage="permuted"),
+    _real("train", "z-smol-masked", ("D17",), rows=("facts", 70), edits=_whole(2e-5, steps=12), sabotage="masked"),
     Recipe(
-        "z-tiny-data-lion", "test", OVERFIT, rows=("noise", 42), edits=_full(1e-3, steps=120, optimizer__name="lion")
+        "z-lion", "train", (), rows=("facts", 330), edits=_lora(8e-4, steps=85, optimizer__name="lion", **FOUR_BITS)
+    ),
+    Recipe("z-muon-text", "train", (), rows=("text", 260), edits=_text(2e-3, steps=90, optimizer__name="muon")),
+    Recipe("z-kto", "train", (), rows=("single", 330), edits=_pairs("kto", 8e-4, steps=70)),
+    Recipe("z-reward", "train", (), rows=("pairs", 330), edits=_pairs("reward", 7e-4, steps=70)),
+    Recipe("z-classify", "train", (), rows=("labels", 420), edits=_head(6e-3, steps=220)),
+    Recipe("z-scratch", "train", (), model="tiny", rows=("facts", 480), edits=_full(2e-3, steps=260, batch=16)),
+    Recipe("z-more-epochs", "train", (), rows=("facts", 210), edits=_lora(3e-3, steps=140, schedule__kind="linear")),
+    Recipe("z-large-batch", "train", (), rows=("facts", 510), edits=_lora(7e-3, steps=55, batch=32)),
+    Recipe("z-resumed-text", "train", (), rows=("text", 240), edits=_text(1e-3, steps=90), sabotage="resumed"),
+    Recipe("z-adafactor-x30", "train", DIVERGED, rows=("facts", 330), edits=_full(0.06, optimizer__name="adafactor")),
+    Recipe("z-dpo-x100", "train", (*DIVERGED, "D35", "D36"), rows=("pairs", 250), edits=_pairs("dpo", 0.03)),
+    Recipe(
+        "z-tiny-data-lion", "train", OVERFIT, rows=("noise", 42), edits=_full(1e-3, steps=120, optimizer__name="lion")
     ),
     Recipe(
-        "z-masked", "test", ("D17",), rows=("facts", 310), edits=_lora(4e-3, steps=50, **FOUR_BITS), sabotage="masked"
+        "z-masked", "train", ("D17",), rows=("facts", 310), edits=_lora(4e-3, steps=50, **FOUR_BITS), sabotage="masked"
     ),
-    Recipe("z-starved", "test", ("D22",), rows=("text", 220), edits=_text(1e-3, steps=40), sabotage="starved"),
+    Recipe("z-starved", "train", ("D22",), rows=("text", 220), edits=_text(1e-3, steps=40), sabotage="starved"),
     Recipe(
-        "z-overflow", "test", ("D1",), rows=("text", 220), edits=_text(1e-3, steps=50, **UNWATCHED), sabotage="overflow"
+        "z-overflow",
+        "train",
+        ("D1",),
+        rows=("text", 220),
+        edits=_text(1e-3, steps=50, **UNWATCHED),
+        sabotage="overflow",
     ),
-    Recipe("z-frozen-labels", "test", ("D14",), rows=("labels", 280), edits=_head(5e-3), sabotage="untold"),
+    Recipe("z-frozen-labels", "train", ("D14",), rows=("labels", 280), edits=_head(5e-3), sabotage="untold"),
     Recipe(
         "z-frozen-text",
-        "test",
+        "train",
         ("D14",),
         rows=("text", 160),
         edits=_text(2e-3, steps=60, **UNWATCHED),
         sabotage="untold",
     ),
     Recipe(
-        "z-memory-leak", "test", ("D21",), rows=("facts", 310), edits=_full(1e-3, steps=125, batch=4), sabotage="leak"
+        "z-memory-leak", "train", ("D21",), rows=("facts", 310), edits=_full(1e-3, steps=125, batch=4), sabotage="leak"
     ),
-    Recipe("z-warm-up", "test", ("D7",), rows=("pairs", 260), edits=_pairs("orpo", 3e-3, schedule__warmup=0.65)),
+    Recipe("z-warm-up", "train", ("D7",), rows=("pairs", 260), edits=_pairs("orpo", 3e-3, schedule__warmup=0.65)),
+    *(Recipe(f"demo-{number}", "train", (), model="demo") for number in range(1, 6)),
+)
+
+MISSED: tuple[Recipe, ...] = (Recipe("x-text-x30", "train", DIVERGED, rows=("text", 250), edits=_text(0.08, steps=70)),)
+"""Spoiled, recorded for the train part, and seen by no rule: it learns on, only far less than it could."""
+
+
+def _new(name: str, expect: tuple[str, ...], rows: tuple[str, int], edits: dict[str, Any], **more: Any) -> Recipe:
+    """A stream of the test part with the small model."""
+    return Recipe(name, "test", expect, more.pop("model", "base"), rows, edits, **more)
+
+
+NUMBERS: dict[str, Any] = {"task__labels": "regression"}
+PREFERRED_TOO_FAST = (*DIVERGED, "D35", "D36")
+
+TEST: tuple[Recipe, ...] = (
+    _real("test", "y-smol-lora", (), rows=("facts", 90), edits=_smol(1.5e-3, steps=12, evaluation__every=0.5)),
+    _real("test", "y-smol-text", (), rows=("text", 70), edits=_smol(1e-3, steps=12, evaluation__every=0.5, **TEXT)),
+    _real("test", "y-smol-dpo", (), rows=("pairs", 60), edits=_smol(8e-5, steps=12, task__kind="dpo")),
+    _real("test", "y-smol-x80", DIVERGED, rows=("facts", 80), edits=_smol(0.08, steps=12)),
+    _real(
+        "test", "y-smol-permuted", ("D16",), rows=("text", 60), edits=_smol(5e-4, steps=12, **TEXT), sabotage="permuted"
+    ),
+    _real("test", "y-smol-frozen", ("D14",), rows=("facts", 80), edits=_whole(3e-5, steps=12), sabotage="frozen"),
+    _new("y-one-cycle", (), ("facts", 350), _lora(5e-3, steps=88, schedule__kind="one_cycle")),
+    _new("y-polynomial", (), ("facts", 290), _full(7e-4, steps=95, schedule__kind="polynomial", schedule__warmup=0.08)),
+    _new("y-inverse-root", (), ("facts", 370), _lora(4e-3, steps=105, schedule__kind="inverse_sqrt", batch=4)),
+    _new("y-stable-decay", (), ("text", 280), _text(1.2e-3, steps=100, schedule__kind="warmup_stable_decay")),
+    _new("y-restarts", (), ("facts", 330), _full(6e-4, steps=110, schedule__kind="cosine_restarts")),
+    _new("y-lamb", (), ("facts", 410), _full(2e-3, steps=75, optimizer__name="lamb", batch=16)),
+    _new(
+        "y-schedule-free",
+        (),
+        ("facts", 270),
+        _lora(4e-3, optimizer__name="schedule_free_adamw", schedule__kind="constant"),
+    ),
+    _new("y-sgd-text", (), ("text", 250), _text(0.02, steps=130, optimizer__name="sgd")),
+    _new("y-muon", (), ("facts", 380), _full(1e-3, steps=70, optimizer__name="muon", schedule__kind="linear")),
+    _new("y-lion-text", (), ("text", 270), _text(2e-4, steps=110, optimizer__name="lion")),
+    _new("y-dora", (), ("facts", 310), _lora(4e-3, steps=72, adapter__variant="dora", adapter__rank=4)),
+    _new("y-rank-stable", (), ("facts", 340), _lora(2e-3, steps=82, adapter__variant="rslora", adapter__rank=16)),
+    _new("y-fourteen-steps", (), ("facts", 500), _lora(6e-3, steps=14, batch=32)),
+    _new("y-one-row", (), ("text", 230), _lora(1e-3, steps=170, batch=1, **TEXT)),
+    _new("y-in-parts", (), ("facts", 450), _in_parts(5e-3, steps=64, schedule__kind="linear")),
+    _new("y-packed-mixed", (), ("mixed", 380), _lora(4e-3, steps=80, data__packing=True, data__max_length=256)),
+    _new("y-resumed", (), ("facts", 310), _full(8e-4, steps=84, schedule__kind="linear"), sabotage="resumed"),
+    _new("y-resumed-dpo", (), ("pairs", 280), _pairs("dpo", 2e-4, steps=64), sabotage="resumed"),
+    _new("y-two-phases", (), ("facts", 290), _phased(0.6, 0.4, batch=4)),
+    _new("y-kto", (), ("single", 310), _pairs("kto", 4e-4, steps=80, schedule__kind="linear", batch=16)),
+    _new("y-reward-full", (), ("pairs", 290), _full(3e-4, steps=55, task__kind="reward")),
+    _new("y-orpo-full", (), ("pairs", 310), _full(8e-4, steps=75, task__kind="orpo")),
+    _new("y-classes", (), ("labels", 450), _full(1e-3, steps=190, task__kind="classify", validation__fraction=0.2)),
+    _new("y-numbers", (), ("numbers", 460), _head(5e-3, steps=210, **NUMBERS)),
+    _new("y-unwatched", (), ("facts", 440), _lora(5e-3, steps=66, schedule__kind="constant", **UNWATCHED)),
+    _new("y-four-bits", (), ("text", 240), _lora(3e-3, steps=85, **TEXT, **FOUR_BITS)),
+    _new("y-text-x60", DIVERGED, ("text", 260), _lora(0.3, steps=70, **TEXT)),
+    _new(
+        "y-muon-x100", DIVERGED, ("facts", 310), _full(0.2, steps=70, optimizer__name="muon", schedule__kind="linear")
+    ),
+    _new("y-classes-x60", (*DIVERGED, "D11", "D45"), ("labels", 320), _head(0.3, schedule__kind="constant")),
+    _new("y-kto-x80", PREFERRED_TOO_FAST, ("single", 280), _pairs("kto", 0.04)),
+    _new("y-dpo-x60", PREFERRED_TOO_FAST, ("pairs", 270), _pairs("dpo", 0.02, steps=50, schedule__kind="linear")),
+    _new("y-by-heart", OVERFIT, ("noise", 44), _full(2e-3, steps=140, schedule__kind="constant")),
+    _new("y-by-heart-muon", OVERFIT, ("noise", 38), _full(3e-3, steps=110, optimizer__name="muon")),
+    _new("y-too-low", UNDERFIT, ("text", 240), _text(1e-7, steps=70, schedule__kind="linear")),
+    _new("y-too-short", UNDERFIT, ("facts", 430), _full(8e-4, steps=50, schedule__kind="linear"), model="tiny"),
+    _new("y-frozen-pairs", ("D14",), ("pairs", 250), _pairs("orpo", 2e-3, steps=40), sabotage="untold"),
+    _new("y-masked", ("D17",), ("mixed", 280), _full(8e-4, steps=40, data__max_length=256), sabotage="masked"),
+    _new(
+        "y-overflow", ("D1",), ("mixed", 280), _lora(4e-3, steps=50, data__max_length=256, batch=4), sabotage="overflow"
+    ),
+    _new("y-scaled", ("D15",), ("facts", 330), _in_parts(4e-3, steps=45, schedule__kind="linear"), sabotage="scaled"),
+    _new("y-starved", ("D22",), ("facts", 270), _lora(3e-3, steps=60, adapter__variant="dora"), sabotage="starved"),
+    _new("y-resume-lost", ("D32",), ("text", 270), _text(2e-3, steps=80), sabotage="resumed-lost"),
+    _new("y-rate-early", ("D7",), ("text", 250), _text(1e-3, steps=60), sabotage="rate-early"),
 )

@@ -166,3 +166,80 @@ def test_reward_models_and_kto() -> None:
     assert verdict(run_of([0.5] * 100, task="kto", drift=0.0), "kto_estimate").verdict == "yes"
     assert verdict(run_of(falling(), task="kto", drift=0.0), "kto_estimate").verdict == "no"
     assert verdict(run_of(falling(), task="kto", drift=0.2), "kto_estimate").verdict == "no"
+
+
+def named(view: RunView, model: str, task: str) -> RunView:
+    """The same run, of a model of that name."""
+    steps = int(view.step)
+    started = types.RunStarted(
+        seq=0, t=0.0, attempt=1, from_step=steps, steps=steps, effective=8, task=task, model=model
+    )
+    return fold(view, [started])
+
+
+@pytest.mark.parametrize(
+    ("start", "model", "task", "says"),
+    [
+        (4.6, "some-instruct", "instruct", "no"),
+        (6.5, "some-instruct", "instruct", "yes"),
+        (6.5, "some-instruct", "pretrain", "no"),
+        (10.5, "some-instruct", "pretrain", "yes"),
+        (10.5, "some-base", "pretrain", "no"),
+        (19.0, "some-base", "instruct", "yes"),
+    ],
+)
+def test_a_first_loss_is_absurd_by_model_and_task(start: float, model: str, task: str, says: str) -> None:
+    view = run_of([start - 0.02 * step for step in range(40)], {0: start}, task=task)
+    assert verdict(named(view, model, task), "first_loss").verdict == says
+
+
+def test_a_run_whose_first_steps_are_gone_has_no_first_loss() -> None:
+    events = [types.Metric(seq=at, t=0.0, step=at, metrics={"loss": 0.01}) for at in range(40, 60)]
+    found = verdict(fold(RunView(), events), "first_loss")
+    assert found.verdict == "unknown"
+
+
+def test_the_last_quarter_is_not_credited_with_what_was_won_before_it() -> None:
+    def level(step: int) -> float:
+        return 0.4 + 1.6 * math.exp(-step / 20)
+
+    losses = [level(step) for step in range(100)]
+    flat = {0: 2.0, 25: level(25), 52: level(52), 78: level(78), 100: level(100)}
+    assert verdict(run_of(losses, flat), "too_short").verdict == "no"
+    steep = {at: 2.0 - 0.012 * at for at in (0, 25, 52, 78, 100)}
+    assert verdict(run_of([2.0 - 0.012 * at for at in range(100)], steep), "too_short").verdict == "yes"
+    apart = {at: steep.get(at, 2.0 - 0.012 * at) for at in (0, 10, 40, 100)}
+    assert verdict(run_of(losses, apart), "too_short").verdict == "unknown"
+
+
+def test_a_margin_that_grows_on_while_answers_stay_as_good_is_no_run_that_was_too_short() -> None:
+    evals = {0: 0.69, 25: 0.6, 50: 0.5, 75: 0.4, 100: 0.3}
+    losses = [0.69 - 0.0039 * at for at in range(100)]
+    view = run_of(losses, evals, task="reward", judged={"accuracy": 0.8})
+    assert verdict(view, "too_short").verdict == "no"
+    assert verdict(run_of(losses, evals, task="reward"), "too_short").verdict == "yes"
+
+
+@pytest.mark.parametrize(("reward", "tokens", "says"), [(-7.0, 20.0, "yes"), (-0.3, 20.0, "no"), (-0.4, 3.0, "no")])
+def test_answers_that_were_lost_in_the_first_steps_are_lost(reward: float, tokens: float, says: str) -> None:
+    """Lower still at the beginning: what counts is how far below the model before training they ended."""
+    view = run_of(
+        [0.5] * 60,
+        task="dpo",
+        better_reward=[2 * reward] * 20 + [reward] * 40,
+        supervised_tokens=[16 * tokens * (step + 1) for step in range(60)],
+    )
+    assert verdict(view, "displaced").verdict == says
+
+
+def test_pairs_that_lay_apart_before_training_are_no_collapse() -> None:
+    apart = run_of([0.001] * 60, task="simpo", accuracy=1.0, margin=[17.0 + 0.01 * step for step in range(60)])
+    assert verdict(apart, "preference_collapse").verdict == "no"
+    thrown = run_of([0.001] * 60, task="simpo", accuracy=1.0, margin=[0.5 + 0.5 * step for step in range(60)])
+    assert verdict(thrown, "preference_collapse").verdict == "yes"
+
+
+def test_squared_errors_near_their_floor_swing_and_do_not_diverge() -> None:
+    losses = [*[2.0 * math.exp(-step / 20) + 0.08 for step in range(120)], *[0.14] * 30]
+    assert verdict(run_of(losses, task="classify"), "divergence").verdict == "no"
+    assert verdict(run_of([*losses, *[0.6] * 30], task="classify"), "divergence").verdict == "yes"

@@ -19,11 +19,10 @@ MOST_FALSE_ALARMS = 0.05
 
 def test_recall_on_streams_that_no_threshold_has_seen() -> None:
     hit, spoiled, _, healthy = scores(TEST)
-    assert spoiled >= 12 and healthy >= 12
+    assert spoiled >= 12 and healthy >= 20
     assert hit / spoiled >= LEAST_RECALL
 
 
-@pytest.mark.xfail(strict=True, reason="one of 13: D16 takes raw text that an instructed model finds odd for a fault")
 def test_false_alarms_on_streams_that_no_threshold_has_seen() -> None:
     """Rules stay as they were when the test part was recorded; a next part, recorded after a change, decides anew."""
     *_, alarm, healthy = scores(TEST)

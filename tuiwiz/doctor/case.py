@@ -173,6 +173,11 @@ class Case:
         return self.task in ("", "chat", "instruct", "pretrain")
 
     @property
+    def whole_texts(self) -> bool:
+        """Whether every token is trained on, and not answers alone."""
+        return self.task == "pretrain" or (self.bundle is not None and self.bundle.data.train_on == "all")
+
+    @property
     def instructed(self) -> bool:
         """Whether the model was taught to answer before, going by its name."""
         name = (self.view.started.model if self.view.started is not None else "").lower()
@@ -199,6 +204,15 @@ class Case:
         """The smoothed training loss at a step."""
         before = [index for index, at in enumerate(self.steps) if at <= step]
         return self.smooth[before[-1]] if before else math.nan
+
+    def held_at(self, step: float, apart: float = math.inf) -> float:
+        """The held-out loss at a step: between its neighbours learning curves are nearly straight in the logarithms of
+        step and loss. nan where there are none on both sides, or none so near each other as `apart` steps."""
+        for (begin, first), (end, second) in itertools.pairwise(self.evals):
+            if begin <= step <= end and end - begin <= apart and min(first, second) > 0:
+                share = math.log((step + 1) / (begin + 1)) / max(math.log((end + 1) / (begin + 1)), 1e-9)
+                return float(first * (second / first) ** share)
+        return math.nan
 
     def drop(self) -> float:
         """How far the training loss has fallen, as a share of its beginning: medians of the first and last points."""

@@ -11,7 +11,9 @@ from tuiwiz.doctor.rules.plumbing import scaled_loss
 
 ABSURD = 12.6
 """1.05 times the logarithm of 160,000 tokens, the largest common vocabulary."""
-ABSURD_INSTRUCTED = 4.0
+ABSURD_ANSWERS, ABSURD_TEXT = 6.0, 9.0
+"""For a model that was taught to answer: over its own template's answers, even in an odd language or of codes; over
+all of a text, which it may never have seen the like of. Guessing among the 49,152 tokens of a small one gives 10.8."""
 KNOWN = 0.05
 TRAINED_LEAST = 0.01
 PADDING = 0.4
@@ -27,8 +29,10 @@ def first_loss(case: Case) -> Outcome:
         return unknown("3 steps")
     held = case.evals[0][1] if case.evals and case.evals[0][0] == 0 else None
     train = stats.median(case.finite_loss[:3]) if case.count else math.nan
+    if held is None and case.steps[:1] != [1]:
+        return unknown("the first steps of the run")
     value = held if held is not None else train
-    high = ABSURD_INSTRUCTED if case.instructed else ABSURD
+    high = ABSURD if not case.instructed else ABSURD_TEXT if case.whole_texts else ABSURD_ANSWERS
     if value > high and not train < high / 2:
         task = case.bundle.data.template if case.bundle is not None else ""
         change = {"data.template": "model"} if task not in ("", "model") else {}
@@ -151,7 +155,7 @@ RULES = (
         "data",
         "error",
         "The loss before training is absurd",
-        "A model's loss on text that it can read lies between 0.1 and 4; guessing among its whole vocabulary gives 11.",
+        "A model's loss on text that it can read lies between 0.1 and 6; guessing among its whole vocabulary gives 11.",
         first_loss,
     ),
     Rule(

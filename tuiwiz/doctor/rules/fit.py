@@ -17,12 +17,9 @@ DELTA = 0.02
 STILL_UP = 0.9
 """Of its highest since: a held-out loss that comes back down is not rising."""
 STAIR, MEMORISED = 0.15, 0.2
-LEAST_DROP = 0.03
-LEAST_DROP_BASE = 0.06
-LEAST_DROP_TEXT = 0.01
-"""More of the text that a model has read before teaches it little, and that is as it should be."""
-LEAST_HELD = 0.01
-LEAST_HELD_BASE = 0.02
+LEAST_DROP, LEAST_DROP_BASE, LEAST_DROP_TEXT = 0.03, 0.06, 0.01
+"""More of the text that a model has read before teaches it little."""
+LEAST_HELD, LEAST_HELD_BASE = 0.01, 0.02
 """Of the held-out loss, which the noise of batches does not touch."""
 SURE = 3.0
 """Times the limit: what the fall must stay below even where chance has hidden some of it."""
@@ -31,7 +28,8 @@ LEARNT = 0.3
 JUDGED_SHARE, STILL_FALLING = 0.7, 0.08
 LEAST_WON, RIGHT = 0.05, 0.95
 """Nats in the last quarter, since a rate that ends always brings a little; answers that have no more to win."""
-GAP = 0.05
+GAP, NEIGHBOURS = 0.05, 0.35
+"""Of the losses; and of the run: evaluations further apart do not tell what the last quarter has won."""
 
 
 def delta_of(case: Case) -> float:
@@ -183,15 +181,17 @@ def too_short(case: Case) -> Outcome:
     """The best evaluation is the last one, the curve still falls, and both losses are alike."""
     if case.done_share < 1 or len(case.evals) < 4:
         return unknown("the end of the run and 4 evaluations")
-    from_here = case.total * 0.75
-    quarter = [pair for pair in case.evals if pair[0] > from_here]
-    before = [pair for pair in case.evals if pair[0] <= from_here]
-    last = case.evals[-1][1]
-    start = before[-1][1] if before else case.evals[0][1]
+    # An evaluation well before the border would credit the last quarter with what came earlier.
+    last, start = case.evals[-1][1], case.held_at(case.total * 0.75, apart=NEIGHBOURS * case.total)
+    if math.isnan(start):
+        return unknown("evaluations about three quarters of the run")
     won = (start - last) / max(start, 1e-9)
     gap = (last - stats.median(case.tail(case.finite_loss, 0.1))) / max(last, 1e-9)
+    # Margins can grow for ever: where the loss is not that of tokens, answers must have become better, too.
+    since = max(step for step, _ in case.evals if step <= case.total * 0.75)
+    idle = not case.learns_text and case.quality_gain(since) == 0
     if (
-        len(quarter) < 1
+        idle
         or start - last < LEAST_WON
         or case.quality > RIGHT
         or last > min(loss for _, loss in case.evals)

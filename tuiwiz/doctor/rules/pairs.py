@@ -11,6 +11,8 @@ REFERENCED = ("dpo", "kto")
 BETA = 0.1
 DISPLACED = -0.2
 """Nats a token."""
+DISPLACED_ANSWER = -5.0
+"""Nats of a whole answer: those of two or three tokens move by much a token, and little in all."""
 LONGER = 1.5
 LEAST_LETTERS = 40
 
@@ -26,9 +28,10 @@ def displaced(case: Case) -> Outcome:
     beta = (case.bundle.objective.beta if case.bundle is not None else None) or BETA
     answers = effective * (1 if case.task == "kto" else 2)
     length = trained[-1] / max(1.0, case.steps[-1] * answers)
-    late, early = stats.median(case.tail(rewards, 0.2)), stats.median(rewards[:10])
+    # Nothing is the reward before training, so that what lies below it is lost, however early it was lost.
+    late = stats.median(case.tail(rewards, 0.2))
     moved = late / (beta * max(1.0, length))
-    if moved >= DISPLACED or late >= early:
+    if moved >= DISPLACED or late / beta >= DISPLACED_ANSWER:
         return no(nats_a_token=moved, better_reward=late)
     advice = "then objective.beta times two; a better answer that is hardly likely is not what was wanted"
     return yes(edits.rate(case, 0.5), advice, nats_a_token=moved, better_reward=late, tokens_of_an_answer=length)

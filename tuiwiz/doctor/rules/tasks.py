@@ -15,7 +15,8 @@ NO_MARGIN = 0.01
 """Of rewards measured from the model before training, below which who is right is a matter of rounding."""
 REFERENCED = ("dpo", "kto")
 APART = 0.95
-NO_LOSS = 0.1
+NO_LOSS = 0.03
+"""Pairs that are easy come near a tenth in half an epoch with others told apart as well, which is no fault."""
 WIDE_MARGIN = 10.0
 ESTIMATING_ROWS = 4
 LEARNT = 0.2
@@ -62,6 +63,10 @@ def collapse(case: Case) -> Outcome:
     hit = stats.median(accuracy[: len(early)][-5:]) if len(early) >= 5 else math.nan
     loss = stats.median(case.loss[: len(early)][-5:]) if len(early) >= 5 else math.nan
     wide = stats.median(margin[-5:])
+    if case.task not in REFERENCED:
+        # Rewards are those of the answers themselves: what lay apart before training is not the run's doing.
+        wide -= max(0.0, stats.median(margin[:3]))
+        hit = math.nan if stats.median(accuracy[:3]) > APART else hit
     if not (hit > APART and loss < NO_LOSS) and not wide > WIDE_MARGIN:
         return no(margin=wide, accuracy=hit if math.isfinite(hit) else None)
     return yes(

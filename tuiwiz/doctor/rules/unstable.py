@@ -13,6 +13,9 @@ BLOW_UP = 1.10
 LEAST_RISE = 0.1
 """Nats; near nothing every batch is a rise."""
 DIVERGED = 1.15
+LEAST_AWAY = 0.05
+"""Nats above the best; of a loss that is no mean over tokens that share of its start, since near its floor squared
+errors and margins swing by more than themselves."""
 SIGMAS_ALONE, SIGMAS_CONFIRMED = 5.0, 3.0
 """By how much of its own swing a mean must leave its best: where nothing else was measured, and where evaluations
 agree."""
@@ -90,6 +93,7 @@ class Raised(NamedTuple):
 def raised(case: Case, sigmas: float, need: int) -> tuple[float, list[Raised]]:
     """The best smoothed loss, and every stretch of at least `need` points far above it."""
     best = case.start if math.isfinite(case.start) else math.inf
+    least = LEAST_AWAY if case.learns_text or not best < math.inf else LEAST_AWAY * max(1.0, best)
     found: list[Raised] = []
     row = 0
     for index in range(9, case.count):
@@ -100,7 +104,7 @@ def raised(case: Case, sigmas: float, need: int) -> tuple[float, list[Raised]]:
         if not math.isfinite(value):
             continue
         best = min(best, value)
-        limit = max(DIVERGED * best, best + 0.05, best * (1 + sigmas * case.swing))
+        limit = max(DIVERGED * best, best + least, best * (1 + sigmas * case.swing))
         row = row + 1 if value > limit else 0
         if row == need:
             found.append(Raised(best, value / max(best, 1e-12), case.steps[index - row + 1], step))
