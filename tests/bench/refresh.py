@@ -87,8 +87,8 @@ def _metrics(step: int, noise: random.Random) -> dict[str, float]:
     }
 
 
-def measure(kind: str, run: Path, seconds: float) -> dict[str, Any]:
-    """Run one application in a terminal of its own and count what it costs once it has caught up."""
+def in_terminal(kind: str, run: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """One application on `run` in a terminal of its own, and the other end of that terminal."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     child = subprocess.Popen(
@@ -100,6 +100,12 @@ def measure(kind: str, run: Path, seconds: float) -> dict[str, Any]:
         start_new_session=True,
     )
     os.close(slave)
+    return child, master
+
+
+def measure(kind: str, run: Path, seconds: float) -> dict[str, Any]:
+    """Run one application in a terminal of its own and count what it costs once it has caught up."""
+    child, master = in_terminal(kind, run)
     process = psutil.Process(child.pid)
     try:
         _count(master, SETTLING_S)

@@ -11,18 +11,13 @@ and the claim `holds` where all of it lies below 0.5 %.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
 import random
 import signal
 import statistics
-import struct
-import subprocess
 import sys
 import tempfile
-import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -32,7 +27,7 @@ from typing import Any
 
 import psutil
 
-from tests.bench.refresh import COLUMNS, ROWS, SETTLING_S
+from tests.bench.refresh import SETTLING_S, in_terminal
 from tests.support.tiny import make_model
 from tests.support.training import make_run, start
 from tuiwiz.events.control import request
@@ -50,17 +45,7 @@ ROWS_A_STEP = 8
 @contextmanager
 def watching(run: RunFolder, core: int) -> Iterator[psutil.Process]:
     """A live screen on `run`, bound to a core; its terminal is read and thrown away."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.refresh", "--child", "ours", str(run.path)],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
-        start_new_session=True,
-    )
-    os.close(slave)
+    child, master = in_terminal("ours", run.path)
     os.sched_setaffinity(child.pid, {core})
 
     def drain() -> None:

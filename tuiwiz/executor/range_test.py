@@ -82,7 +82,7 @@ def sweep(run: Trainer, low: float, high: float, steps: int) -> Sweep:
     rates: list[float] = []
     losses: list[float] = []
     smoothed: list[float] = []
-    average, ended = 0.0, "end of the band"
+    average, best, ended = 0.0, math.inf, "end of the band"
     try:
         untrained = [loss_before(run, indexes) for indexes in batches[:steps]]
         level = sum(untrained) / len(untrained)
@@ -105,7 +105,8 @@ def sweep(run: Trainer, low: float, high: float, steps: int) -> Sweep:
             if not math.isfinite(loss):
                 ended = "a loss that is not finite"
                 break
-            if number >= SETTLED and smoothed[-1] - min(smoothed) > (STOP - 1) * _yardstick(smoothed):
+            best = min(best, smoothed[-1])
+            if number >= SETTLED and smoothed[-1] - best > (STOP - 1) * _yardstick(best, smoothed[0]):
                 ended = "divergence"
                 break
     finally:
@@ -130,21 +131,22 @@ def loss_before(run: Trainer, indexes: list[int]) -> float:
         return sum(float(mean(run.objective(batch).parts, counts)) for batch in batches)
 
 
-def _yardstick(smoothed: list[float]) -> float:
+def _yardstick(best: float, first: float) -> float:
     """The best smoothed loss, or a share of the first where it has come close to nothing."""
-    return max(min(smoothed), FLOOR * smoothed[0])
+    return max(best, FLOOR * first)
 
 
 def judge(rates: list[float], losses: list[float], smoothed: list[float], ended: str) -> Sweep:
     """Date divergence and the steepest fall on a swept curve."""
     divergence = steepest = None
+    best = math.inf
     fall = 0.0
     for number, value in enumerate(smoothed):
         if not math.isfinite(value):
             divergence = rates[number] if divergence is None else divergence
             break
-        so_far = smoothed[: number + 1]
-        if divergence is None and number >= SETTLED and value - min(so_far) > (DIVERGED - 1) * _yardstick(so_far):
+        best = min(best, value)
+        if divergence is None and number >= SETTLED and value - best > (DIVERGED - 1) * _yardstick(best, smoothed[0]):
             divergence = rates[number]
         if number >= SETTLED and divergence is None and smoothed[number] - smoothed[number - 1] < fall:
             fall, steepest = smoothed[number] - smoothed[number - 1], rates[number]
