@@ -120,14 +120,19 @@ def _usage_error(error: Exception, args: list[str]) -> int:
     from tuiwiz.cli.output import note
 
     message: str = error.format_message()  # type: ignore[attr-defined]
+    if message.startswith("Usage: "):
+        # A group without a word tells its help itself.
+        note(message)
+        return int(ExitCode.USAGE)
     # The library's own guess would stand beside ours.
     note(f"tuiwiz: {message.split(' Did you mean ')[0]}")
+    command = getattr(getattr(error, "ctx", None), "command_path", "tuiwiz")
     word = next((arg for arg in args if not arg.startswith("-")), "")
     close = nearest(word, COMMANDS) if word and word not in COMMANDS else None
     if close:
         note(f"  hint: did you mean `tuiwiz {close}`?")
     else:
-        note(f"  hint: `tuiwiz {word + ' ' if word in COMMANDS else ''}--help` shows what it takes")
+        note(f"  hint: `{command} --help` shows what it takes")
     return int(ExitCode.USAGE)
 
 

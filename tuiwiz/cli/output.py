@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from tuiwiz.base.errors import TuiwizError
@@ -62,15 +63,26 @@ def report(error: TuiwizError, *, as_json: bool) -> None:
     if as_json:
         emit_json({"ok": False, "message": error.message, "problems": list(error.problems)})
         return
-    single = len(error.problems) == 1 and error.problems[0].message == error.message
-    if not single:
+    first = error.problems[0]
+    # Many errors name the file in their sentence already.
+    said = {
+        first.message: first.place(),
+        f"{first.place()}: {first.message}": "",
+        f"{_name(first)}: {first.message}": "",
+    }
+    if len(error.problems) > 1 or error.message not in said:
         note(f"tuiwiz: {error.message}")
         for line in problem_lines(error.problems):
             note(f"  {line}")
         if error.hint:
             note(f"  hint: {error.hint}")
         return
-    place = error.problems[0].place()
+    place = said[error.message]
     note(f"tuiwiz: {place + ': ' if place else ''}{error.message}")
-    if error.hint or error.problems[0].hint:
-        note(f"  hint: {error.hint or error.problems[0].hint}")
+    if error.hint or first.hint:
+        note(f"  hint: {error.hint or first.hint}")
+
+
+def _name(problem: Problem) -> str:
+    """How sentences name the file of a problem: without its folder."""
+    return Path(problem.path).name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,9 @@ from tuiwiz.events.job import read_job, write_job
 from tuiwiz.events.process import is_alive, read_process
 from tuiwiz.runs.names import new_folder, register, run_root
 from tuiwiz.spec.bundle import Bundle
+
+LEAVE_S = 20.0
+"""How long an executor that has told its end is given to leave: it closes its libraries and threads."""
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -188,6 +192,11 @@ def _has_content(folder: Path) -> bool:
 
 def _refuse_living(folder: RunFolder) -> None:
     process = read_process(folder.pid)
+    if process is not None and is_alive(process) and view_of(folder).closing is not None:
+        # It has told its end and takes leave: whoever saw that may go on at once.
+        until = time.monotonic() + LEAVE_S
+        while is_alive(process) and time.monotonic() < until:
+            time.sleep(0.05)
     if process is not None and is_alive(process):
         raise UsageError(
             f"the run in {folder.path} is being executed by process {process.pid}",
