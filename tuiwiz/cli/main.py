@@ -41,6 +41,15 @@ COMMANDS: dict[str, str] = {
 }
 """Command -> module in `tuiwiz.cli`, in the order of `--help`. Each module has `register(app)`."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_MINE = "`tuiwiz where` names the folders, TUIWIZ_HOME and XDG_CACHE_HOME move them"
+REFUSED = {
+    **dict.fromkeys(FULL, ("the disk is full", "free some space")),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), ("you may not read or write there", _MINE)),
+    errno.EROFS: ("it lies on a disk that is mounted for reading only", _MINE),
+}
+"""Errors of the system that no command need expect -> what is said, and the way out."""
+
 FAILURE_LOG = "command-failure.log"
 
 
@@ -72,8 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return 0
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _full_disk(error, as_json="--json" in args)
+        if isinstance(error, OSError) and error.errno in REFUSED:
+            return _refused(error, as_json="--json" in args)
         # Typer carries its own copy of click, so its usage errors are told by what they offer, not by class.
         if hasattr(error, "format_message"):
             return _usage_error(error, args)
@@ -146,14 +155,19 @@ def _home(*, ascii: bool | None) -> int:
     return run_app(ascii=ascii)
 
 
-def _full_disk(error: OSError, *, as_json: bool) -> int:
+def _refused(error: OSError, *, as_json: bool) -> int:
+    """What the machine, and not tuiwiz, said no to."""
     from tuiwiz.base.errors import ExitCode, MachineLacksError
     from tuiwiz.cli.output import report
 
-    where = f" where {error.filename} lies" if error.filename else ""
+    said, hint = REFUSED[error.errno or 0]
+    if error.errno in FULL:
+        said = f"the disk{f' where {error.filename} lies' if error.filename else ''} is full"
+    elif error.filename:
+        said = f"{error.filename}: {said}"
     with suppress(OSError):
         # Where standard output itself lies on that disk, only the exit code is left.
-        report(MachineLacksError(f"the disk{where} is full", hint="free some space"), as_json=as_json)
+        report(MachineLacksError(said, hint=hint), as_json=as_json)
     _let_go_of_output()
     return int(ExitCode.MACHINE_LACKS)
 
