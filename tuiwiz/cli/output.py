@@ -29,6 +29,11 @@ def json_line(document: Any) -> str:
 
         # File names that are no UTF-8 reach us with halves of surrogate pairs, which only escapes can carry.
         return json.dumps(msgspec.to_builtins(document))
+    if not line.isascii() and "utf" not in (sys.stdout.encoding or "").lower():
+        # A locale without the characters: escapes say the same.
+        import json
+
+        return json.dumps(msgspec.json.decode(line), separators=(",", ":"))
     # All of them stand within texts: JSON's own syntax has none.
     return CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", line)
 

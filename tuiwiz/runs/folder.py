@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from tuiwiz.events.process import is_alive, read_process
 from tuiwiz.runs.names import new_folder, register, run_root
 from tuiwiz.spec.bundle import Bundle
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 LEAVE_S = 20.0
 """How long an executor that has told its end is given to leave: it closes its libraries and threads."""
 
@@ -92,7 +94,7 @@ def prepare(
         _empty(path, remove=not existed)
         raise MachineLacksError(
             f"the run folder {path} cannot be written: {error.strerror or error}",
-            hint="name a folder that you may write to with --out",
+            hint="free some space" if error.errno in FULL else "name a folder that you may write to with --out",
         ) from error
     notes = ["no run to resume there yet: starting at step 0"] if resume else []
     try:
@@ -162,7 +164,7 @@ def _take_up(folder: RunFolder, bundle: Path | None, sets: Sequence[str], *, all
     except OSError as error:
         raise MachineLacksError(
             f"the run folder {folder.path} cannot be written: {error.strerror or error}",
-            hint="copy the folder to a place that you may write to",
+            hint="free some space" if error.errno in FULL else "copy the folder to a place that you may write to",
         ) from error
     if not any(folder.checkpoints.glob("step-*")):
         return Ready(folder.path, True, note="no checkpoint yet: starting at step 0")
