@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tuiwiz.base.places import expanded
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -207,7 +209,7 @@ def _tokenizer(model: str) -> tuple[Path | None, str]:
     if not model:
         folder = embedded.folder()
         return (folder, embedded.NAME) if (folder / TOKENIZER_FILE).is_file() else (None, "")
-    given = Path(model).expanduser()
+    given = expanded(model)
     if (given / TOKENIZER_FILE).is_file():
         return given, model
     from tuiwiz.catalog.sources import locate

@@ -56,7 +56,7 @@ FAILURE_LOG = "command-failure.log"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Never lets a traceback reach the user."""
     args = list(sys.argv[1:] if argv is None else argv)
-    from tuiwiz.base.errors import ExitCode, TuiwizError
+    from tuiwiz.base.errors import ExitCode, TuiwizError, missing_library
 
     try:
         code = _version() if args in (["--version"], ["-V"]) else _run(args)
@@ -83,6 +83,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in REFUSED:
             return _refused(error, as_json="--json" in args)
+        lacking = missing_library(error)
+        if lacking is not None:
+            from tuiwiz.cli.output import report
+
+            report(lacking, as_json="--json" in args)
+            return int(lacking.exit_code)
         # Typer carries its own copy of click, so its usage errors are told by what they offer, not by class.
         if hasattr(error, "format_message"):
             return _usage_error(error, args)

@@ -13,6 +13,7 @@ import msgspec
 
 from tuiwiz.base.errors import DriftError, MachineLacksError, UsageError
 from tuiwiz.base.files import write_atomic
+from tuiwiz.base.places import expanded
 from tuiwiz.bundle.change import apply_sets
 from tuiwiz.bundle.diff import diff
 from tuiwiz.bundle.digest import digest
@@ -69,7 +70,7 @@ def prepare(
     if resume and out is None:
         raise UsageError("--resume needs the run folder", hint="name it with --out DIR, or use `tuiwiz resume RUN`")
     if out is not None:
-        out = out.expanduser().absolute()
+        out = expanded(out).absolute()
         if out.exists() and not out.is_dir():
             raise UsageError(f"{out} is a file", hint="--out names a folder")
         _refuse_living(RunFolder(out))

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 from tuiwiz.base import places
+from tuiwiz.base.places import expanded
 
 REGISTERED = "registered.txt"
 """In the run root: absolute paths of runs that lie elsewhere, one a line."""
@@ -21,7 +22,7 @@ def run_root() -> Path:
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return places.runs()
     given = config.get("run_root")
-    return Path(given).expanduser().absolute() if isinstance(given, str) and given else places.runs()
+    return expanded(given).absolute() if isinstance(given, str) and given else places.runs()
 
 
 def slug(text: str) -> str:
