@@ -196,9 +196,9 @@ def _has_content(folder: Path) -> bool:
 def _refuse_living(folder: RunFolder) -> None:
     process = read_process(folder.pid)
     if process is not None and is_alive(process) and view_of(folder).closing is not None:
-        # It has told its end and takes leave: whoever saw that may go on at once.
-        until = time.monotonic() + LEAVE_S
-        while is_alive(process) and time.monotonic() < until:
+        # It has told its end and takes leave: whoever saw that may go on at once. One that begins anew tells more.
+        until, told = time.monotonic() + LEAVE_S, folder.events.stat().st_size
+        while is_alive(process) and folder.events.stat().st_size == told and time.monotonic() < until:
             time.sleep(0.05)
     if process is not None and is_alive(process):
         raise UsageError(
