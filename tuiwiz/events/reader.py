@@ -60,17 +60,20 @@ class EventReader:
         return events
 
     def _event(self, line: bytes) -> Event | None:
+        event: Event
         try:
-            return self._decoder.decode(line)
+            event = self._decoder.decode(line)
+            return event
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             if not any(word in line for word in _BEYOND_JSON):
                 return None
         try:
             # Many writers, Python's own among them, put NaN and Infinity, which JSON does not know: a loss that is no
             # number any more is the last thing to pass over.
-            return msgspec.convert(json.loads(line), Event)
+            event = msgspec.convert(json.loads(line), Event)
         except (ValueError, RecursionError):
             return None
+        return event
 
     def _fill(self) -> bool:
         """Take the next whole lines from the file; False when there are none."""
