@@ -16,6 +16,7 @@ from tests.support.streams import finished_run
 from tuiwiz.base import places
 from tuiwiz.base.errors import MachineLacksError
 from tuiwiz.cli.main import main
+from tuiwiz.cli.output import on_screen
 from tuiwiz.doctor.finding import Finding
 from tuiwiz.presets.find import forget
 from tuiwiz.runs.names import run_root
@@ -151,3 +152,17 @@ def test_a_library_that_is_gone_is_named(monkeypatch: pytest.MonkeyPatch, capsys
 
     monkeypatch.setattr("tuiwiz.base.places.all_places", gone)
     assert "yaml is not installed" in document(capsys, "where", code=8)["message"]
+
+
+def test_a_dumb_terminal_takes_lines(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for end in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{end}.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    assert main([]) == 2 and "needs a terminal" in capsys.readouterr().err
+    assert main(["watch", run.name]) == 0
+    said = capsys.readouterr()
+    assert "finished at step" in said.out and "\x1b" not in said.out + said.err
+    monkeypatch.setenv("TERM", "xterm")
+    assert on_screen()

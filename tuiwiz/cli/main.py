@@ -152,7 +152,9 @@ def _usage_error(error: Exception, args: list[str]) -> int:
 
 
 def _home(*, ascii: bool | None) -> int:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    from tuiwiz.cli.output import on_screen
+
+    if not on_screen():
         from tuiwiz.base.errors import UsageError
 
         raise UsageError("the screen needs a terminal", hint="use a command: tuiwiz --help lists them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +11,16 @@ from typing import Any
 from tuiwiz.base.errors import TuiwizError
 from tuiwiz.base.problems import Problem
 from tuiwiz.base.text import CONTROL, clean, clean_line
+
+
+def on_screen() -> bool:
+    """Whether a person sits at a terminal on which screens can be drawn; one that calls itself dumb takes lines."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and not is_dumb()
+
+
+def is_dumb() -> bool:
+    """Whether the terminal says that it moves no cursor and has no colours."""
+    return os.environ.get("TERM") == "dumb"
 
 
 def emit_json(document: Any) -> None:
