@@ -166,3 +166,18 @@ def test_a_dumb_terminal_takes_lines(
     assert "finished at step" in said.out and "\x1b" not in said.out + said.err
     monkeypatch.setenv("TERM", "xterm")
     assert on_screen()
+
+
+def test_a_project_with_a_bundle_is_no_run_to_remove(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = write_bundle(tmp_path / "project").parent
+    for more in ([], ["--for-good", "--yes"]):
+        assert "no run" in document(capsys, "runs", "remove", str(project), *more, code=2)["message"]
+    assert sorted(path.name for path in project.iterdir()) == ["bundle.toml", "rows.jsonl"]
+
+
+def test_a_run_from_elsewhere_is_removed_and_comes_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copied = finished_run(tmp_path / "copied" / "run").path
+    assert document(capsys, "runs", "remove", str(copied)) == {"ok": True, "run": str(copied), "for_good": False}
+    assert not copied.exists()
+    assert document(capsys, "runs", "restore", "run") == {"ok": True, "run": str(copied)} and copied.is_dir()
+    assert document(capsys, "runs", "remove", str(copied), "--for-good", code=2)["ok"] is False and copied.is_dir()

@@ -104,19 +104,27 @@ def register(app: typer.Typer) -> None:
         run: str = typer.Argument(..., help="A run folder or the whole name of a run."),
         for_good: bool = typer.Option(False, "--for-good", help="Delete it; else `runs restore` brings it back."),
         yes: bool = typer.Option(False, "--yes", help="Do not ask."),
+        as_json: bool = AS_JSON,
     ) -> None:
         """Remove a run that is not running, with its checkpoints and its result, to the trash."""
         from tuiwiz.cli.trash import remove_run
 
-        remove_run(run, for_good=for_good, yes=yes)
+        remove_run(run, for_good=for_good, yes=yes, as_json=as_json)
 
     @runs.command("restore")
-    def restore(run: str | None = typer.Argument(None, help="The name of a removed run; else the last one.")) -> None:
+    def restore(
+        run: str | None = typer.Argument(None, help="The name of a removed run; else the last one."),
+        as_json: bool = AS_JSON,
+    ) -> None:
         """Bring a removed run back to where it lay."""
-        from tuiwiz.cli.output import say
+        from tuiwiz.cli.output import emit_json, say
         from tuiwiz.runs import trash
 
-        say(f"{trash.restore(run)} is back")
+        path = trash.restore(run)
+        if as_json:
+            emit_json({"ok": True, "run": str(path)})
+        else:
+            say(f"{path} is back")
 
     @runs.command("trash")
     def trash_command(
