@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TASK = typer.Option("", "--task", help="chat, instruct, ...; left out: the first that the preset covers.")
 BAND = typer.Option("M", "--band", help="Model size: XS, S, M, L, XL, XXL, or a size such as 8B.")
-METHOD = typer.Option("qlora", "--method", help="qlora, lora or full.")
+METHOD = typer.Option("qlora", "--method", help="qlora, lora, full or freeze.")
 ROWS = typer.Option(None, "--rows", min=1, help="Training rows.")
 PRESET = typer.Option(..., "--preset", help="The preset's name.")
 JSON = typer.Option(False, "--json", help="One JSON document.")
