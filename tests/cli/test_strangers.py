@@ -15,10 +15,12 @@ from tests.support.processes import tuiwiz, write_bundle
 from tests.support.streams import finished_run
 from tuiwiz.base import places
 from tuiwiz.base.errors import MachineLacksError
+from tuiwiz.base.hashes import cached_sha256
 from tuiwiz.cli.main import main
 from tuiwiz.cli.output import on_screen
 from tuiwiz.doctor.finding import Finding
 from tuiwiz.presets.find import forget
+from tuiwiz.runs.folder import prepare
 from tuiwiz.runs.names import run_root
 
 LATIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -181,3 +183,21 @@ def test_a_run_from_elsewhere_is_removed_and_comes_back(tmp_path: Path, capsys: 
     assert not copied.exists()
     assert document(capsys, "runs", "restore", "run") == {"ok": True, "run": str(copied)} and copied.is_dir()
     assert document(capsys, "runs", "remove", str(copied), "--for-good", code=2)["ok"] is False and copied.is_dir()
+
+
+def test_names_that_no_text_file_can_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = write_bundle(tmp_path / "work")
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    rows = Path(f"{odd}.jsonl")
+    try:
+        rows.write_bytes((bundle.parent / "rows.jsonl").read_bytes())
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    assert document(capsys, "data", "check", str(rows))["ok"]
+    words = ["new", "--task", "instruct", "--model", "8B", "--data", str(rows), "-o", str(tmp_path / "new.toml")]
+    assert "no UTF-8" in document(capsys, *words, code=2)["message"]
+    assert "no UTF-8" in document(capsys, "run", str(bundle), "--out", odd, code=2)["message"]
+    assert not Path(odd).exists(), "nothing half-made stays"
+    ready = prepare(bundle, out=tmp_path / "two\nlines")
+    assert "line breaks" in ready.note and ready.folder.bundle.is_file()
+    assert cached_sha256(rows) == cached_sha256(bundle.parent / "rows.jsonl")

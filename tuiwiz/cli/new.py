@@ -89,9 +89,13 @@ def check_words(answers: Answers) -> None:
     """Words that are no task or method at all are wrong usage; known ones that are not there yet are refused later."""
     from tuiwiz.base.errors import UsageError
     from tuiwiz.base.problems import nearest
+    from tuiwiz.base.text import is_utf8
     from tuiwiz.spec.fields import choices
     from tuiwiz.spec.rules import available
 
+    for option, name in (("--data", answers.data), ("--validation", answers.validation), ("--model", answers.model)):
+        if name and not is_utf8(name):
+            raise UsageError(f"{option} {name} is no UTF-8, and a bundle could not name it", hint="rename the file")
     for option, key, value in (("--task", "task.kind", answers.task), ("--method", "adapter.method", answers.method)):
         known = [str(choice) for choice in choices(key)]
         if value and value not in known:

@@ -14,6 +14,7 @@ import msgspec
 from tuiwiz.base.errors import DriftError, MachineLacksError, UsageError
 from tuiwiz.base.files import write_atomic
 from tuiwiz.base.places import expanded
+from tuiwiz.base.text import is_utf8
 from tuiwiz.bundle.change import apply_sets
 from tuiwiz.bundle.diff import diff
 from tuiwiz.bundle.digest import digest
@@ -83,6 +84,9 @@ def prepare(
     given = read_bundle(bundle)
     changed = apply_sets(given, sets)
     path = out or new_folder(changed.name, digest(changed))
+    for each in (path, bundle.absolute()):
+        if not is_utf8(str(each)):
+            raise UsageError(f"the path {each} is no UTF-8", hint="rename what is not: a run's files could not name it")
     folder = RunFolder(path)
     existed = path.exists()
     text = bundle.read_text(encoding="utf-8-sig") if changed is given else write_bundle(changed)
@@ -101,7 +105,7 @@ def prepare(
     try:
         register(path)
     except OSError as error:
-        notes.append(f"the run is found by its path only, since {run_root()} cannot be written: {error.strerror}")
+        notes.append(f"the run is found by its path only, since {run_root()} cannot take it: {error.strerror}")
     return Ready(path, False, note="; ".join(notes))
 
 

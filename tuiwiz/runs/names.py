@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import time
@@ -38,10 +39,16 @@ def new_folder(name: str, digest: str) -> Path:
 
 
 def register(folder: Path) -> None:
-    """Remember a run that lies outside the run root, so that it is found by name."""
+    """Remember a run that lies outside the run root, so that it is found by name.
+
+    Raises:
+        OSError: it cannot be.
+    """
     root = run_root()
     if folder.parent == root:
         return
+    if len(str(folder).splitlines()) > 1:
+        raise OSError(errno.EINVAL, "its path has line breaks")
     root.mkdir(parents=True, exist_ok=True)
     known = registered()
     if folder not in known:
