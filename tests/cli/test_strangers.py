@@ -193,7 +193,8 @@ def test_names_that_no_text_file_can_hold(tmp_path: Path, capsys: pytest.Capture
         rows.write_bytes((bundle.parent / "rows.jsonl").read_bytes())
     except OSError:
         pytest.skip("this file system takes UTF-8 alone")
-    assert document(capsys, "data", "check", str(rows))["ok"]
+    assert document(capsys, "data", "check", str(rows), "--fix", "-o", f"{odd}-clean.jsonl")["ok"]
+    assert Path(f"{odd}-clean.jsonl").is_file() and Path(f"{odd}-clean.report.json").is_file()
     words = ["new", "--task", "instruct", "--model", "8B", "--data", str(rows), "-o", str(tmp_path / "new.toml")]
     assert "no UTF-8" in document(capsys, *words, code=2)["message"]
     assert "no UTF-8" in document(capsys, "run", str(bundle), "--out", odd, code=2)["message"]
