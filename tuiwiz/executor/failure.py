@@ -29,7 +29,7 @@ def reporting(recorder: Recorder) -> Iterator[None]:
     try:
         yield
     except TuiwizError as error:
-        _tell(recorder, error)
+        tell(recorder, error)
         raise
     except KeyboardInterrupt as error:
         # Before the first step there is nothing to save.
@@ -41,7 +41,7 @@ def reporting(recorder: Recorder) -> Iterator[None]:
             # On a full disk the log cannot take it.
             traceback.print_exc()
         translated = translate(error)
-        _tell(recorder, translated)
+        tell(recorder, translated)
         raise translated from error
 
 
@@ -97,7 +97,8 @@ def translate(error: BaseException) -> TuiwizError:
     )
 
 
-def _tell(recorder: Recorder, error: TuiwizError) -> None:
+def tell(recorder: Recorder, error: TuiwizError) -> None:
+    """Write the run's last event."""
     summary = {
         "message": clean_line(error.message, 500),
         "hint": clean_line(error.hint or error.problems[0].hint, 500),

@@ -127,7 +127,7 @@ def loss_before(run: Trainer, indexes: list[int]) -> float:
     with torch.no_grad(), dropout_off(run.model), run.autocast():
         batches = [run.objective.collate(run.train_rows, sequences, run.device.where) for sequences in layout]
         counts = added(run.objective.counts(batch) for batch in batches)
-        run.objective.begin(batches)
+        run.objective.settle(run.objective.begin(batches))
         return sum(float(mean(run.objective(batch).parts, counts)) for batch in batches)
 
 

@@ -74,7 +74,7 @@ def first_loss(run: Trainer) -> float:
     places = [[index] for index in range(min(run.micro, len(run.train_rows)))]
     with torch.no_grad(), dropout_off(run.model), run.autocast():
         batch = run.objective.collate(run.train_rows, places, run.device.where)
-        run.objective.begin([batch])
+        run.objective.settle(run.objective.begin([batch]))
         return float(mean(run.objective(batch).parts, run.objective.counts(batch)))
 
 

@@ -97,6 +97,7 @@ def plan(
     `price` is that of `config.toml`, and `measured` what rehearsals left on this machine, where they are not given.
     """
     longest = lengths["max"] if lengths and lengths.get("max") else None
+    device = shared(device, bundle.batch.processes)
     setting = setting_of(bundle, device, longest, grouped=shape.grouped)
     correction = _correction(shape, setting, device, measured)
     found = corrected(estimate(shape, setting, device), correction)
@@ -151,6 +152,18 @@ def _correction(
     if measured is None:
         measured = kept() if device.here else ()
     return correction_of(measured, shape.name, setting.method, device.name)
+
+
+def shared(device: Device, processes: int) -> Device:
+    """What a process has of the device: a card is its own, a machine's processor and memory are everybody's."""
+    if device.kind == "cuda" or processes == 1:
+        return device
+    return msgspec.structs.replace(
+        device,
+        usable_bytes=device.usable_bytes // processes,
+        flops=device.flops / processes,
+        bandwidth=device.bandwidth / processes,
+    )
 
 
 def _choices(
