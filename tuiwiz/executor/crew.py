@@ -124,6 +124,8 @@ class Crew:
         Raises:
             RuntimeError: they did not come.
         """
+        if self.rank:
+            store.set(arrival(self.rank), b"")
         backend = "cpu:gloo,cuda:nccl" if device.is_cuda else "gloo"
         more: dict[str, Any] = {"device_id": device.where} if device.is_cuda else {}
         dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.size, timeout=WAITING, **more)
@@ -145,6 +147,11 @@ class Crew:
 
 
 ALONE = Crew()
+
+
+def arrival(rank: int) -> str:
+    """What a process leaves at the meeting place when it is there."""
+    return f"process {rank} is here"
 
 
 def meeting_place(size: int, port: int = 0) -> Any:

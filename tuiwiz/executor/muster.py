@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import msgspec
@@ -15,9 +15,10 @@ import msgspec
 from tuiwiz.base.errors import ExitCode, RunFailedError, TuiwizError
 from tuiwiz.base.text import clean_line
 from tuiwiz.events.folder import RunFolder
-from tuiwiz.executor.crew import ALONE, Crew, meeting_place
+from tuiwiz.executor.crew import ALONE, Crew, arrival, meeting_place
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.failure import tell
+from tuiwiz.executor.interrupt import Interrupts
 from tuiwiz.executor.record import Recorder
 from tuiwiz.spec.bundle import Bundle
 
@@ -37,7 +38,12 @@ class Word(msgspec.Struct, kw_only=True):
 
 @contextmanager
 def mustered(
-    bundle: Bundle, folder: RunFolder, device: Device, cards: Sequence[int], recorder: Recorder
+    bundle: Bundle,
+    folder: RunFolder,
+    device: Device,
+    cards: Sequence[int],
+    recorder: Recorder,
+    interrupts: Interrupts,
 ) -> Iterator[Crew]:
     """The crew that the bundle asks for, with this process as its first; the others end with this block.
 
@@ -54,6 +60,11 @@ def mustered(
     others = Others(folder, store.port, size, cards, recorder)
     crew = Crew(0, size)
     try:
+        # Whoever waits inside the library can no longer be told that nobody comes.
+        while not store.check([arrival(rank) for rank in range(1, size)]):
+            if (early := others.lost(LOOK_S)) is not None:
+                raise early
+            interrupts.check()
         crew.join(store, device)
         yield crew
         others.let_go()
@@ -79,7 +90,7 @@ class Others:
         self._over = threading.Event()
         self._found: TuiwizError | None = None
         self._lock = threading.Lock()
-        self._children = [_start(folder, port, rank, size, cards) for rank in range(1, size)]
+        self._children = [start_member(folder, _variables(port, rank, size, cards)) for rank in range(1, size)]
         self._thread = threading.Thread(target=self._watch, name="crew", daemon=True)
         self._thread.start()
 
@@ -127,15 +138,17 @@ class Others:
             os._exit(int(error.exit_code))
 
 
-def _start(folder: RunFolder, port: int, rank: int, size: int, cards: Sequence[int]) -> subprocess.Popen[bytes]:
-    given = {RANK: str(rank), SIZE: str(size), PORT: str(port), "TUIWIZ_PARENT": str(os.getpid())}
-    if cards:
-        given[CARD] = str(cards[rank])
+def _variables(port: int, rank: int, size: int, cards: Sequence[int]) -> dict[str, str]:
+    return {RANK: str(rank), SIZE: str(size), PORT: str(port)} | ({CARD: str(cards[rank])} if cards else {})
+
+
+def start_member(folder: RunFolder, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """A further process of the run in `folder`, which ends with this one."""
     return subprocess.Popen(
         [sys.executable, "-m", "tuiwiz.executor", "member", str(folder.path)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        env={**os.environ, **given},
+        env={**os.environ, **variables, "TUIWIZ_PARENT": str(os.getpid())},
     )
 
 
