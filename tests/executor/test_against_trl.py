@@ -67,7 +67,7 @@ def ours(run: Trainer, micro: int = 4) -> tuple[float, dict[str, Tensor], list[M
     counts = added(run.objective.counts(batch) for batch in batches)
     run.model.zero_grad()
     with torch.no_grad():
-        run.objective.begin(batches)
+        run.objective.settle(run.objective.begin(batches))
     total = 0.0
     for batch in batches:
         loss = mean(run.objective(batch).parts, counts)

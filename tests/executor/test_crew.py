@@ -170,7 +170,7 @@ def test_phases_with_sets_of_their_own(forked: list[Forked], tmp_path: Path, tin
             tmp_path, tiny_model, name, count, schedule__steps=None, adapter__method="full", adapter__rank=None
         )
         phase = {"learning_rate": 1e-3, "steps": 3}
-        add_phases(folder, {"name": "a", "trainable": "attention", **phase}, {"name": "b", **phase})
+        add_phases(folder, {"name": "a", "trainable": "norms", **phase}, {"name": "b", **phase})
         run_here(folder)
         runs.append(folder)
     alike(runs[0], runs[1])

@@ -60,16 +60,30 @@ def ended(run: Callable[[], int]) -> int:
     return int(known.exit_code)
 
 
+NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "std::bad_alloc",
+    # Of CUDA's own calls, for which the allocator is not asked: handles, pinned and managed memory.
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+"""What runtime errors say where a device or the system had no memory to give."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the system had no memory to give."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
+
+
 def translate(error: BaseException) -> TuiwizError:
     """An error of libraries or of the system in a user's words."""
-    if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "AcceleratorError"):
+    if is_out_of_memory(error):
         return DoesNotFitError(
             f"out of memory: {_first_line(error)}",
             hint="lower batch.micro, or set memory.gradient_checkpointing = true; `tuiwiz plan` shows what fits",
-        )
-    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
-        return DoesNotFitError(
-            f"out of memory: {_first_line(error)}", hint="lower batch.micro; `tuiwiz plan` shows what fits"
         )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return MachineLacksError("the disk is full", hint="free some space, then `tuiwiz resume` goes on")

@@ -27,6 +27,7 @@ from tuiwiz.events import types
 from tuiwiz.executor import small_states
 from tuiwiz.executor.chance import streams_now
 from tuiwiz.executor.crew import Crew
+from tuiwiz.executor.failure import is_out_of_memory
 from tuiwiz.executor.model import enable_checkpointing
 from tuiwiz.executor.speedups import keeping_activations
 from tuiwiz.spec.bundle import Adjustment
@@ -45,15 +46,6 @@ LEAST_PASS = 64
 """Tokens below which an evaluation pass is not halved."""
 WHOLE_UPDATES = ("adamw", "sgd")
 """Optimizers that take all the memory of an update before they change the first weight."""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device or the system had no memory to give."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in str(error) or "not enough memory" in str(error) or "std::bad_alloc" in str(error)
-    )
 
 
 def step_or_lower(run: Trainer, work: Callable[[], _T]) -> _T:
