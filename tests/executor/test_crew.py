@@ -26,7 +26,6 @@ from tests.support.training import (
     of_kind,
     own_signals,
     run_here,
-    start,
     write_rows,
 )
 from tuiwiz.base.errors import RunFailedError, StoppedError
@@ -232,23 +231,23 @@ def members(pid: int) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("victim", ["member", "leader"])
-def test_a_killed_process_ends_all(victim: str, tmp_path: Path, tiny_model: Path) -> None:
+def test_a_killed_process_ends_all(server: Server, victim: str, tmp_path: Path, tiny_model: Path) -> None:
     folder = new_run(tmp_path, tiny_model, "killed", 2, schedule__steps=100_000, checkpoint__every=100_000)
-    process = start(folder)
+    leader = server.start(folder)
     try:
         eventually(lambda: of_kind(events_of(folder), Metric))
-        (other,) = members(process.pid)
+        (other,) = members(leader.pid)
         if victim == "member":
             other.kill()
-            assert process.wait(60) == RunFailedError.exit_code
+            assert leader.wait() == RunFailedError.exit_code
             last = events_of(folder)[-1]
             assert isinstance(last, Failed) and "process 1 of this run ended by signal 9" in last.summary["message"]
         else:
-            process.kill()
+            leader.signal(signal.SIGKILL)
             eventually(lambda: not other.is_running() or other.status() == psutil.STATUS_ZOMBIE)
     finally:
-        process.kill()
-        process.wait()
+        leader.signal(signal.SIGKILL)
+        leader.wait()
 
 
 def test_what_a_process_fails_of_is_said_in_its_words(

@@ -205,6 +205,7 @@ def _train(
         steps_per_epoch=-(-rows // effective),
         effective=effective,
         device=f"{f'{crew.size} x ' if crew.size > 1 else ''}{device.name}, {device.compute_name}",
+        processes=crew.size,
         restored=restored,
         differs=tuple(differs),
         evaluation_steps=tuple(steps) if len(prepared.validation) else (),
