@@ -56,12 +56,16 @@ def register(app: typer.Typer) -> None:
             rest = [one for one in findings if one.verdict != "yes"]
             emit_json({"ok": True, "run": folder.path.name, "findings": [*faults, *rest]})
             return
-        _print(findings, faults, folder, everything=everything)
+        _print(findings, faults, folder, view, everything=everything)
 
 
-def _print(findings: list[Finding], faults: list[Finding], folder: RunFolder, *, everything: bool) -> None:
+def _print(
+    findings: list[Finding], faults: list[Finding], folder: RunFolder, view: RunView, *, everything: bool
+) -> None:
+    from tuiwiz.base.text import clean_line
     from tuiwiz.cli.output import say
     from tuiwiz.doctor.words import change_words, evidence_words
+    from tuiwiz.events.types import Failed
 
     judged = sum(one.verdict == "no" for one in findings)
     waiting = [one for one in findings if one.verdict == "unknown"]
@@ -73,7 +77,12 @@ def _print(findings: list[Finding], faults: list[Finding], folder: RunFolder, *,
         if one.advice:
             say(f"   {'then' if one.change else 'do  '}     {one.advice}")
         say(f"   why      {one.why}")
-    if not faults:
+    if not faults and isinstance(view.closing, Failed):
+        # Not a matter of numbers: a file that is missing, a full disk.
+        say(f"the run failed: {clean_line(str(view.closing.summary.get('message', '')), 300)}")
+        if hint := clean_line(str(view.closing.summary.get("hint", "")), 300):
+            say(f"  hint: {hint}")
+    elif not faults:
         say(f"nothing wrong: {judged} rules judged, {len(waiting)} need more data")
     else:
         say(f"{len(faults)} of {len(findings)} rules; {judged} found nothing, {len(waiting)} need more data")

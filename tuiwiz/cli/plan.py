@@ -157,7 +157,8 @@ def _show(plan: Plan) -> None:
     spare = plan.usable_bytes - plan.total_bytes
     room = f"{gib(spare)} to spare" if spare >= 0 else f"{gib(-spare)} too much"
     time = time_words(plan)
-    say(f"{plan.model} on {plan.device}")
+    each = f", each of {plan.processes} processes" if plan.processes > 1 else ""
+    say(f"{plan.model} on {plan.device}{each}")
     say(f"{words}: {gib(plan.total_bytes)} of {gib(plan.usable_bytes)} usable, {room}{'; ' + time if time else ''}")
     say(f"  between {gib(plan.low_bytes)} and {gib(plan.high_bytes)}, limited by {plan.limiting}")
     if cost := cost_words(plan):

@@ -50,6 +50,8 @@ class RunStarted(Base, frozen=True, kw_only=True, tag="run_started"):
     steps_per_epoch: int = 0
     effective: int = 0
     device: str = ""
+    processes: int = 1
+    """That share a step, each on a card of its own."""
     restored: tuple[str, ...] = ()
     differs: tuple[str, ...] = ()
     """What is not as it was when the checkpoint was saved: because of it the rest is not the same bit for bit."""

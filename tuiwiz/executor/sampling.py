@@ -13,7 +13,7 @@ from tuiwiz.executor.generate import Speech, generate, until_stop
 from tuiwiz.spec.task import HEAD_TASKS
 
 if TYPE_CHECKING:
-    from tuiwiz.executor.loop import Trainer
+    from tuiwiz.executor.trainer import Trainer
 
 LONGEST_ANSWER = 96
 """New tokens of a sample at most."""
