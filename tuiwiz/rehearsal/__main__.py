@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
     bundle, *sets = argv
     code, message = 0, ""
     try:
-        rehearse_if_long(Path(bundle), sets, lambda words: print(f"tuiwiz: {words}", file=sys.stderr, flush=True))
+        rehearse_if_long(Path(bundle), sets, lambda words: print(f"{bundle}: {words}", file=sys.stderr, flush=True))
     except TuiwizError as error:
         code = int(error.exit_code)
         message = f"{error.message} ({error.hint})" if error.hint else error.message
