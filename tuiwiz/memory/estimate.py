@@ -98,7 +98,7 @@ def _estimate(shape: ModelShape, setting: Setting, device: Device, stack: Stack)
     items |= found[limiting]
     allocated = sum(items.values())
     items["context"], items["reserve"] = overhead(items, shape, setting, device, kept.layers)
-    loading, libraries = loading_bytes(shape, setting, static), context_bytes(device)
+    loading, libraries = loading_bytes(shape, setting, static), context_bytes(shape, setting, device)
     if device.kind == "cpu" and libraries + loading > sum(items.values()):
         # Nothing else is there yet, and what comes later fits into the room that this leaves.
         before = {"weights": static.weights, "quantization_constants": static.constants}

@@ -101,7 +101,7 @@ def plan(
     correction = _correction(shape, setting, device, measured)
     found = corrected(estimate(shape, setting, device), correction)
     judged = verdict(found.total_bytes, device.usable_bytes)
-    if shape.guessed and judged == "fits" and verdict(found.high_bytes, device.usable_bytes) == "no":
+    if not shape.exact and judged == "fits" and verdict(found.high_bytes, device.usable_bytes) == "no":
         judged = "tight"
     options = _choices(bundle, shape, device, setting, longest, correction)
     mean = _mean_length(bundle, lengths)
