@@ -16,7 +16,7 @@ from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.activations import Saved, saved
 from tuiwiz.memory.held import Held, held
 from tuiwiz.memory.loss import logit_bytes, loss_bytes
-from tuiwiz.memory.overhead import context_bytes, overhead, uncertainty
+from tuiwiz.memory.overhead import PYTHON_AND_LIBRARIES, overhead, uncertainty
 from tuiwiz.memory.setting import Setting
 from tuiwiz.memory.stack import OURS, Stack
 from tuiwiz.memory.trained import trained_of
@@ -45,7 +45,7 @@ LOSS, LAYER, FIRST_LAYER, EMBEDDING, STEP, ANSWERS, LOADING = (
 )
 FILE_BYTES = 2
 """Of a parameter in a published weights file, most of which are in 16 bits."""
-HOLES = 1.5
+HOLES = 1.9
 """Heap that copies of passing weights take, as a multiple of their size; it varies from start to start."""
 
 
@@ -98,9 +98,9 @@ def _estimate(shape: ModelShape, setting: Setting, device: Device, stack: Stack)
     items |= found[limiting]
     allocated = sum(items.values())
     items["context"], items["reserve"] = overhead(items, shape, setting, device, kept.layers)
-    loading, libraries = loading_bytes(shape, setting, static), context_bytes(shape, setting, device)
+    loading, libraries = loading_bytes(shape, setting, static), PYTHON_AND_LIBRARIES
     if device.kind == "cpu" and libraries + loading > sum(items.values()):
-        # Nothing else is there yet, and what comes later fits into the room that this leaves.
+        # Nothing else is there yet, no product is compiled, and what comes later fits into the room that this leaves.
         before = {"weights": static.weights, "quantization_constants": static.constants}
         items = {**dict.fromkeys(ITEMS, 0.0), **before, "context": libraries}
         items["temporary"] = loading - static.weights - static.constants
@@ -184,7 +184,7 @@ def loading_bytes(shape: ModelShape, setting: Setting, static: Held) -> float:
     """Pages of host memory while weights are read into it: those of the file, unless the weights stay there, what is
     made of them, and 16-bit copies of all that is quantised, with the holes that these leave.
 
-    A 4-bit SmolLM2-135M took 558 to 708 MiB beyond libraries in seven starts, where this gives 670; whole, in fp32, 660
+    A 4-bit SmolLM2-135M took 558 to 708 MiB beyond libraries in seven starts, where this gives 750; whole, in fp32, 660
     of 770.
     """
     wide = setting.method in ("full", "freeze")
