@@ -35,8 +35,8 @@ CUDA_GAPS = 0.02
 CPU_GAPS = {"qlora": 1.15, "lora": 1.15, "full": 1.25}
 CPU_GAPS_OF_PASSING = {"qlora": 0.52, "lora": 0.52, "full": 1.0}
 """Of a C library's heap, as shares of what all layers save in one pass, measured with SmolLM2-135M: short-lived copies
-between kept blocks leave holes, fewer where checkpointing keeps little. With them 19 runs of a tiny model, a MiniLM and
-SmolLM2 in fresh processes, of one length and of many, come out between -2 and +10 %, and ten earlier ones within 9."""
+between kept blocks leave holes, fewer where checkpointing keeps little. With them runs of a tiny model, a MiniLM and
+SmolLM2 in fresh processes, of one length and of many, come out between -3 and +17 %, and ten earlier ones within 9."""
 
 
 def cuda_context_bytes(device: Device | None) -> float:
