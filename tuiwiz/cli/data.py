@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tuiwiz.base.places import expanded
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -98,7 +100,9 @@ def _counter(quiet: bool) -> Callable[[str, int, int], None] | None:
     """Shows on a terminal how many rows have been read, once there are many."""
     import sys
 
-    if quiet or not sys.stderr.isatty():
+    from tuiwiz.cli.output import is_dumb
+
+    if quiet or not sys.stderr.isatty() or is_dumb():
         return None
 
     def show_rows(stage: str, done: int, total: int) -> None:
@@ -207,7 +211,7 @@ def _tokenizer(model: str) -> tuple[Path | None, str]:
     if not model:
         folder = embedded.folder()
         return (folder, embedded.NAME) if (folder / TOKENIZER_FILE).is_file() else (None, "")
-    given = Path(model).expanduser()
+    given = expanded(model)
     if (given / TOKENIZER_FILE).is_file():
         return given, model
     from tuiwiz.catalog.sources import locate
@@ -258,10 +262,10 @@ def _print_row(row: PreviewRow) -> None:
     import os
     import sys
 
-    from tuiwiz.cli.output import problem_lines, say
+    from tuiwiz.cli.output import is_dumb, problem_lines, say
 
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not is_dumb()
     counts = f", {row.tokens:,} tokens, {row.supervised_tokens:,} trained" if row.tokens is not None else ""
     say(f"── row {row.row}{f' (line {row.line})' if row.line else ''}{counts}" if utf8 else f"-- row {row.row}{counts}")
     if row.problem is not None:

@@ -107,11 +107,25 @@ def _apply(
     if best and start is None:
         hint = "leave out --best: no best weights were kept, or the change makes weights of another form"
         raise UsageError("this run has no best weights to begin with", hint=hint)
+    if start is None and (kept := _kept(folder, faults[number - 1])):
+        hint = faults[number - 1].advice or "nothing else is proposed"
+        raise UsageError(f"the run has that already: {kept}", hint=hint)
     path = fork(folder, faults[number - 1], out, start=start)
     if as_json:
         emit_json({"ok": True, "bundle": str(path), "change": faults[number - 1].change})
     else:
         say(str(path))
+
+
+def _kept(folder: RunFolder, finding: Finding) -> str:
+    """The finding's change in words, where the run's bundle has every value of it already."""
+    from tuiwiz.bundle.read import read_bundle
+    from tuiwiz.doctor.words import change_words
+    from tuiwiz.spec.keys import flatten
+
+    values = flatten(read_bundle(folder.bundle))
+    same = bool(finding.change) and all(values.get(key) == value for key, value in finding.change.items())
+    return change_words(finding) if same else ""
 
 
 def _rules(*, as_json: bool) -> None:

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
         task: str = typer.Option(
             "", "--task", help="chat, instruct, pretrain, classify, dpo, orpo, simpo, kto or reward."
         ),
-        method: str = typer.Option("", "--method", help="qlora (left out), lora or full."),
+        method: str = typer.Option("", "--method", help="qlora (left out), lora, full or freeze."),
         gpu: str = typer.Option("", "--gpu", help="Plan for this card, by name or GiB. Left out: this machine."),
         price: str = typer.Option(
             "", "--price", help='What time costs: "0.30 EUR/kWh", or "2.49 USD/h". Left out: [energy] of config.toml.'
@@ -111,6 +111,7 @@ def _of_model(
 
     from tuiwiz.base.errors import InvalidError, MachineLacksError
     from tuiwiz.bundle.change import parse_set
+    from tuiwiz.cli.new import check_words
     from tuiwiz.memory.cost import money
     from tuiwiz.wizard.compose import Answers, compose
     from tuiwiz.wizard.facts import Facts, model_facts
@@ -121,6 +122,7 @@ def _of_model(
     answers = Answers(
         task=task, model=model, method=method or None, gpu=gpu or None, sets=dict(parse_set(text) for text in sets)
     )
+    check_words(answers)
     facts = Facts(shape=known.shape, model_chosen=known.chosen, device=_device(gpu))
     composed = compose(answers, facts)
     # That there is no data yet is no problem here; a wish that is left out would be.

@@ -17,6 +17,7 @@ from tuiwiz.base.errors import (
     RunFailedError,
     StoppedError,
     TuiwizError,
+    missing_library,
 )
 from tuiwiz.base.text import clean_line
 from tuiwiz.events import types
@@ -71,6 +72,9 @@ def translate(error: BaseException) -> TuiwizError:
         return DoesNotFitError(
             f"out of memory: {_first_line(error)}", hint="lower batch.micro; `tuiwiz plan` shows what fits"
         )
+    lacking = missing_library(error)
+    if lacking is not None:
+        return lacking
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return MachineLacksError("the disk is full", hint="free some space, then `tuiwiz resume` goes on")
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):

@@ -262,7 +262,7 @@ def time_words(plan: Plan) -> str:
         return ""
     minutes = plan.seconds / 60
     if minutes < 1.5:
-        return f"about {plan.seconds:.0f} s, +-{BAND * plan.seconds:.0f}"
+        return f"about {plan.seconds:.0f} s, +-{max(1.0, BAND * plan.seconds):.0f}"
     if minutes < 120:
         return f"about {minutes:.0f} min, +-{BAND * minutes:.0f}"
     return f"about {minutes / 60:.1f} h, +-{BAND * minutes / 60:.1f}"

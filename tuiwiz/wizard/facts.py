@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tuiwiz.base.errors import TuiwizError, UsageError
+from tuiwiz.base.places import expanded
 from tuiwiz.base.problems import Problem
 from tuiwiz.presets.bands import parse_size
 from tuiwiz.spec.bundle import Lock
@@ -78,7 +79,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 def relative_to(answers: Answers, folder: Path) -> Answers:
     """Answers as typed in the current folder, with paths as a bundle in `folder` writes them."""
     changed = {"data": relative_path(answers.data, folder), "model": answers.model}
-    model = Path(answers.model).expanduser()
+    model = expanded(answers.model)
     if answers.model and model.exists():
         changed["model"] = str(model) if model.is_absolute() else relative_path(answers.model, folder)
     validation = relative_path(answers.validation, folder) if answers.validation else answers.validation
@@ -270,7 +271,7 @@ def relative_path(path: str, folder: Path) -> str:
     if not path:
         return path
     try:
-        return Path(os.path.relpath(Path(path).expanduser().absolute(), folder)).as_posix()
+        return Path(os.path.relpath(expanded(path).absolute(), folder)).as_posix()
     except ValueError:
         # Another drive: there is no relative path.
         return str(Path(path).absolute())
