@@ -10,7 +10,7 @@ What is said travels as JSON and safetensors over the loopback device; gradients
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -42,6 +42,8 @@ class Crew:
         """How often process 0 has put the weights in place that are judged, since it last said so."""
         self.saved = False
         """Whether process 0 has saved since it last said so."""
+        self.let_go: Callable[[], None] = lambda: None
+        """Called when the others have been told that the run ends: whatever becomes of them then is no matter."""
 
     def share(self, batches: Sequence[_T]) -> list[_T]:
         """Of a step's micro-batches, the longest first, those of this process."""

@@ -53,6 +53,8 @@ def say(run: Trainer, reason: str) -> None:
     crew.tell(order)
     if order.saved:
         _agree(run)
+    if reason:
+        crew.let_go()
 
 
 def follow(run: Trainer) -> None:

@@ -108,7 +108,7 @@ def lead(given: Given) -> int:
         threads,
         allow=bool(given.job.get("allow_drift")),
     )
-    with mustered(bundle, given.folder, device, cards, given.recorder, given.interrupts) as crew:
+    with mustered(bundle, given.folder, given.weights, device, cards, given.recorder, given.interrupts) as crew:
         seed_everything(bundle.seed)
         be_deterministic()
         load = given.bases or load_base

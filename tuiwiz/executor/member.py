@@ -24,11 +24,10 @@ from tuiwiz.executor.failure import translate
 from tuiwiz.executor.following import Start, follow
 from tuiwiz.executor.interrupt import Interrupts
 from tuiwiz.executor.locking import locked_threads, resolved_of
-from tuiwiz.executor.muster import CARD, PORT, RANK, SIZE, Word
+from tuiwiz.executor.muster import CARD, MODEL, PORT, RANK, SIZE, Word
 from tuiwiz.executor.record import Silent
 from tuiwiz.executor.reference import fill_reference, visited_rows
 from tuiwiz.executor.rehearse import worst_of
-from tuiwiz.executor.source import model_folder
 from tuiwiz.executor.speedups import first_loss, replace_kernels, set_precision
 from tuiwiz.executor.trainer import put_back, trainer_of
 from tuiwiz.spec.phases import run_steps
@@ -41,7 +40,9 @@ def run(path: Path) -> int:
     crew = Crew(int(os.environ[RANK]), int(os.environ[SIZE]))
     try:
         _train(path, crew)
-        return int(ExitCode.DONE)
+        # Told to end. Libraries that take their leave of each other now and then abort, after all work is done.
+        sys.stderr.flush()
+        os._exit(int(ExitCode.DONE))
     except Exception as error:
         known = error if isinstance(error, TuiwizError) else translate(error)
         word = Word(message=known.message, hint=known.hint or "", exit_code=int(known.exit_code))
@@ -69,7 +70,7 @@ def _deafen() -> int:
 def _train(path: Path, crew: Crew) -> None:
     folder, job, bundle = RunFolder(path), read_job(path), read_bundle(RunFolder(path).bundle)
     base = Path(job.get("bundle_folder") or path)
-    weights = model_folder(bundle, base, lambda what, done, total: None)
+    weights = Path(os.environ[MODEL])
     prepared = prepare(bundle, base, weights, tokenizer_name=bundle.model.source)
     own_rows, _ = phase_rows(bundle, base, weights, prepared.validation, tokenizer_name=bundle.model.source)
     before = resolved_of(folder) if job.get("resume") else None

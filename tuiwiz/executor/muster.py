@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import msgspec
 
@@ -22,7 +23,8 @@ from tuiwiz.executor.interrupt import Interrupts
 from tuiwiz.executor.record import Recorder
 from tuiwiz.spec.bundle import Bundle
 
-RANK, SIZE, PORT, CARD = "TUIWIZ_RANK", "TUIWIZ_PROCESSES", "TUIWIZ_PORT", "TUIWIZ_CARD"
+RANK, SIZE, PORT = "TUIWIZ_RANK", "TUIWIZ_PROCESSES", "TUIWIZ_PORT"
+MODEL, CARD = "TUIWIZ_MODEL", "TUIWIZ_CARD"
 GRACE_S = 20.0
 """How long after the end of another process this one may be stuck in an exchange before it is ended, too."""
 LOOK_S = 0.2
@@ -40,12 +42,14 @@ class Word(msgspec.Struct, kw_only=True):
 def mustered(
     bundle: Bundle,
     folder: RunFolder,
+    weights: Path,
     device: Device,
     cards: Sequence[int],
     recorder: Recorder,
     interrupts: Interrupts,
 ) -> Iterator[Crew]:
-    """The crew that the bundle asks for, with this process as its first; the others end with this block.
+    """The crew that the bundle asks for, with this process as its first; the others end with this block. `weights`: the
+    model's folder, which this process has brought.
 
     Raises:
         TuiwizError: another process failed; with its words and its exit code.
@@ -57,8 +61,9 @@ def mustered(
     # Nobody else on this network is to talk to the processes.
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo" if sys.platform == "linux" else "lo0")
     store = meeting_place(size)
-    others = Others(folder, store.port, size, cards, recorder)
+    others = Others(folder, weights, store.port, size, cards, recorder)
     crew = Crew(0, size)
+    crew.let_go = others.let_go
     try:
         # Whoever waits inside the library can no longer be told that nobody comes.
         while not store.check([arrival(rank) for rank in range(1, size)]):
@@ -67,7 +72,6 @@ def mustered(
             interrupts.check()
         crew.join(store, device)
         yield crew
-        others.let_go()
     except TuiwizError:
         raise
     except Exception as error:
@@ -85,12 +89,14 @@ def mustered(
 class Others:
     """The processes 1 to `size` - 1, watched by a thread."""
 
-    def __init__(self, folder: RunFolder, port: int, size: int, cards: Sequence[int], recorder: Recorder) -> None:
+    def __init__(
+        self, folder: RunFolder, weights: Path, port: int, size: int, cards: Sequence[int], recorder: Recorder
+    ) -> None:
         self._recorder = recorder
         self._over = threading.Event()
         self._found: TuiwizError | None = None
         self._lock = threading.Lock()
-        self._children = [start_member(folder, _variables(port, rank, size, cards)) for rank in range(1, size)]
+        self._children = [start_member(folder, _variables(weights, port, rank, size, cards)) for rank in range(1, size)]
         self._thread = threading.Thread(target=self._watch, name="crew", daemon=True)
         self._thread.start()
 
@@ -138,8 +144,9 @@ class Others:
             os._exit(int(error.exit_code))
 
 
-def _variables(port: int, rank: int, size: int, cards: Sequence[int]) -> dict[str, str]:
-    return {RANK: str(rank), SIZE: str(size), PORT: str(port)} | ({CARD: str(cards[rank])} if cards else {})
+def _variables(weights: Path, port: int, rank: int, size: int, cards: Sequence[int]) -> dict[str, str]:
+    given = {RANK: str(rank), SIZE: str(size), PORT: str(port), MODEL: str(weights)}
+    return given | ({CARD: str(cards[rank])} if cards else {})
 
 
 def start_member(folder: RunFolder, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
