@@ -69,7 +69,8 @@ def _collect(path: Path, sets: list[str]) -> tuple[list[Problem], bool]:
         bundle = apply_sets(bundle, sets)
     except TuiwizError as error:
         return [*problems, *error.problems], True
+    from tuiwiz.runs.folder import start_of
     from tuiwiz.wizard.preflight import preflight
 
-    report = preflight(bundle, path.resolve().parent)
+    report = preflight(bundle, start_of(path))
     return [*problems, *report.problems], report.fits

@@ -13,6 +13,7 @@ from tuiwiz.base.errors import UsageError
 from tuiwiz.base.places import studies
 from tuiwiz.bundle.change import change
 from tuiwiz.bundle.digest import digest
+from tuiwiz.bundle.rebase import absolute
 from tuiwiz.runs.names import slug
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.tune.ablate import SEEDS, Ablate, Arm, Judged
@@ -121,7 +122,9 @@ def new_study(
         *(key for arm in question.options.get("arms") or () for key in arm["edits"]),
     }
     fixed = not any(key.startswith("batch.") for key in searched)
-    create(folder, question, trial_base(bundle, steps, measured.micro if fixed else None), bundle)
+    # Whoever runs one of the study's bundles by hand runs what it ran: their paths start nowhere.
+    given = absolute(bundle, base)
+    create(folder, question, trial_base(given, steps, measured.micro if fixed else None), given)
     return folder
 
 
