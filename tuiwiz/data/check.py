@@ -9,10 +9,10 @@ import msgspec
 
 from tuiwiz.base.errors import TuiwizError
 from tuiwiz.base.problems import Problem
-from tuiwiz.data.duplicates import NearDuplicates
+from tuiwiz.data.duplicates import VALIDATION_ROWS, NearDuplicates
 from tuiwiz.data.encode import BYTES_PER_TOKEN
 from tuiwiz.data.fix import Fixed, check_output, fix
-from tuiwiz.data.leaks import VALIDATION_ROWS, leaks
+from tuiwiz.data.leaks import leaks
 from tuiwiz.data.load import Loader, Progress, Settings
 from tuiwiz.data.render import Renderer
 from tuiwiz.data.sniff import sniff

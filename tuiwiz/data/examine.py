@@ -15,6 +15,7 @@ from tuiwiz.data.classes import Labels
 from tuiwiz.data.duplicates import NEAR_ROWS, NearDuplicates, RowHashes, prompt_key
 from tuiwiz.data.languages import Languages
 from tuiwiz.data.mapping import mapper
+from tuiwiz.data.onesided import Answers
 from tuiwiz.data.source import Source
 from tuiwiz.data.suspects import oddities
 from tuiwiz.data.turns import RowError
@@ -79,6 +80,7 @@ class Examination:
         self.bad_count = 0
         self.left_out = array("I")
         self.labels = Labels()
+        self.answers = Answers()
         self.hashes = RowHashes()
         self.prompts = RowHashes()
         self.near = near
@@ -137,6 +139,8 @@ class Examination:
             if self._special is not None and (match := self._special.search(text)):
                 message = "spell a control token in their text; it is trained as mere text, not as the token"
                 self.note("special", example, message, "remove it unless the text is about such tokens", match[0])
+        if example.label is not None:
+            self.answers.add(example.label)
         if example.label is not None and not isinstance(example.label, bool):
             for label in example.label if isinstance(example.label, list) else [example.label]:
                 self.labels.add(str(label), example.row)

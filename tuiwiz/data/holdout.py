@@ -8,7 +8,8 @@ from pathlib import Path
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.problems import Problem
 from tuiwiz.data.collect import Collected, collect
-from tuiwiz.data.leaks import VALIDATION_ROWS, near_rows
+from tuiwiz.data.duplicates import VALIDATION_ROWS
+from tuiwiz.data.leaks import near_rows
 from tuiwiz.data.load import Loader, Progress, Settings
 from tuiwiz.data.render import Renderer
 from tuiwiz.data.split import automatic_size, held_out, resolution

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from tuiwiz.base.problems import Problem
 from tuiwiz.data.classes import unseen
+from tuiwiz.data.duplicates import VALIDATION_ROWS
 from tuiwiz.data.examine import Examination
-
-VALIDATION_ROWS = 1 << 40
-"""Added to the numbers of validation rows where both sets are compared at once."""
 
 
 def leaks(training: Examination, validation: Examination, path: str) -> list[Problem]:

@@ -19,6 +19,7 @@ from tuiwiz.data.duplicates import NearDuplicates
 from tuiwiz.data.fingerprint import fingerprint
 from tuiwiz.data.holdout import separate, split, training_sets
 from tuiwiz.data.load import Loader, Progress, Settings, quantiles
+from tuiwiz.data.onesided import one_sided, uneven
 from tuiwiz.data.render import Renderer
 from tuiwiz.data.source import open_source
 from tuiwiz.data.tokens import TOKENIZER_FILE
@@ -147,6 +148,10 @@ def _prepare(
     loaders = _open_sets(bundle, folder, settings, renderer, near, progress)
     found = collect(loaders)
     problems = [problem for loader in loaders for problem in loader.problems()]
+    if len(loaders) > 1:
+        if (lacking := one_sided(loaders)) is not None:
+            raise InvalidError(lacking.message, hint=lacking.hint, problems=[lacking, *problems])
+        problems += uneven(loaders)
     path = str(loaders[0].source.path)
     validation_path = folder / bundle.validation.path if bundle.validation.path else None
     train, validation = list(range(len(found.rows))), Rows()
@@ -188,6 +193,7 @@ def _open_sets(
     """A loader for each training set. Format and mapping of the bundle are the first set's; another set that they do
     not fit is recognised by itself."""
     loaders: list[Loader] = []
+    alone = len(training_sets(bundle)) == 1
     for number, one in enumerate(training_sets(bundle)):
         first_row = number << SET_BITS
         own = settings
@@ -196,7 +202,9 @@ def _open_sets(
                 Loader(folder / one.path, settings, renderer)
             except InvalidError:
                 own = msgspec.structs.replace(settings, format="auto", mapping={})
-        loaders.append(Loader(folder / one.path, own, renderer, progress=progress, near=near, first_row=first_row))
+        loaders.append(
+            Loader(folder / one.path, own, renderer, progress=progress, near=near, first_row=first_row, alone=alone)
+        )
     return loaders
 
 
