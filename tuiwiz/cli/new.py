@@ -20,7 +20,9 @@ def register(app: typer.Typer) -> None:
         model: str = typer.Option(
             ..., "--model", help="A model folder, hub id, known name, or only a size such as 8B."
         ),
-        data: str = typer.Option(..., "--data", help="The training data."),
+        data: list[str] = typer.Option(
+            ..., "--data", help="The training data; given again, a set mixed with it (with weights: --set data.train)."
+        ),
         validation: str = typer.Option(
             "", "--validation", help="Rows that are never trained on; else a share is held out."
         ),
@@ -35,12 +37,14 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Write a bundle: every setting of a run, each with who decided it and why."""
         from tuiwiz.bundle.change import parse_set
+        from tuiwiz.spec.data import WeightedPath
         from tuiwiz.wizard.compose import Answers
 
         answers = Answers(
             task=task,
             model=model,
-            data=data,
+            data=data[0],
+            more=tuple(WeightedPath(path=path) for path in data[1:]),
             validation=validation or None,
             gpu=gpu or None,
             method=method or None,

@@ -11,6 +11,7 @@ import msgspec
 
 from tuiwiz.base.errors import TuiwizError, UsageError
 from tuiwiz.base.problems import Problem
+from tuiwiz.data.sets import Share
 from tuiwiz.presets.bands import parse_size
 from tuiwiz.spec.bundle import Lock
 from tuiwiz.spec.keys import default_of
@@ -31,8 +32,9 @@ TRAIN_ON = {"chat": "assistant", "instruct": "completion", "pretrain": "all"}
 class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A measured training set. Counts are of the usable rows before the split; lengths are tokens a row.
 
-    `exact` is False while only a sample was measured and the counts are scaled up from it; `tokenizer` names whose
-    tokens they are. Token counts and lengths are 0 where no tokenizer was at hand.
+    Of several sets the counts are those of a pass over the mix, and `sets` says what it takes of each. `exact` is False
+    while only a sample was measured and the counts are scaled up from it; `tokenizer` names whose tokens they are.
+    Token counts and lengths are 0 where no tokenizer was at hand.
     """
 
     rows: int
@@ -46,6 +48,12 @@ class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     validation_rows: int | None = None
     tokenizer: str = ""
     exact: bool = True
+    sets: tuple[Share, ...] = ()
+
+    @property
+    def split_rows(self) -> int:
+        """Rows that validation is held out of: of sets with weights those of the first."""
+        return self.sets[0].rows if self.sets and self.sets[0].weight is not None else self.rows
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,12 +85,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 def relative_to(answers: Answers, folder: Path) -> Answers:
     """Answers as typed in the current folder, with paths as a bundle in `folder` writes them."""
-    changed = {"data": relative_path(answers.data, folder), "model": answers.model}
+    mix = [msgspec.structs.replace(one, path=relative_path(one.path, folder)) for one in answers.mix]
+    changed = {"model": answers.model}
     model = Path(answers.model).expanduser()
     if answers.model and model.exists():
         changed["model"] = str(model) if model.is_absolute() else relative_path(answers.model, folder)
     validation = relative_path(answers.validation, folder) if answers.validation else answers.validation
-    return msgspec.structs.replace(answers, **changed, validation=validation)
+    return msgspec.structs.replace(answers.with_mix(mix), **changed, validation=validation)
 
 
 def gather(answers: Answers, folder: Path, *, progress: Callable[[str], None] | None = None) -> Facts:
@@ -99,7 +108,7 @@ def gather(answers: Answers, folder: Path, *, progress: Callable[[str], None] | 
     data: DataFacts | None = None
     problems: tuple[Problem, ...] = ()
     if answers.data:
-        tell(f"reading {answers.data}")
+        tell(f"reading {', '.join(one.path for one in answers.mix)}")
         data, problems = data_facts(answers, folder, model.folder)
     return Facts(
         shape=model.shape,
@@ -172,7 +181,8 @@ def data_facts(answers: Answers, folder: Path, tokenizer: Path | None) -> tuple[
         renderer = Renderer(chosen, template=str(template_file) if template_file.is_file() else template)
     except TuiwizError as error:
         return None, error.problems
-    report = check(_at(folder, answers.data), settings, renderer, tokenizer=name)
+    mix = [msgspec.structs.replace(one, path=str(_at(folder, one.path))) for one in answers.mix]
+    report = check(Path(mix[0].path), settings, renderer, tokenizer=name, sets=mix)
     problems = [*notes, *(problem for problem in report.problems if problem.severity != "info")]
     rows = None
     if answers.validation:
@@ -186,7 +196,8 @@ def facts_of(report: Report, validation_rows: int | None = None) -> DataFacts:
     """The facts in a report of `data check`, whether made here or read from its JSON."""
     lengths = report.lengths
     return DataFacts(
-        rows=report.usable_rows,
+        rows=sum(one.rows for one in report.sets) if report.sets else report.usable_rows,
+        sets=tuple(report.sets),
         tokens=report.tokens or 0,
         supervised_tokens=report.supervised_tokens or 0,
         p50=lengths.p50 if lengths is not None else 0,
@@ -221,8 +232,10 @@ def lock_of(
     from tuiwiz.catalog.machine import hardware
 
     template = folder / str(answers.sets.get("data.template") or default_of("data.template"))
-    files = {name: _at(folder, name) for name in (answers.data, answers.validation) if name}
-    rows = {answers.data: data.rows}
+    names = (*(one.path for one in answers.mix), answers.validation)
+    files = {name: _at(folder, name) for name in names if name}
+    counts = [one.usable_rows for one in data.sets] or [data.rows]
+    rows = {one.path: count for one, count in zip(answers.mix, counts, strict=False)}
     if answers.validation and data.validation_rows is not None:
         rows[answers.validation] = data.validation_rows
     return make_lock(
