@@ -54,7 +54,8 @@ def separate(
     if alike:
         say = "rows say" if len(alike) > 1 else "row says"
         message = f"{len(alike):,} validation {say} nearly the same as a training row: results on them flatter"
-        problems.append(Problem(severity="warning", message=message, path=str(path), row=alike[0]))
+        problem = Problem(severity="warning", message=message, path=str(path), row=alike[0])
+        problems.append(loader.source.placed(problem))
     most = bundle.validation.max_rows
     if most is not None and len(kept) > most:
         kept = sorted(random.Random(bundle.seed).sample(kept, most))

@@ -133,8 +133,10 @@ def across(loaders: Sequence[Loader]) -> list[Problem]:
             rows = sorted(set(earlier.examination.hashes.shared(loader.examination.hashes)))
             if rows:
                 have = f"{len(rows):,} row{'s are' if len(rows) > 1 else ' is'}"
-                message = f"{have} in {earlier.source.path.name} too, word for word (first: row {rows[0]})"
+                first = loader.source.row_words(rows[0])
+                message = f"{have} in {earlier.source.path.name} too, word for word (first: {first})"
                 hint = "they weigh double: remove them from one of the sets if that is unmeant"
                 path = str(loader.source.path)
-                found.append(Problem(severity="warning", message=message, hint=hint, path=path, row=rows[0]))
+                problem = Problem(severity="warning", message=message, hint=hint, path=path, row=rows[0])
+                found.append(loader.source.placed(problem))
     return found
