@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +70,7 @@ def check(
 ) -> None:
     """Name the format, count rows and tokens, and list every defect by row. Exit code 3 when the set is refused."""
     from tuiwiz.base.errors import ExitCode, UsageError
+    from tuiwiz.cli.counting import counting
     from tuiwiz.cli.data_lines import print_report
     from tuiwiz.cli.output import emit_json
     from tuiwiz.data.check import check as run_check
@@ -84,34 +84,23 @@ def check(
         raise UsageError("--fix cleans one set", hint="leave data.train out and clean each by itself")
     folder, name = _tokenizer(model)
     renderer = Renderer(folder, template=bundle.data.template)
-    counter = _counter(as_json)
-    report = run_check(
-        file, settings, renderer, validation=validation, tokenizer=name, fixed=output, progress=counter, sets=mix
-    )
-    if counter is not None:
-        counter("", 0, 0)
+    with counting(quiet=as_json) as counter:
+        report = run_check(
+            file,
+            settings,
+            renderer,
+            validation=validation,
+            tokenizer=name,
+            fixed=output,
+            progress=counter.rows,
+            sets=mix,
+        )
     if as_json:
         emit_json(report)
     else:
         print_report(file, report)
     if not report.ok:
         raise typer.Exit(ExitCode.INVALID)
-
-
-def _counter(quiet: bool) -> Callable[[str, int, int], None] | None:
-    """Shows on a terminal how many rows have been read, once there are many."""
-    import sys
-
-    if quiet or not sys.stderr.isatty():
-        return None
-
-    def show_rows(stage: str, done: int, total: int) -> None:
-        # An empty stage is the end: the line goes.
-        if done >= 10_000 or not stage:
-            sys.stderr.write(f"\r{done:,} rows read\x1b[K\r" if stage else "\r\x1b[K")
-            sys.stderr.flush()
-
-    return show_rows
 
 
 def show(

@@ -59,6 +59,7 @@ def _new(answers: Answers, output: Path, *, force: bool, as_json: bool) -> None:
     from tuiwiz.base.errors import InvalidError, MachineLacksError, UsageError
     from tuiwiz.base.files import write_atomic
     from tuiwiz.bundle.write import write_bundle
+    from tuiwiz.cli.counting import counting
     from tuiwiz.cli.output import emit_json, note, problem_lines
     from tuiwiz.wizard.compose import absorb, compose
     from tuiwiz.wizard.facts import gather, relative_to
@@ -70,7 +71,13 @@ def _new(answers: Answers, output: Path, *, force: bool, as_json: bool) -> None:
         raise UsageError(f"{output} exists already", hint="choose another file with -o, or replace it with --force")
     folder = output.resolve().parent
     answers = relative_to(absorb(answers), folder)
-    facts = gather(answers, folder, progress=None if as_json else lambda text: note(f"  {text}"))
+    with counting(quiet=as_json) as counter:
+
+        def tell(text: str) -> None:
+            counter.clear()
+            note(f"  {text}")
+
+        facts = gather(answers, folder, progress=None if as_json else tell, rows=counter.rows)
     composed = compose(answers, facts)
     errors = [problem for problem in composed.problems if problem.severity == "error"]
     if errors:

@@ -153,7 +153,7 @@ class Loader:
     def _watched(self) -> Iterator[Example]:
         for count, example in enumerate(self.examination.examples()):
             if self.progress is not None and count % 1000 == 0:
-                self.progress("data", self.examination.rows, 0)
+                self.progress("read", self.examination.rows, 0)
             yield example
 
     def _fitting(self, rows: Iterator[Counted]) -> Iterator[Counted]:

@@ -144,6 +144,9 @@ def _prepare(
     near = NearDuplicates(bundle.seed)
     loaders = open_sets(training_sets(bundle), folder, settings, renderer, near, progress)
     found = collect(loaders)
+    if progress is not None:
+        # Rows that are alike and the split take their time where there are many.
+        progress("comparing", len(found.rows), len(found.rows))
     problems = [problem for loader in loaders for problem in loader.problems()]
     problems += across(loaders)
     path = str(loaders[0].source.path)

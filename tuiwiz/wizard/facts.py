@@ -94,10 +94,17 @@ def relative_to(answers: Answers, folder: Path) -> Answers:
     return msgspec.structs.replace(answers.with_mix(mix), **changed, validation=validation)
 
 
-def gather(answers: Answers, folder: Path, *, progress: Callable[[str], None] | None = None) -> Facts:
+def gather(
+    answers: Answers,
+    folder: Path,
+    *,
+    progress: Callable[[str], None] | None = None,
+    rows: Callable[[str, int, int], None] | None = None,
+) -> Facts:
     """Look at everything that the answers name. `folder` is where their relative paths start.
 
-    Bad data becomes problems, so that a screen can go on; a device or model that cannot be is refused.
+    Bad data becomes problems, so that a screen can go on; a device or model that cannot be is refused. `progress` is
+    told what begins, `rows` how many have been read, as `data.load.Progress`.
 
     Raises:
         UsageError: no such device or model.
@@ -109,7 +116,7 @@ def gather(answers: Answers, folder: Path, *, progress: Callable[[str], None] | 
     problems: tuple[Problem, ...] = ()
     if answers.data:
         tell(f"reading {', '.join(one.path for one in answers.mix)}")
-        data, problems = data_facts(answers, folder, model.folder)
+        data, problems = data_facts(answers, folder, model.folder, rows)
     return Facts(
         shape=model.shape,
         model_chosen=model.chosen,
@@ -152,7 +159,9 @@ def model_facts(source: str, revision: str | None, folder: Path) -> ModelFacts:
     return ModelFacts(shape=located.shape, folder=located.folder, chosen=trainable, note=located.note)
 
 
-def data_facts(answers: Answers, folder: Path, tokenizer: Path | None) -> tuple[DataFacts | None, tuple[Problem, ...]]:
+def data_facts(
+    answers: Answers, folder: Path, tokenizer: Path | None, progress: Callable[[str, int, int], None] | None = None
+) -> tuple[DataFacts | None, tuple[Problem, ...]]:
     """Measure the training set, with the model's tokenizer where it is here, else with the default model's.
 
     Returns None and the reasons where the data cannot be used.
@@ -182,11 +191,11 @@ def data_facts(answers: Answers, folder: Path, tokenizer: Path | None) -> tuple[
     except TuiwizError as error:
         return None, error.problems
     mix = [msgspec.structs.replace(one, path=str(_at(folder, one.path))) for one in answers.mix]
-    report = check(Path(mix[0].path), settings, renderer, tokenizer=name, sets=mix)
+    report = check(Path(mix[0].path), settings, renderer, tokenizer=name, sets=mix, progress=progress)
     problems = [*notes, *(problem for problem in report.problems if problem.severity != "info")]
     rows = None
     if answers.validation:
-        other = check(_at(folder, answers.validation), settings, renderer, tokenizer=name)
+        other = check(_at(folder, answers.validation), settings, renderer, tokenizer=name, progress=progress)
         problems += [problem for problem in other.problems if problem.severity != "info"]
         rows = other.usable_rows
     return (facts_of(report, rows) if report.ok else None), tuple(problems)
@@ -263,13 +272,13 @@ def present_lock(bundle: Bundle, folder: Path, *, progress: Callable[[str], None
     return lock_now(bundle, folder, model, hardware=hardware(), progress=progress), model is not None
 
 
-def drift_of(bundle: Bundle, folder: Path) -> list[Drift]:
-    """What has changed since a bundle was locked; nothing where it was not."""
+def drift_of(bundle: Bundle, folder: Path, *, progress: Callable[[str], None] | None = None) -> list[Drift]:
+    """What has changed since a bundle was locked; nothing where it was not. `progress` is told each file's name."""
     from tuiwiz.bundle.drift import drift
 
     if bundle.lock is None:
         return []
-    now, here = present_lock(bundle, folder)
+    now, here = present_lock(bundle, folder, progress=progress)
     return drift(bundle.lock, now, model_is_here=here)
 
 
