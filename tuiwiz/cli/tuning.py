@@ -200,7 +200,8 @@ def tell(
     if not reason:
         for row in found.trials:
             say(row_line(row))
-    for line in (reason, found.note, *judged_lines(found.judged, found.metric)):
+    onward = f"`{found.onward}` goes on beyond it" if found.onward else ""
+    for line in (reason, found.note, onward, *judged_lines(found.judged, found.metric)):
         if line:
             say(line)
     for key, share in (importances or {}).items():

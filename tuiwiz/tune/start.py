@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from tuiwiz.tune.grid import Grid
 from tuiwiz.tune.measure import proxy_steps
 from tuiwiz.tune.rows import Row, ranked
 from tuiwiz.tune.space import Dimension
-from tuiwiz.tune.study import Budget, Measured, Method, Question, StudyFolder, create
+from tuiwiz.tune.study import GIVEN, Budget, Measured, Method, Question, StudyFolder, create
 from tuiwiz.tune.work import deadline
 
 EVALUATIONS = 0.25
@@ -30,7 +31,10 @@ EVALUATIONS = 0.25
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What `tune show` prints. `best` is the best finished trial, `judged` the arms of an ablation."""
+    """What `tune show` prints. `best` is the best finished trial, `judged` the arms of an ablation.
+
+    `onward` is the command that tries what lies beyond the edge on which the best trial stands; empty where none is.
+    """
 
     study: str
     method: str
@@ -40,6 +44,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     best: Row | None
     judged: list[Judged]
     note: str
+    onward: str = ""
     notes: tuple[str, ...]
     seconds: float
 
@@ -157,6 +162,11 @@ def rules_of(base: Bundle, question: Question) -> Grid | Bayes | Ablate:
     return Ablate(base, arms, seeds=seeds, retune=retune, lower=question.lower)
 
 
+def _onward(folder: StudyFolder, over: Sequence[str]) -> str:
+    words = [shlex.quote(word) for one in over for word in ("--over", one)]
+    return shlex.join(["tuiwiz", "tune", "grid", str(folder.path / GIVEN)]) + " " + " ".join(words) if over else ""
+
+
 def show(folder: StudyFolder) -> Shown:
     """What a study found so far, from its table alone."""
     question, rows = folder.question, folder.rows
@@ -173,6 +183,7 @@ def show(folder: StudyFolder) -> Shown:
         best=None if question.method == "ablate" else best,
         judged=judged,
         note=note,
+        onward=_onward(folder, rules.onward(rows)) if isinstance(rules, Grid) else "",
         notes=question.notes,
         seconds=sum(row.seconds for row in rows),
     )
