@@ -45,6 +45,16 @@ def test_findings_as_json_have_the_documented_keys(diverged: RunFolder, capsys: 
     assert first["verdict"] == "yes" and first["rule"] in ("early_blow_up", "divergence")
 
 
+def test_lines_that_could_not_be_read_are_told(diverged: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    with diverged.events.open("ab") as file:
+        file.write(b"what is this\n")
+    assert main(["doctor", str(diverged.path), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "1 line of events.jsonl could not be read" in err and json.loads(out)["findings"]
+    assert main(["watch", str(diverged.path), "--plain"]) in (0, 6)
+    assert "1 line of events.jsonl could not be read" in capsys.readouterr().out
+
+
 def test_lines_name_the_change_and_how_to_apply_it(diverged: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", str(diverged.path)]) == 0
     text = capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from tests.support.streams import Recorder, long_lines, training
 from tuiwiz.events import types
+from tuiwiz.events.fold import passed_over, view_of
+from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.reader import EventReader
 
 
@@ -84,6 +87,26 @@ def test_lines_that_cannot_be_read_are_skipped_and_counted(tmp_path: Path, junk:
     reader = EventReader(path)
     assert [event.seq for event in reader.read()] == [0, 2]
     assert reader.skipped == 1
+
+
+@pytest.mark.parametrize(("word", "value"), [("NaN", math.nan), ("Infinity", math.inf), ("-Infinity", -math.inf)])
+def test_a_loss_that_is_no_number_is_read_whichever_way_it_was_written(tmp_path: Path, word: str, value: float) -> None:
+    path = tmp_path / "events.jsonl"
+    line = f'{{"kind":"metric","seq":1,"t":1.0,"step":3,"metrics":{{"loss":{word}}}}}\n'
+    path.write_bytes(heartbeat(0) + line.encode() + heartbeat(2))
+    reader = EventReader(path)
+    _, metric, _ = reader.read()
+    assert isinstance(metric, types.Metric) and repr(metric.metrics["loss"]) == repr(value)
+    assert reader.skipped == 0
+
+
+def test_lines_passed_over_are_remembered_and_told_once(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.events.write_bytes(heartbeat(0) + b"NaN of nothing\n" + b"junk\n" + heartbeat(2))
+    view = view_of(folder)
+    assert view.unreadable == 2 and [one.message[:7] for one in view.log] == ["2 lines"]
+    assert passed_over(view, 2) == "" and len(view.log) == 1
+    assert passed_over(view, 3).startswith("3 lines")
 
 
 def test_fields_of_a_later_version_do_not_disturb(tmp_path: Path) -> None:

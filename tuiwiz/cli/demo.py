@@ -175,7 +175,8 @@ def _score(ready: Ready) -> dict[str, Any]:
                 told = msgspec.json.decode((folder / "progress.json").read_bytes())
             except (OSError, msgspec.DecodeError):
                 return
-            ticker.tell(f"{told['what']} {told['done']}/{told['total']}", 0, 0)
+            of = f" {told['done']}/{told['total']}" if told["total"] else ""
+            ticker.tell(f"{told['what']}{of}", 0, 0)
 
         arguments = {"run": str(ready.path), "rows": str(HELD_OUT), "examples": str(EXAMPLES)}
         return run_job("score", folder, arguments, tick=tick)

@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
             if apply is not None:
                 raise UsageError("--apply needs a run", hint="tuiwiz doctor RUN --apply 1 -o new.toml")
             raise typer.Exit(_machine(as_json=as_json))
+        from tuiwiz.cli.output import emit_json, note
         from tuiwiz.doctor.examine import examine, wrong
         from tuiwiz.events.fold import view_of
         from tuiwiz.runs.registry import find
@@ -49,9 +50,9 @@ def register(app: typer.Typer) -> None:
         if apply is not None:
             _apply(folder, view, faults, apply, out, best=best, as_json=as_json)
             return
+        if view.unreadable:
+            note(f"warning: {view.log[-1].message}; the doctor judges the rest")
         if as_json:
-            from tuiwiz.cli.output import emit_json
-
             rest = [one for one in findings if one.verdict != "yes"]
             emit_json({"ok": True, "run": folder.path.name, "findings": [*faults, *rest]})
             return

@@ -12,7 +12,7 @@ from tuiwiz.cli.lines import Lines, fault_lines
 from tuiwiz.cli.output import emit_json, json_line, note, say
 from tuiwiz.doctor.live import Judge
 from tuiwiz.events import types
-from tuiwiz.events.fold import fold
+from tuiwiz.events.fold import fold, passed_over
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.process import read_exit, read_process
 from tuiwiz.events.reader import EventReader
@@ -64,6 +64,8 @@ class Follower:
             else:
                 for line in self._lines.of(event, self.view):
                     self._out(line)
+        if (said := passed_over(self.view, self._reader.skipped)) and not self._json:
+            self._out(f"warning  {said}")
         if events:
             sys.stdout.flush()
         if not self._json and (self._live or self._closed):

@@ -17,7 +17,20 @@ def view_of(folder: RunFolder) -> RunView:
     view, reader = RunView(), EventReader(folder.events)
     while events := reader.read(10_000):
         fold(view, events)
+    passed_over(view, reader.skipped)
     return view
+
+
+def passed_over(view: RunView, lines: int) -> str:
+    """Remember how many lines of the file could not be read, and say so in the log; empty where that is no news."""
+    if lines <= view.unreadable:
+        return ""
+    view.unreadable = lines
+    said = (
+        f"{lines:,} line{'' if lines == 1 else 's'} of events.jsonl could not be read: damaged, or of another version"
+    )
+    view.log.append(types.Log(seq=view.events, t=view.last_t, level="warning", message=said))
+    return said
 
 
 def fold(view: RunView, events: Iterable[types.Event]) -> RunView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ from tuiwiz.events.types import Event
 
 _PIECE = 1 << 20
 """Bytes read at once."""
+_BEYOND_JSON = (b"NaN", b"Infinity")
 _LONGEST_LINE = 64 << 20
 """Bytes after which an unfinished line is given up as damage."""
 
@@ -50,11 +52,28 @@ class EventReader:
             self.offset += len(line) + 1
             if not line.strip():
                 continue
-            try:
-                events.append(self._decoder.decode(line))
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            event = self._event(line)
+            if event is None:
                 self.skipped += 1
+            else:
+                events.append(event)
         return events
+
+    def _event(self, line: bytes) -> Event | None:
+        event: Event
+        try:
+            event = self._decoder.decode(line)
+            return event
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            if not any(word in line for word in _BEYOND_JSON):
+                return None
+        try:
+            # Many writers, Python's own among them, put NaN and Infinity, which JSON does not know: a loss that is no
+            # number any more is the last thing to pass over.
+            event = msgspec.convert(json.loads(line), Event)
+        except (ValueError, RecursionError):
+            return None
+        return event
 
     def _fill(self) -> bool:
         """Take the next whole lines from the file; False when there are none."""

@@ -43,6 +43,8 @@ class RunView:
     resource: types.Resource | None = None
     energy_wh: float | None = None
     """What the card of the run has taken so far, all attempts together; None where no power was measured."""
+    unreadable: int = 0
+    """Lines of the file that are no events this version can read."""
     closing: types.Finished | types.Stopped | types.Failed | None = None
     """The last event of the present attempt, None while it goes on."""
 

@@ -88,6 +88,8 @@ def _summary(folder: RunFolder, view: RunView, state: str) -> list[tuple[str, st
     rows.append(("state", f"{state} at step {view.step:,} of {view.steps:,}"))
     if got.get("message"):
         rows.append(("why", str(got["message"])))
+    if view.unreadable:
+        rows.append(("events", f"{view.unreadable:,} lines could not be read and are missing here"))
     best = view.best_eval
     if best is not None and view.evals:
         first = view.evals[0].metrics.get("loss", math.nan)

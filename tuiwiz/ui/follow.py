@@ -33,6 +33,8 @@ class Batch:
     missing: bool = False
     restarted: bool = False
     """The file was cut and begins anew: what was folded so far is void."""
+    unreadable: int = 0
+    """Lines so far that could not be read."""
 
 
 class Follower:
@@ -77,4 +79,5 @@ class Follower:
             state=state(self.view, self._folder, self._clock()),
             missing=not self._folder.events.exists(),
             restarted=self._reader.restarted,
+            unreadable=self._reader.skipped,
         )

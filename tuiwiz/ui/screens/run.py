@@ -21,7 +21,7 @@ from textual.widgets import Static
 from tuiwiz.base.text import terminal_notice
 from tuiwiz.doctor.live import Judge
 from tuiwiz.events.axis import Axis
-from tuiwiz.events.fold import fold
+from tuiwiz.events.fold import fold, passed_over
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.types import Alert
 from tuiwiz.events.view import RunView
@@ -160,6 +160,7 @@ class RunScreen(RunActions):
             if self.caught_up.is_set() and any(isinstance(e, Alert) and e.severity != "info" for e in batch.events):
                 self.ring("alert")
             self._follower.view = self.view
+        changed = bool(passed_over(self.view, batch.unreadable)) or changed
         self.missing = batch.missing
         urgent = batch.state != self.state or not (self.caught_up.is_set() or batch.events)
         if batch.state != self.state:
