@@ -274,8 +274,8 @@ def test_the_forecast_is_load_steps_and_evaluations_and_too_little_is_an_answer(
     base = trial_base(bundle, 150)
     assert base.schedule.steps == 150 and base.schedule.epochs is None
     # 150 steps of 0.5 s, 5 evaluations of 40 rows at 0.4 of a step's 4 rows; of the 5 s to load, what recurs.
-    assert trial_seconds(MEASURED, base, 150) == pytest.approx(75 + 5 * 2 + 0.3 * 5, abs=0.01)
-    assert once_seconds(MEASURED) == pytest.approx(0.7 * 5)
+    assert trial_seconds(MEASURED, base, 150) == pytest.approx(75 + 5 * 2 + 0.1 * 5, abs=0.01)
+    assert once_seconds(MEASURED) == pytest.approx(0.9 * 5)
     # Compiled layers stay in a process: each trial has its own.
     compiled = change(base, {"memory.compile": True})
     assert trial_seconds(MEASURED, compiled, 150) == pytest.approx(75 + 5 * 2 + 5, abs=0.01)
