@@ -114,3 +114,26 @@ def test_the_command_measures_a_mix_and_says_what_is_wrong_with_it(tmp_path: Pat
     assert done.returncode == 2 and "the first set of data.train" in done.stderr
     done = tuiwiz("data", "check", first, "--set", train.replace(", weight=1", ""))
     assert done.returncode == 3 and "some have none" in done.stderr
+
+
+def test_running_text_is_mixed_by_its_size(tmp_path: Path, tiny_tokenizer: Path) -> None:
+    mix = []
+    for name, count, weight in (("a", 200, 2.0), ("b", 900, 1.0)):
+        path = tmp_path / f"{name}.txt"
+        path.write_text("".join(f"{name} tells of {i} and of {i * i}.\n" for i in range(count)), encoding="utf-8")
+        mix.append(WeightedPath(path=str(path), weight=weight))
+    bundle = Bundle(
+        task=Task(kind="pretrain"),
+        model=Model(source="none"),
+        data=Data(train=tuple(mix), max_length=64, train_on="all"),
+        validation=Validation(fraction=0.0),
+    )
+    blocks = len(prepare(bundle, Path(), tiny_tokenizer).train)
+    assert profile(bundle, Path(), tiny_tokenizer).rows == pytest.approx(blocks, abs=1)
+    for length in (64, 1 << 20):
+        asked = Settings(task="pretrain", train_on="all", max_length=length)
+        report = check(Path(mix[0].path), asked, Renderer(tiny_tokenizer), sets=mix)
+        first, other = report.sets
+        assert first.usable_rows == first.rows == 200 and other.usable_rows == 900
+        assert other.tokens == pytest.approx(first.tokens / 2, rel=0.02)
+        assert report.tokens == pytest.approx(64 * blocks, rel=0.03)

@@ -16,7 +16,7 @@ from tuiwiz.data.fix import Fixed, check_output, fix
 from tuiwiz.data.leaks import leaks
 from tuiwiz.data.load import Loader, Progress, Settings
 from tuiwiz.data.render import Renderer
-from tuiwiz.data.sets import Share, across, mixed_lengths, open_sets, share_words, shares_of, weighted
+from tuiwiz.data.sets import Share, across, mixed_lengths, open_sets, sequences_of, share_words, shares_of, weighted
 from tuiwiz.data.sniff import sniff
 from tuiwiz.data.source import open_source
 from tuiwiz.data.split import automatic_size, resolution
@@ -101,7 +101,7 @@ def check(
         supervised_tokens=sum(share.supervised_tokens for share in shares),
         lengths=mixed_lengths(loaders, shares) if len(loaders) > 1 else loader.lengths(),
         problems=problems,
-        sequences=total,
+        sequences=sequences_of(loaders, shares),
         classes=len({label for one in loaders for label in one.examination.labels.rows}) or None,
         tokenizer=tokenizer,
         estimated=renderer.tokens is None,

@@ -32,7 +32,7 @@ def profile(bundle: Bundle, folder: Path, tokenizer: Path | None) -> Profile:
     from tuiwiz.data.holdout import training_sets
     from tuiwiz.data.prepare import settings_of, template_choice
     from tuiwiz.data.render import Renderer
-    from tuiwiz.data.sets import mixed_lengths, open_sets, shares_of
+    from tuiwiz.data.sets import mixed_lengths, open_sets, sequences_of, shares_of
 
     sets = training_sets(bundle)
     if not sets or not all((folder / one.path).exists() for one in sets):
@@ -63,7 +63,7 @@ def profile(bundle: Bundle, folder: Path, tokenizer: Path | None) -> Profile:
         note = f"lengths of the first {count:,} rows; the longest row is taken to have {limit:,} tokens"
     return Profile(
         {"p50": min(found.p50, limit), "p95": min(found.p95, limit), "max": longest},
-        sum(share.rows for share in shares) if whole else None,
+        sequences_of(loaders, shares) if whole else None,
         note,
     )
 

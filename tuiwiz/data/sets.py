@@ -24,7 +24,7 @@ MOST_REPEATS = 4
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
     """What a pass over the mix takes of one set, before anything is held out: `rows` of its `usable_rows` (more where
-    they come again), and their tokens."""
+    they come again; lines, where all sets are running text), and their tokens."""
 
     path: str
     weight: float | None
@@ -78,12 +78,16 @@ def open_sets(
 def shares_of(loaders: Sequence[Loader], sets: Sequence[WeightedPath]) -> list[Share]:
     """What a pass takes of sets that were read: all of each, or the first whole and the others by weight beside it."""
     by_weight = weighted(sets)
+    # How many blocks running text makes depends on their length: tokens say how large it is.
+    running = all(loader.source.container == "text" for loader in loaders)
+    sizes = [loader.tally.tokens if running else loader.tally.sequences for loader in loaders]
     found = []
     for number, (one, loader) in enumerate(zip(sets, loaders, strict=True)):
-        have, wanted = loader.tally.sequences, float(loader.tally.sequences)
+        wanted = float(sizes[number])
         if number and by_weight:
-            wanted = loaders[0].tally.sequences * (one.weight or 0) / (sets[0].weight or 1)
-        times = wanted / have if have else 0.0
+            wanted = sizes[0] * (one.weight or 0) / (sets[0].weight or 1)
+        times = wanted / sizes[number] if sizes[number] else 0.0
+        have = loader.examination.usable if running else loader.tally.sequences
         found.append(
             Share(
                 path=one.path,
@@ -95,6 +99,14 @@ def shares_of(loaders: Sequence[Loader], sets: Sequence[WeightedPath]) -> list[S
             )
         )
     return found
+
+
+def sequences_of(loaders: Sequence[Loader], shares: Sequence[Share]) -> int:
+    """Rows of tokens in a pass: usable rows without the over-long ones, or blocks of running text."""
+    return sum(
+        round(loader.tally.sequences * share.rows / max(1, share.usable_rows))
+        for loader, share in zip(loaders, shares, strict=True)
+    )
 
 
 def mixed_lengths(loaders: Sequence[Loader], shares: Sequence[Share]) -> Lengths:
