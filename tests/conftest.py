@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tuiwiz.base.waiting import waiting
+
+if TYPE_CHECKING:
+    from tests.faults.conftest import Server
 
 # Two busy OpenMP threads on two cores make everything slower unless waiting threads sleep; torch reads it at import.
 os.environ.update(waiting(os.environ))
@@ -36,6 +41,16 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TUIWIZ_HOME", str(home))
     monkeypatch.setenv("TUIWIZ_CONFIG", str(tmp_path / "config.toml"))
     return home
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """Forks executors that have all libraries loaded."""
+    from tests.faults.conftest import Server
+
+    server = Server()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -170,3 +170,17 @@ def test_a_text_that_looks_like_a_table_does_not_confuse_it() -> None:
 def test_names_become_absolute(tmp_path: Path) -> None:
     found: Any = absolute(Lock(data={"a/b.jsonl": "1"}, rows={"a/b.jsonl": 2}), tmp_path)
     assert found.data == {str(tmp_path / "a/b.jsonl"): "1"} and found.rows == {str(tmp_path / "a/b.jsonl"): 2}
+
+
+def test_a_file_of_data_that_only_moved_is_the_same_data(tmp_path: Path, model: Path) -> None:
+    path = write_bundle(tmp_path / "work", model)
+    before = locked(path, model)
+    (path.parent / "other").mkdir()
+    moved = (path.parent / "rows.jsonl").rename(path.parent / "other" / "renamed.jsonl")
+    path.write_text(path.read_text().replace('"rows.jsonl"', '"other/renamed.jsonl"'))
+    assert drift(before, locked(path, model)) == []
+    flip(moved)
+    assert [(one.kind, bool(one.now)) for one in drift(before, locked(path, model))] == [
+        ("data", False),
+        ("data", True),
+    ]

@@ -32,6 +32,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Standard error as a terminal on which every row is worth a word."""
     found = Terminal()
     monkeypatch.setattr(counting, "sys", SimpleNamespace(stderr=found))
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(counting, "LEAST_ROWS", 1)
     monkeypatch.setattr(counting, "PERIOD_S", 0.0)
     return found

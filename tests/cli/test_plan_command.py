@@ -83,7 +83,7 @@ def test_people_read_items_and_choices(capsys: pytest.CaptureFixture[str]) -> No
         (["plan", "--model", "someone/unknown", "--task", "chat"], 8),
         (["plan", "nowhere.toml"], 3),
         (["plan", "--model", "0B", "--task", "chat"], 2),
-        (["plan", "--model", "8B", "--task", "nonsense"], 3),
+        (["plan", "--model", "8B", "--task", "nonsense"], 2),
         (["plan", "--model", "8B", "--by", "25:00"], 3),
         (["plan", "--model", "8B", "--set", "batch.micro=0"], 3),
         (["plan", "--model", "8B", "--set", "data.max_length=999999999"], 3),

@@ -17,7 +17,7 @@ from tuiwiz.base.errors import TuiwizError
 from tuiwiz.data.tokens import Tokens
 from tuiwiz.events import types
 from tuiwiz.events.folder import RunFolder
-from tuiwiz.executor import loop, train
+from tuiwiz.executor import lead, train
 from tuiwiz.executor.batching import MicroBatch
 
 SGD: dict[str, Any] = {"optimizer__name": "sgd", "optimizer__clip_norm": 0.0, "schedule__warmup": 0}
@@ -103,7 +103,7 @@ class Desk:
 
     def run(self, *, folder: RunFolder | None = None, **changes: Any) -> Seen:
         seen = Seen(folder or self.prepare(**changes), Tokens(self.model))
-        inner = loop.train
+        inner: Callable[[Any], str] = vars(lead)["train"]
 
         def watching(trainer: Any) -> str:
             seen.trainer = trainer
@@ -112,7 +112,7 @@ class Desk:
             return inner(trainer)
 
         with pytest.MonkeyPatch.context() as patch, own_signals():
-            patch.setattr(loop, "train", watching)
+            patch.setattr(lead, "train", watching)
             assert train.run(seen.folder.path) == 0
         return seen
 

@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from tests.executor.desk import FRACTION, ONE, SGD, Desk, Seen, shows
+from tuiwiz.base.errors import InvalidError, RunFailedError
 from tuiwiz.events import types
-from tuiwiz.executor import loop
+from tuiwiz.events.folder import RunFolder
+from tuiwiz.executor import loop, muster
 
 
 @shows("optimizer.name")
@@ -251,6 +253,34 @@ def _launch_devices(desk: Desk) -> None:
         assert run.trainer.device.where.index == torch.cuda.device_count() - 1
     else:
         assert desk.refused(desk.prepare(launch__devices=[0])) == 8
+
+
+def _members(desk: Desk, **changes: Any) -> list[str]:
+    """Ranks of the processes that a run of these settings starts besides its own."""
+    started: list[str] = []
+
+    def start(folder: RunFolder, variables: dict[str, str]) -> None:
+        started.append(variables[muster.RANK])
+        if len(started) + 1 == int(variables[muster.SIZE]):
+            raise RunFailedError("seen enough")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(muster, "start_member", start)
+        assert desk.refused(desk.prepare(**changes)) == RunFailedError.exit_code
+    return started
+
+
+@shows("batch.processes")
+def _batch_processes(desk: Desk) -> None:
+    for count in (2, 3):
+        ranks = [str(rank) for rank in range(1, count)]
+        assert _members(desk, launch__strategy="ddp", batch__processes=count) == ranks
+
+
+@shows("launch.strategy")
+def _launch_strategy(desk: Desk) -> None:
+    assert _members(desk, launch__strategy="ddp", batch__processes=2) == ["1"]
+    assert desk.refused(desk.prepare(launch__strategy="single", batch__processes=2)) == InvalidError.exit_code
 
 
 def _needs_cuda(desk: Desk, **changes: Any) -> Seen | None:

@@ -18,11 +18,11 @@ from tuiwiz.executor.chance import seed_everything
 from tuiwiz.executor.device import Device
 from tuiwiz.executor.evaluate import evaluate
 from tuiwiz.executor.interrupt import Interrupts
-from tuiwiz.executor.loop import Trainer
 from tuiwiz.executor.model import enable_checkpointing, load_base, trainable
 from tuiwiz.executor.objectives.choose import objective_of
 from tuiwiz.executor.optim import make_optimizer
 from tuiwiz.executor.record import Recorder
+from tuiwiz.executor.trainer import Trainer
 
 CPU = Device(torch.device("cpu"), "CPU", torch.float32)
 

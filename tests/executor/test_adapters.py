@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +101,15 @@ def test_pissa_begins_as_the_base_model(desk: Desk, tiny_model: Path) -> None:
 
     seen: list[torch.Tensor] = []
     plain = desk.prepare(adapter__variant="pissa", adapter__rank=8)
-    from tuiwiz.executor import loop
+    from tuiwiz.executor import lead
 
-    inner = loop.train
+    inner: Callable[[Any], str] = vars(lead)["train"]
 
     def watching(trainer: Any) -> str:
         seen.append(logits(trainer.model))
         return inner(trainer)
 
-    desk.patch.setattr(loop, "train", watching)
+    desk.patch.setattr(lead, "train", watching)
     desk.run(folder=plain)
     base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     assert torch.allclose(seen[0], logits(base), atol=1e-4)

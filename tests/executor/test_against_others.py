@@ -12,7 +12,7 @@ import torch
 from tests.executor.support import CPU, make_run
 from tests.executor.test_against_trl import eight, gradients, ours, same, theirs, trainer_of
 from tests.support.tiny import make_encoder
-from tuiwiz.executor.loop import Trainer
+from tuiwiz.executor.trainer import Trainer
 
 KINDS: dict[str, list[Any]] = {
     "single": ["fruit", "tool", "fruit", "animal"],

@@ -15,8 +15,8 @@ from torch import Tensor
 from tests.executor.support import CPU, make_run
 from tuiwiz.data.types import Rows
 from tuiwiz.executor.batching import MicroBatch, lay_out
-from tuiwiz.executor.loop import Trainer
 from tuiwiz.executor.objectives.objective import added, mean
+from tuiwiz.executor.trainer import Trainer
 
 PAIR_ROWS = [
     {
@@ -67,7 +67,7 @@ def ours(run: Trainer, micro: int = 4) -> tuple[float, dict[str, Tensor], list[M
     counts = added(run.objective.counts(batch) for batch in batches)
     run.model.zero_grad()
     with torch.no_grad():
-        run.objective.begin(batches)
+        run.objective.settle(run.objective.begin(batches))
     total = 0.0
     for batch in batches:
         loss = mean(run.objective(batch).parts, counts)

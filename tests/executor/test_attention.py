@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.support.training import curve, make_run, run_here
-from tuiwiz.executor import attention, packing
+from tuiwiz.executor import attention, lead
 from tuiwiz.executor.attention import BLOCK, KEPT, CausalBlocks
 from tuiwiz.executor.device import has_bf16
 
@@ -107,7 +107,7 @@ def test_a_step_without_padding_has_the_gradients_of_a_padded_one(
         name = "padded" if padded else "flat"
         folder = make_run(tmp_path, tiny_model, name, model__dtype="bf16", batch__micro=4, schedule__steps=3)
         if padded:
-            monkeypatch.setattr(packing, "without_padding", lambda run: False)
+            monkeypatch.setattr(lead, "without_padding", lambda run: False)
         events = run_here(folder)
         curves.append([loss for (loss,) in curve(events, "loss").values()])
         tokens.append([share for (share,) in curve(events, "padding_share").values()])

@@ -40,6 +40,29 @@ def saved(folder: Path, step: int, value: float = 1.0) -> tuple[Path, torch.nn.P
     return path, weight
 
 
+class Paged(torch.optim.AdamW):
+    """As bitsandbytes has it: states are made by `get_state_buffer`, and come back from a file as any tensors."""
+
+    is_paged = True
+
+    def get_state_buffer(self, parameter: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        room = torch.zeros_like(parameter, dtype=dtype)
+        room.is_paged = True  # type: ignore[attr-defined]
+        return room
+
+
+def test_states_that_may_be_paged_out_may_be_so_after_a_resume(tmp_path: Path) -> None:
+    weights = {"w": torch.nn.Parameter(torch.arange(4.0))}
+    optimizer = Paged(weights.values())
+    optimizer.state[weights["w"]] = {"step": torch.tensor(1.0), "state1": torch.rand(4), "state2": torch.rand(4)}
+    path, _ = checkpoint.save(tmp_path, weights, optimizer, None, Progress(step=1))
+    other = Paged(weights.values())
+    checkpoint.load(path, weights, other, None)
+    for name in ("state1", "state2"):
+        found = other.state[weights["w"]][name]
+        assert torch.equal(found, optimizer.state[weights["w"]][name]) and found.is_paged
+
+
 def test_a_run_whose_checkpoints_will_not_fit_does_not_start(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,8 @@ from tuiwiz.events.folder import RunFolder
 from tuiwiz.executor import checkpoint, loop
 from tuiwiz.executor.chance import seed_everything
 from tuiwiz.executor.evaluate import evaluation_steps
-from tuiwiz.executor.loop import Trainer, train
+from tuiwiz.executor.loop import train
+from tuiwiz.executor.trainer import Trainer
 
 
 def with_held_out_losses(run: Trainer, losses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:

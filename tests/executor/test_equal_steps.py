@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from tests.executor.support import copies, evaluated, make_run, watch_gradients
-from tuiwiz.executor.loop import Trainer, optimizer_step
+from tuiwiz.executor.loop import optimizer_step
+from tuiwiz.executor.trainer import Trainer
 
 METHODS = {
     "lora": {},

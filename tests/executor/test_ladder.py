@@ -19,7 +19,8 @@ from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.job import read_job
 from tuiwiz.events.types import Adjusted, Eval, Event, Log, Memory
-from tuiwiz.executor import checkpoint, loop, train
+from tuiwiz.executor import checkpoint, train
+from tuiwiz.executor.clock import Clock
 from tuiwiz.executor.objectives.causal import CausalObjective
 from tuiwiz.runs import supervise
 
@@ -180,7 +181,7 @@ def test_a_resumed_run_takes_the_rungs_where_they_were_taken(
     monkeypatch.undo()
     lack_memory(monkeypatch, fourth_step)
     folder = new_run(tmp_path, tiny_model, "parts", checkpoint__every=2)
-    monkeypatch.setattr(loop.Clock, "total", property(lambda clock: stop_at(folder)))
+    monkeypatch.setattr(Clock, "total", property(lambda clock: stop_at(folder)))
     with own_signals():
         assert train.run(folder.path) == 7
     monkeypatch.undo()

@@ -13,9 +13,10 @@ from tests.support.processes import events
 from tuiwiz.base.errors import RunFailedError
 from tuiwiz.events import types
 from tuiwiz.executor import checkpoint
-from tuiwiz.executor.loop import Trainer, optimizer_step, train
+from tuiwiz.executor.loop import optimizer_step, train
 from tuiwiz.executor.objectives.objective import Outcome
 from tuiwiz.executor.soundness import SKIPS_IN_A_ROW, Movement
+from tuiwiz.executor.trainer import Trainer
 
 
 class Broken:

@@ -17,10 +17,10 @@ from tests.executor.support import CPU, make_run
 from tests.support.processes import write_bundle
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.executor.batching import collate, lay_out
-from tuiwiz.executor.loop import Trainer
 from tuiwiz.executor.lora import LoraForward
 from tuiwiz.executor.objectives.causal import CHUNK, ChunkedCrossEntropy
 from tuiwiz.executor.optim import make_optimizer, set_rate
+from tuiwiz.executor.trainer import Trainer
 from tuiwiz.spec.optimizer import Schedule
 from tuiwiz.spec.rates import rate_factor
 

@@ -17,7 +17,8 @@ from tuiwiz.bundle.read import read_bundle
 from tuiwiz.executor import checkpoint
 from tuiwiz.executor.batching import lay_out
 from tuiwiz.executor.device import choose_device
-from tuiwiz.executor.loop import Trainer, optimizer_step
+from tuiwiz.executor.loop import optimizer_step
+from tuiwiz.executor.trainer import Trainer
 from tuiwiz.spec.optimizer import Schedule
 from tuiwiz.spec.rates import rate_factor
 

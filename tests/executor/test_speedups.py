@@ -15,7 +15,7 @@ from tests.executor.support import CPU, copies, make_run
 from tests.support.processes import write_bundle
 from tuiwiz.base.errors import MachineLacksError, RunFailedError
 from tuiwiz.bundle.read import read_bundle
-from tuiwiz.executor.loop import Trainer, optimizer_step
+from tuiwiz.executor.loop import optimizer_step
 from tuiwiz.executor.speedups import (
     first_loss,
     keeping_activations,
@@ -23,6 +23,7 @@ from tuiwiz.executor.speedups import (
     replace_kernels,
     set_precision,
 )
+from tuiwiz.executor.trainer import Trainer
 from tuiwiz.spec.bundle import Bundle
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -67,6 +68,7 @@ class Server:
             env=environment(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false"),
             text=True,
         )
+        self._lock = threading.Lock()
         assert self._answer() == "ready"
 
     def start(self, folder: RunFolder, disturbance: str = "") -> Executor:
@@ -76,9 +78,11 @@ class Server:
 
     def ask(self, *words: str | int) -> int | None:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(words) + "\n")
-        self._process.stdin.flush()
-        answer: int | None = self._answer()
+        # A leader and the thread that watches its members ask at once.
+        with self._lock:
+            self._process.stdin.write(json.dumps(words) + "\n")
+            self._process.stdin.flush()
+            answer: int | None = self._answer()
         return answer
 
     def close(self) -> None:
@@ -89,13 +93,6 @@ class Server:
     def _answer(self) -> Any:
         assert self._process.stdout is not None
         return json.loads(self._process.stdout.readline())
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.close()
 
 
 @dataclass

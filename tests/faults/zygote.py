@@ -1,8 +1,9 @@
 """Executors in a tenth of a second: a process that has loaded every library forks one for each request.
 
-Requests on standard input, one JSON array a line: `["start", FOLDER, DISTURBANCE]` answers a process id, and
-`["poll", PID]` the exit status or null. What a test disturbs is the system under the executor (disk, clock), never the
-executor's code.
+Requests on standard input, one JSON array a line: `["start", FOLDER, DISTURBANCE]` answers a process id, as does
+`["member", FOLDER, OUT, NAME=VALUE...]`, a further process of a run with these variables and its standard output in
+OUT; `["poll", PID]` the exit status or null. What a test disturbs is the system under the executor (disk, clock), never
+the executor's code.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PARTS = (
     "lora",
     "memory",
 )
-MORE = ("model", "objectives.causal", "optim", "provenance", "sampling")
+MORE = ("lead", "member", "model", "objectives.causal", "optim", "provenance", "sampling")
 
 
 def lying_disk() -> None:
@@ -70,6 +71,22 @@ def start(folder: Path, disturbance: str) -> int:
         os._exit(code)
 
 
+def member(folder: Path, out: Path, *variables: str) -> int:
+    """Fork a further process for the run in `folder`."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        os.environ.update(dict(one.split("=", 1) for one in variables))
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 1)
+        os.dup2(os.open(folder / "run.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
+        code = importlib.import_module("tuiwiz.executor.__main__").main(["member", str(folder)])
+    finally:
+        os._exit(code)
+
+
 def main() -> None:
     for name in (*LOADED, *(f"tuiwiz.executor.{part}" for part in (*PARTS, *MORE))):
         importlib.import_module(name)
@@ -79,6 +96,8 @@ def main() -> None:
         answer: int | None
         if what == "start":
             answer = start(Path(rest[0]), rest[1])
+        elif what == "member":
+            answer = member(Path(rest[0]), Path(rest[1]), *rest[2:])
         else:
             pid, status = os.waitpid(rest[0], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if pid else None

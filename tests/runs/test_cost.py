@@ -27,6 +27,10 @@ def test_energy_is_power_times_time_of_the_card_in_use() -> None:
     busy: Reading = {"index": 0, "used_bytes": 5, "power_w": 360.0}
     view = fold(RunView(), [types.Resource(seq=n, t=10.0 * n, gpus=(idle, busy)) for n in range(3)])
     assert view.energy_wh == pytest.approx(2.0)
+    begun = types.RunStarted(seq=0, t=0.0, attempt=1, from_step=0, processes=2)
+    gpus = (idle, busy, {**busy, "index": 2, "power_w": 180.0})
+    view = fold(RunView(), [begun, *(types.Resource(seq=n + 1, t=10.0 * n, gpus=gpus) for n in range(3))])
+    assert view.energy_wh == pytest.approx(3.0), "a card for each process"
 
 
 def test_a_pause_takes_nothing_and_no_sensor_is_no_energy() -> None:

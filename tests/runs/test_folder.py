@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from tests.support.processes import PLAIN_USER, begin, environment, fake_executor, read_only, tuiwiz, write_bundle
 from tests.support.streams import finished_run
 from tuiwiz.base.errors import DriftError, InvalidError, MachineLacksError, UsageError
 from tuiwiz.bundle.read import read_bundle
-from tuiwiz.events import control
+from tuiwiz.events import control, types
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.job import read_job
-from tuiwiz.events.process import Exit, write_exit, write_process
+from tuiwiz.events.process import Exit, start_time, this_process, write_exit, write_process
+from tuiwiz.events.writer import EventWriter
 from tuiwiz.runs.folder import base_of, prepare, start_of, take_up
 from tuiwiz.runs.names import new_folder, registered, run_root, slug
 
@@ -232,3 +236,29 @@ def test_a_runs_own_copy_of_a_bundle_starts_where_the_original_lay(bundle: Path,
     # A job of the user's own, in a folder of the user's own, is none of ours.
     first.job.write_text("no job", encoding="utf-8")
     assert start_of(first.bundle) == first.path
+
+
+def test_an_executor_that_has_told_its_end_is_given_the_time_to_leave(bundle: Path, tmp_path: Path) -> None:
+    run = RunFolder(prepare(bundle, out=tmp_path / "out").path)
+    tell(run, types.Stopped, summary={"step": 3})
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as leaving:
+        assert leaving.stdin is not None
+        write_executor(run, leaving.pid)
+        threading.Timer(0.3, leaving.stdin.close).start()
+        assert take_up(run).resume
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as anew:
+        write_executor(run, anew.pid)
+        threading.Timer(0.3, tell, (run, types.Stage), {"name": "loading"}).start()
+        with pytest.raises(UsageError, match=f"process {anew.pid}"):
+            take_up(run)
+
+
+def tell(run: RunFolder, kind: type[types.Base], **fields: Any) -> None:
+    writer = EventWriter(run.events)
+    writer.write(kind, **fields)
+    writer.close()
+
+
+def write_executor(run: RunFolder, pid: int) -> None:
+    process = msgspec.structs.replace(this_process(), pid=pid, started=start_time(pid))
+    run.pid.write_bytes(msgspec.json.encode(process))

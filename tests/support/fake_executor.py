@@ -47,7 +47,7 @@ class Fake:
         self.events.write(types.Stage, name="training")
         while step < self.options.steps:
             step += 1
-            self.events.write(types.Metric, step=step, metrics={"loss": 1 / step})
+            self.events.write(types.Metric, step=step, metrics={"loss": 1 / step, "grad_norm": 0.5})
             if step == self.options.at:
                 self.die()
             self.answer(step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import psutil
@@ -10,7 +11,8 @@ import pytest
 from aiohttp import ClientSession, WSMsgType, web
 
 from tests.support import streams
-from tuiwiz.ui.serve import COOKIE, Door, is_local, server_for
+from tuiwiz.cli.main import main
+from tuiwiz.ui.serve import COOKIE, Door, is_local, reached_by, server_for
 
 LOCAL = [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)]
 
@@ -52,9 +54,9 @@ async def test_a_visitor_sees_the_run_and_a_stranger_nothing(tmp_path: Path) -> 
             async with visitor.get(f"{base}/?token=secret") as answer:
                 assert answer.status == 200 and answer.cookies[COOKIE]["httponly"]
             shown = b""
-            async with visitor.ws_connect(f"{base}/ws?width=80&height=24", headers={"Origin": base}) as socket:
+            async with visitor.ws_connect(f"{base}/ws?width=80&height=24", headers={"Origin": base}) as stream:
                 while b"gsm8k-qwen3-8b" not in shown:
-                    message = await socket.receive(timeout=30)
+                    message = await stream.receive(timeout=30)
                     assert message.type in (WSMsgType.BINARY, WSMsgType.TEXT), "the screen ended before it was drawn"
                     shown += message.data if isinstance(message.data, bytes) else b""
     finally:
@@ -63,3 +65,32 @@ async def test_a_visitor_sees_the_run_and_a_stranger_nothing(tmp_path: Path) -> 
         for child in set(psutil.Process().children()) - others:
             await asyncio.to_thread(child.wait, 60)
         await asyncio.sleep(0)
+
+
+async def test_every_name_of_the_machine_opens_a_page_whose_socket_has_the_same_name() -> None:
+    server = server_for(None, "0.0.0.0", 0, "", "secret")
+    runner = web.AppRunner(await server._make_app())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    page = f"http://127.0.0.1:{port}/?token=secret"
+    try:
+        async with ClientSession() as browser:
+            for name in sorted({"localhost", "127.0.0.1", socket.gethostname().lower(), reached_by()}):
+                async with browser.get(page, headers={"Host": f"{name}:{port}"}) as answer:
+                    assert answer.status == 200, name
+                    assert f'"ws://{name}:{port}/ws"' in await answer.text()
+            async with browser.get(page, headers={"Host": "evil.example"}) as answer:
+                assert answer.status == 403 and "--url" in await answer.text()
+            async with browser.get(page.replace("/?", "/ws?")) as answer:
+                assert answer.status == 400
+    finally:
+        await runner.cleanup()
+
+
+def test_one_address_is_one_name_and_must_be_one() -> None:
+    door = server_for(None, "192.0.2.7", 80, "https://proxy.example", "secret").door
+    assert door.refusal("proxy.example", "https://proxy.example", "secret") == ""
+    assert door.refusal("192.0.2.7", None, "secret") == ""
+    assert "name" in door.refusal("localhost", None, "secret")
+    assert main(["serve", "--url", "proxy.example"]) == 2

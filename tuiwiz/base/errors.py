@@ -97,3 +97,17 @@ class MachineLacksError(TuiwizError):
     """This machine lacks something: a device, disk space, a library, the network."""
 
     exit_code = ExitCode.MACHINE_LACKS
+
+
+def missing_library(error: BaseException) -> MachineLacksError | None:
+    """The failure behind an import that found no such library, or none of the system's that it needs; else None."""
+    if not isinstance(error, ImportError):
+        return None
+    name = (error.name or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and name and name != "tuiwiz":
+        hint = "install tuiwiz again, in an environment of its own, or this library alone"
+        return MachineLacksError(f"the library {name} is not installed", hint=hint)
+    if "cannot open shared object file" in str(error):
+        words = str(error).strip().splitlines()[0]
+        return MachineLacksError(f"a library cannot be loaded: {words}", hint="install the build for this machine")
+    return None

@@ -8,6 +8,7 @@ import msgspec
 
 from tuiwiz.base import places
 from tuiwiz.base.files import sha256_file, write_atomic
+from tuiwiz.base.text import is_utf8
 
 MOST_REMEMBERED = 4096
 
@@ -25,6 +26,9 @@ def cached_sha256(path: Path) -> str:
         OSError: the file cannot be read.
     """
     path = path.resolve()
+    if not is_utf8(str(path)):
+        # The memory is a text file.
+        return sha256_file(path)
     status = path.stat()
     known = _load()
     entry = known.get(str(path))

@@ -28,6 +28,11 @@ def clean(text: str) -> str:
     return CONTROL.sub("\ufffd", _SEQUENCES.sub("", text))
 
 
+def is_utf8(text: str) -> bool:
+    """Whether `text` can be written to a file; names of files that are no UTF-8 reach us with halves of pairs."""
+    return not any("\ud800" <= one <= "\udfff" for one in text)
+
+
 def clean_line(text: str, limit: int = 0) -> str:
     """`clean`, on one line: line breaks become `⏎`, tabs a space; cut with `…` to `limit` characters if not 0."""
     line = clean(text).replace("\n", "⏎").replace("\t", " ")

@@ -3,6 +3,7 @@ exactly it is repeated."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
@@ -75,15 +76,23 @@ def refuse(found: Iterable[Drift], *, path: str = "", hint: str = RELOCK) -> Non
 
 def _data(locked: Lock, now: Lock) -> list[Drift]:
     found = []
+    # A file that only has another name or place is the same data.
+    renamed = Counter(digest for name, digest in now.data.items() if name not in locked.data)
+    renamed &= Counter(digest for name, digest in locked.data.items() if name not in now.data)
+    left, come = renamed.copy(), renamed.copy()
     for name, digest in locked.data.items():
         other = now.data.get(name, "")
-        if digest and digest != other:
+        if not other and left[digest]:
+            left[digest] -= 1
+        elif digest and digest != other:
             words = (
                 "has changed since the bundle was locked" if other else "is not there, or the bundle names it no more"
             )
             found.append(_one("data", name, digest, other, f"{name} {words}"))
     for name, digest in now.data.items():
-        if locked.data and name not in locked.data:
+        if name not in locked.data and come[digest]:
+            come[digest] -= 1
+        elif locked.data and name not in locked.data:
             found.append(_one("data", name, "", digest, f"{name} is not in the lock"))
     return found
 

@@ -12,6 +12,7 @@ import msgspec
 
 from tuiwiz.base import places
 from tuiwiz.base.errors import InvalidError, MachineLacksError, UsageError
+from tuiwiz.base.places import expanded
 from tuiwiz.base.problems import Problem, nearest
 from tuiwiz.base.text import clean_line
 from tuiwiz.catalog import embedded, models
@@ -109,7 +110,7 @@ def has_weights(folder: Path) -> bool:
 def _path(source: str, base: Path) -> Path | None:
     """The file or folder that a source names, None where there is none or no path could be called that."""
     try:
-        path = base / Path(source).expanduser()
+        path = base / expanded(source)
         return path if path.exists() else None
     except (OSError, ValueError, RuntimeError):
         return None
@@ -175,7 +176,7 @@ def _hub(hub: str, revision: str | None, known: models.Known | None) -> Located:
 def hub_cache(hub: str, revision: str | None) -> Path | None:
     """The snapshot in the hub's local cache. Its layout is documented, so the slow client is not loaded."""
     home = os.environ.get("HF_HOME") or str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
-    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+    cache = expanded(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
     root = cache / f"models--{hub.replace('/', '--')}"
     wanted = revision or "main"
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tuiwiz.base.units import human_bytes
+from tuiwiz.cli.output import is_dumb
 
 
 def bring(name: str, revision: str | None = None) -> Path:
@@ -61,7 +62,7 @@ class Ticker:
         self._since = time.monotonic()
         self._said = 0.0
         self._stop = threading.Event()
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr.isatty() and not is_dumb()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def tell(self, what: str, done: int, total: int) -> None:

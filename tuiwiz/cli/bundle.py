@@ -99,7 +99,9 @@ def _pack(given: str, output: Path | None, *, force: bool, as_json: bool) -> Non
     try:
         manifest = pack(bundle, base, target, preset=_preset_of(bundle.origin), tell=tell)
     except OSError as error:
-        message = f"{error.filename or target} cannot be read or written: {error.strerror or error}"
+        # What is written is first written aside, under a name that nobody knows.
+        mine = not error.filename or Path(error.filename).suffix == ".tmp"
+        message = f"{target if mine else error.filename} cannot be read or written: {error.strerror or error}"
         raise MachineLacksError(message, hint="name an archive that you may write with -o") from error
     size = target.stat().st_size
     if as_json:

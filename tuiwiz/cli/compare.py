@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -29,13 +28,14 @@ def register(app: typer.Typer) -> None:
         ascii: bool = typer.Option(False, "--ascii", help="Draw with ASCII alone (also TUIWIZ_ASCII=1)."),
     ) -> None:
         """Compare runs: curves over each other, best results, memory and speed, and which settings differ."""
+        from tuiwiz.cli.output import on_screen
         from tuiwiz.runs.compare import compare as compared
         from tuiwiz.runs.compare import load, metrics_of
         from tuiwiz.runs.registry import find
 
         loaded = load([find(run) for run in runs])
         wanted = metric or next(iter(metrics_of(loaded)), "loss")
-        if not plain and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
+        if not plain and not as_json and on_screen():
             from tuiwiz.ui.app import run_app
 
             kw = {"runs": loaded, "metric": wanted, "align": align.value}

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tuiwiz.cli.output import is_dumb
+
 LEAST_ROWS = 10_000
 """Smaller sets are read before anybody wonders."""
 PERIOD_S = 0.2
@@ -16,7 +18,7 @@ class Counting:
     """What is told while data are read. On anything but a terminal nothing is said, so that logs stay lines."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._shows = not quiet and sys.stderr.isatty()
+        self._shows = not quiet and sys.stderr.isatty() and not is_dumb()
         self._said = 0.0
         self._there = False
 

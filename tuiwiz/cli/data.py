@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tuiwiz.base.places import expanded
+
 if TYPE_CHECKING:
     from tuiwiz.data.load import Settings
     from tuiwiz.spec.bundle import Bundle
@@ -222,7 +224,7 @@ def _tokenizer(model: str) -> tuple[Path | None, str]:
     if not model:
         folder = embedded.folder()
         return (folder, embedded.NAME) if (folder / TOKENIZER_FILE).is_file() else (None, "")
-    given = Path(model).expanduser()
+    given = expanded(model)
     if (given / TOKENIZER_FILE).is_file():
         return given, model
     from tuiwiz.catalog.sources import locate

@@ -54,10 +54,10 @@ def print_row(row: PreviewRow) -> None:
     import os
     import sys
 
-    from tuiwiz.cli.output import problem_lines, say
+    from tuiwiz.cli.output import is_dumb, problem_lines, say
 
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not is_dumb()
     counts = f", {row.tokens:,} tokens, {row.supervised_tokens:,} trained" if row.tokens is not None else ""
     say(f"── row {row.row}{f' (line {row.line})' if row.line else ''}{counts}" if utf8 else f"-- row {row.row}{counts}")
     if row.problem is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +71,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Train a small real model on this machine, without GPU, hub or account, and show what it learnt."""
         from tuiwiz.cli.bring import Ticker, bring_embedded
-        from tuiwiz.cli.output import emit_json
+        from tuiwiz.cli.output import emit_json, on_screen
 
         started = time.monotonic()
         with Ticker() as ticker:
@@ -80,9 +79,7 @@ def register(app: typer.Typer) -> None:
         setup_seconds = time.monotonic() - started
         started = time.monotonic()
         ready = _prepare(sets)
-        code = _train(
-            ready, live=not plain and not as_json and sys.stdin.isatty() and sys.stdout.isatty(), to_stderr=as_json
-        )
+        code = _train(ready, live=not plain and not as_json and on_screen(), to_stderr=as_json)
         if code != 0:
             _tell_the_end(ready, code, as_json=as_json)
             raise typer.Exit(code)

@@ -56,12 +56,16 @@ def register(app: typer.Typer) -> None:
             rest = [one for one in findings if one.verdict != "yes"]
             emit_json({"ok": True, "run": folder.path.name, "findings": [*faults, *rest]})
             return
-        _print(findings, faults, folder, everything=everything)
+        _print(findings, faults, folder, view, everything=everything)
 
 
-def _print(findings: list[Finding], faults: list[Finding], folder: RunFolder, *, everything: bool) -> None:
+def _print(
+    findings: list[Finding], faults: list[Finding], folder: RunFolder, view: RunView, *, everything: bool
+) -> None:
+    from tuiwiz.base.text import clean_line
     from tuiwiz.cli.output import say
     from tuiwiz.doctor.words import change_words, evidence_words
+    from tuiwiz.events.types import Failed
 
     judged = sum(one.verdict == "no" for one in findings)
     waiting = [one for one in findings if one.verdict == "unknown"]
@@ -73,7 +77,12 @@ def _print(findings: list[Finding], faults: list[Finding], folder: RunFolder, *,
         if one.advice:
             say(f"   {'then' if one.change else 'do  '}     {one.advice}")
         say(f"   why      {one.why}")
-    if not faults:
+    if not faults and isinstance(view.closing, Failed):
+        # Not a matter of numbers: a file that is missing, a full disk.
+        say(f"the run failed: {clean_line(str(view.closing.summary.get('message', '')), 300)}")
+        if hint := clean_line(str(view.closing.summary.get("hint", "")), 300):
+            say(f"  hint: {hint}")
+    elif not faults:
         say(f"nothing wrong: {judged} rules judged, {len(waiting)} need more data")
     else:
         say(f"{len(faults)} of {len(findings)} rules; {judged} found nothing, {len(waiting)} need more data")
@@ -107,11 +116,25 @@ def _apply(
     if best and start is None:
         hint = "leave out --best: no best weights were kept, or the change makes weights of another form"
         raise UsageError("this run has no best weights to begin with", hint=hint)
+    if start is None and (kept := _kept(folder, faults[number - 1])):
+        hint = faults[number - 1].advice or "nothing else is proposed"
+        raise UsageError(f"the run has that already: {kept}", hint=hint)
     path = fork(folder, faults[number - 1], out, start=start)
     if as_json:
         emit_json({"ok": True, "bundle": str(path), "change": faults[number - 1].change})
     else:
         say(str(path))
+
+
+def _kept(folder: RunFolder, finding: Finding) -> str:
+    """The finding's change in words, where the run's bundle has every value of it already."""
+    from tuiwiz.bundle.read import read_bundle
+    from tuiwiz.doctor.words import change_words
+    from tuiwiz.spec.keys import flatten
+
+    values = flatten(read_bundle(folder.bundle))
+    same = bool(finding.change) and all(values.get(key) == value for key, value in finding.change.items())
+    return change_words(finding) if same else ""
 
 
 def _rules(*, as_json: bool) -> None:

@@ -120,10 +120,11 @@ def died_summary(folder: RunFolder, view: RunView, code: int | None = None) -> d
         code = 4 if ended.out_of_memory else ended.code or 6
         if ended.out_of_memory:
             hint = "choose a smaller setting: `tuiwiz plan` shows what fits"
+        elif ended.signal == "SIGKILL":
+            # Nobody has last words then: what the log ends with is something else.
+            hint = "something outside ended it: `kill -9`, a batch system, or the kernel for want of memory"
         elif tail:
             hint = f"last words: {tail[-1]}"
-        elif ended.signal == "SIGKILL":
-            hint = "something outside ended it: `kill -9`, a batch system, or the kernel for want of memory"
     if any(folder.checkpoints.glob("step-*")):
         hint += f"; `tuiwiz resume {folder.path.name}` goes on from the last checkpoint"
     return {

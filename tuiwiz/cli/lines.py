@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from tuiwiz.doctor.finding import Finding
 
 PERIOD_S = 1.0
-"""Steps and progress of a stage are told at most so often, live."""
+"""Steps are told at most so often, live."""
+STAGE_PERIOD_S = 5.0
+"""So is the progress of a stage: in a file or a log it is worth less."""
 SHARES = 60
 """A finished run is told in about so many lines of steps."""
 
@@ -77,7 +79,7 @@ class Lines:
     def _stage_line(self, event: types.Stage, *, live: bool) -> list[str]:
         new = event.name != self._stage
         self._stage = event.name
-        if event.name == "training" or (not new and not self._due()):
+        if event.name == "training" or (not new and not self._due(STAGE_PERIOD_S)):
             return []
         if not new and not live:
             return []
@@ -108,8 +110,8 @@ class Lines:
             parts.append(f"{human_duration(eta)} left")
         return ["  ".join(parts)]
 
-    def _due(self) -> bool:
-        return time.monotonic() - self._said >= PERIOD_S
+    def _due(self, period_s: float = PERIOD_S) -> bool:
+        return time.monotonic() - self._said >= period_s
 
 
 def fault_lines(one: Finding) -> list[str]:

@@ -41,13 +41,22 @@ COMMANDS: dict[str, str] = {
 }
 """Command -> module in `tuiwiz.cli`, in the order of `--help`. Each module has `register(app)`."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_MINE = "`tuiwiz where` names the folders, TUIWIZ_HOME and XDG_CACHE_HOME move them"
+REFUSED = {
+    **dict.fromkeys(FULL, ("the disk is full", "free some space")),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), ("you may not read or write there", _MINE)),
+    errno.EROFS: ("it lies on a disk that is mounted for reading only", _MINE),
+}
+"""Errors of the system that no command need expect -> what is said, and the way out."""
+
 FAILURE_LOG = "command-failure.log"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Never lets a traceback reach the user."""
     args = list(sys.argv[1:] if argv is None else argv)
-    from tuiwiz.base.errors import ExitCode, TuiwizError
+    from tuiwiz.base.errors import ExitCode, TuiwizError, missing_library
 
     try:
         code = _version() if args in (["--version"], ["-V"]) else _run(args)
@@ -72,8 +81,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return 0
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _full_disk(error, as_json="--json" in args)
+        if isinstance(error, OSError) and error.errno in REFUSED:
+            return _refused(error, as_json="--json" in args)
+        lacking = missing_library(error)
+        if lacking is not None:
+            from tuiwiz.cli.output import report
+
+            report(lacking, as_json="--json" in args)
+            return int(lacking.exit_code)
         # Typer carries its own copy of click, so its usage errors are told by what they offer, not by class.
         if hasattr(error, "format_message"):
             return _usage_error(error, args)
@@ -120,19 +135,26 @@ def _usage_error(error: Exception, args: list[str]) -> int:
     from tuiwiz.cli.output import note
 
     message: str = error.format_message()  # type: ignore[attr-defined]
+    if message.startswith("Usage: "):
+        # A group without a word tells its help itself.
+        note(message)
+        return int(ExitCode.USAGE)
     # The library's own guess would stand beside ours.
     note(f"tuiwiz: {message.split(' Did you mean ')[0]}")
+    command = getattr(getattr(error, "ctx", None), "command_path", "tuiwiz")
     word = next((arg for arg in args if not arg.startswith("-")), "")
     close = nearest(word, COMMANDS) if word and word not in COMMANDS else None
     if close:
         note(f"  hint: did you mean `tuiwiz {close}`?")
     else:
-        note(f"  hint: `tuiwiz {word + ' ' if word in COMMANDS else ''}--help` shows what it takes")
+        note(f"  hint: `{command} --help` shows what it takes")
     return int(ExitCode.USAGE)
 
 
 def _home(*, ascii: bool | None) -> int:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    from tuiwiz.cli.output import on_screen
+
+    if not on_screen():
         from tuiwiz.base.errors import UsageError
 
         raise UsageError("the screen needs a terminal", hint="use a command: tuiwiz --help lists them")
@@ -141,14 +163,19 @@ def _home(*, ascii: bool | None) -> int:
     return run_app(ascii=ascii)
 
 
-def _full_disk(error: OSError, *, as_json: bool) -> int:
+def _refused(error: OSError, *, as_json: bool) -> int:
+    """What the machine, and not tuiwiz, said no to."""
     from tuiwiz.base.errors import ExitCode, MachineLacksError
     from tuiwiz.cli.output import report
 
-    where = f" where {error.filename} lies" if error.filename else ""
+    said, hint = REFUSED[error.errno or 0]
+    if error.errno in FULL:
+        said = f"the disk{f' where {error.filename} lies' if error.filename else ''} is full"
+    elif error.filename:
+        said = f"{error.filename}: {said}"
     with suppress(OSError):
         # Where standard output itself lies on that disk, only the exit code is left.
-        report(MachineLacksError(f"the disk{where} is full", hint="free some space"), as_json=as_json)
+        report(MachineLacksError(said, hint=hint), as_json=as_json)
     _let_go_of_output()
     return int(ExitCode.MACHINE_LACKS)
 

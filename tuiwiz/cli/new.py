@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
             "", "--validation", help="Rows that are never trained on; else a share is held out."
         ),
         gpu: str = typer.Option("", "--gpu", help="Plan for this card, by name or GiB. Left out: this machine."),
-        method: str = typer.Option("", "--method", help="qlora (left out), lora or full."),
+        method: str = typer.Option("", "--method", help="qlora (left out), lora, full or freeze."),
         preset: str = typer.Option("", "--preset", help="Use this preset instead of the best fitting one."),
         sets: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Your own value of a bundle key."),
         name: str = typer.Option("", "--name", help="Name of the run."),
@@ -64,7 +64,7 @@ def _new(answers: Answers, output: Path, *, force: bool, as_json: bool) -> None:
     from tuiwiz.wizard.compose import absorb, compose
     from tuiwiz.wizard.facts import gather, relative_to
 
-    _check_words(answers)
+    check_words(answers)
     if output.is_dir():
         raise UsageError(f"{output} is a folder", hint=f"name a file in it: -o {output / 'bundle.toml'}")
     if output.exists() and not force:
@@ -96,13 +96,17 @@ def _new(answers: Answers, output: Path, *, force: bool, as_json: bool) -> None:
     _summary(composed, output)
 
 
-def _check_words(answers: Answers) -> None:
+def check_words(answers: Answers) -> None:
     """Words that are no task or method at all are wrong usage; known ones that are not there yet are refused later."""
     from tuiwiz.base.errors import UsageError
     from tuiwiz.base.problems import nearest
+    from tuiwiz.base.text import is_utf8
     from tuiwiz.spec.fields import choices
     from tuiwiz.spec.rules import available
 
+    for option, name in (("--data", answers.data), ("--validation", answers.validation), ("--model", answers.model)):
+        if name and not is_utf8(name):
+            raise UsageError(f"{option} {name} is no UTF-8, and a bundle could not name it", hint="rename the file")
     for option, key, value in (("--task", "task.kind", answers.task), ("--method", "adapter.method", answers.method)):
         known = [str(choice) for choice in choices(key)]
         if value and value not in known:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from tuiwiz.base.errors import TuiwizError
 from tuiwiz.base.problems import Problem
 from tuiwiz.base.text import CONTROL, clean, clean_line
+
+
+def on_screen() -> bool:
+    """Whether a person sits at a terminal on which screens can be drawn; one that calls itself dumb takes lines."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and not is_dumb()
+
+
+def is_dumb() -> bool:
+    """Whether the terminal says that it moves no cursor and has no colours."""
+    return os.environ.get("TERM") == "dumb"
 
 
 def emit_json(document: Any) -> None:
@@ -28,6 +40,11 @@ def json_line(document: Any) -> str:
 
         # File names that are no UTF-8 reach us with halves of surrogate pairs, which only escapes can carry.
         return json.dumps(msgspec.to_builtins(document))
+    if not line.isascii() and "utf" not in (sys.stdout.encoding or "").lower():
+        # A locale without the characters: escapes say the same.
+        import json
+
+        return json.dumps(msgspec.json.decode(line), separators=(",", ":"))
     # All of them stand within texts: JSON's own syntax has none.
     return CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", line)
 
@@ -62,15 +79,26 @@ def report(error: TuiwizError, *, as_json: bool) -> None:
     if as_json:
         emit_json({"ok": False, "message": error.message, "problems": list(error.problems)})
         return
-    single = len(error.problems) == 1 and error.problems[0].message == error.message
-    if not single:
+    first = error.problems[0]
+    # Many errors name the file in their sentence already.
+    said = {
+        first.message: first.place(),
+        f"{first.place()}: {first.message}": "",
+        f"{_name(first)}: {first.message}": "",
+    }
+    if len(error.problems) > 1 or error.message not in said:
         note(f"tuiwiz: {error.message}")
         for line in problem_lines(error.problems):
             note(f"  {line}")
         if error.hint:
             note(f"  hint: {error.hint}")
         return
-    place = error.problems[0].place()
+    place = said[error.message]
     note(f"tuiwiz: {place + ': ' if place else ''}{error.message}")
-    if error.hint or error.problems[0].hint:
-        note(f"  hint: {error.hint or error.problems[0].hint}")
+    if error.hint or first.hint:
+        note(f"  hint: {error.hint or first.hint}")
+
+
+def _name(problem: Problem) -> str:
+    """How sentences name the file of a problem: without its folder."""
+    return Path(problem.path).name

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
         task: str = typer.Option(
             "", "--task", help="chat, instruct, pretrain, classify, dpo, orpo, simpo, kto or reward."
         ),
-        method: str = typer.Option("", "--method", help="qlora (left out), lora or full."),
+        method: str = typer.Option("", "--method", help="qlora (left out), lora, full or freeze."),
         gpu: str = typer.Option("", "--gpu", help="Plan for this card, by name or GiB. Left out: this machine."),
         price: str = typer.Option(
             "", "--price", help='What time costs: "0.30 EUR/kWh", or "2.49 USD/h". Left out: [energy] of config.toml.'
@@ -112,6 +112,7 @@ def _of_model(
 
     from tuiwiz.base.errors import InvalidError, MachineLacksError
     from tuiwiz.bundle.change import parse_set
+    from tuiwiz.cli.new import check_words
     from tuiwiz.memory.cost import money
     from tuiwiz.wizard.compose import Answers, compose
     from tuiwiz.wizard.facts import Facts, model_facts
@@ -122,6 +123,7 @@ def _of_model(
     answers = Answers(
         task=task, model=model, method=method or None, gpu=gpu or None, sets=dict(parse_set(text) for text in sets)
     )
+    check_words(answers)
     facts = Facts(shape=known.shape, model_chosen=known.chosen, device=_device(gpu))
     composed = compose(answers, facts)
     # That there is no data yet is no problem here; a wish that is left out would be.
@@ -156,7 +158,8 @@ def _show(plan: Plan) -> None:
     spare = plan.usable_bytes - plan.total_bytes
     room = f"{gib(spare)} to spare" if spare >= 0 else f"{gib(-spare)} too much"
     time = time_words(plan)
-    say(f"{plan.model} on {plan.device}")
+    each = f", each of {plan.processes} processes" if plan.processes > 1 else ""
+    say(f"{plan.model} on {plan.device}{each}")
     say(f"{words}: {gib(plan.total_bytes)} of {gib(plan.usable_bytes)} usable, {room}{'; ' + time if time else ''}")
     say(f"  between {gib(plan.low_bytes)} and {gib(plan.high_bytes)}, limited by {plan.limiting}")
     if cost := cost_words(plan):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TASK = typer.Option("", "--task", help="chat, instruct, ...; left out: the first that the preset covers.")
 BAND = typer.Option("M", "--band", help="Model size: XS, S, M, L, XL, XXL, or a size such as 8B.")
-METHOD = typer.Option("qlora", "--method", help="qlora, lora or full.")
+METHOD = typer.Option("qlora", "--method", help="qlora, lora, full or freeze.")
 ROWS = typer.Option(None, "--rows", min=1, help="Training rows.")
 PRESET = typer.Option(..., "--preset", help="The preset's name.")
 JSON = typer.Option(False, "--json", help="One JSON document.")
@@ -37,10 +37,16 @@ def list_command(
     task: str = typer.Option("", "--task", help="Only presets for this task."), as_json: bool = JSON
 ) -> None:
     """List every preset with the tasks, model sizes and methods that it covers."""
+    from typing import get_args
+
+    from tuiwiz.base.errors import UsageError
     from tuiwiz.cli.output import emit_json, note, problem_lines, say
     from tuiwiz.presets.choose import coverage
     from tuiwiz.presets.find import all_presets
+    from tuiwiz.spec.task import TaskKind
 
+    if task and task not in get_args(TaskKind):
+        raise UsageError(f"there is no task {task!r}", hint=f"tasks are: {', '.join(get_args(TaskKind))}")
     gallery = all_presets()
     found = [one for one in coverage(gallery.presets) if task in ("", one.task)]
     for line in problem_lines(gallery.problems):
@@ -72,7 +78,7 @@ def show(
     from tuiwiz.presets.tiers import tier, tier_words
     from tuiwiz.wizard.work import shown
 
-    resolved = _resolved(name, task, band, method, rows)
+    resolved = resolved_for(name, task, band, method, rows)
     if as_json:
         gib = tier(resolved.context.task, resolved.context.method, resolved.context.band)
         emit_json(
@@ -112,7 +118,7 @@ def why(
     from tuiwiz.presets.explain import explain, explanation_lines
     from tuiwiz.wizard.work import shown
 
-    resolved = _resolved(preset, task, band, method, rows)
+    resolved = resolved_for(preset, task, band, method, rows)
     found = explain(resolved, key)
     if found is None:
         close = nearest(key, resolved.values)
@@ -167,7 +173,12 @@ def copy(
         say(f"{new_name} is {path}: edit it, then `tuiwiz presets validate {path}`")
 
 
-def _resolved(name: str, task: str, band: str, method: str, rows: int | None) -> Resolved:
+def resolved_for(name: str, task: str, band: str, method: str, rows: int | None) -> Resolved:
+    """A preset's values for one task, model size and method.
+
+    Raises:
+        UsageError: there is no such preset, or it has no settings for them.
+    """
     from tuiwiz.base.errors import UsageError
     from tuiwiz.presets.bands import BAND_NAMES
     from tuiwiz.presets.choose import coverage

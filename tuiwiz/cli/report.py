@@ -7,6 +7,8 @@ from pathlib import Path
 
 import typer
 
+from tuiwiz.base.places import expanded
+
 
 class Form(StrEnum):
     html = "html"
@@ -52,7 +54,7 @@ def register(app: typer.Typer) -> None:
                     f"{folder.path.name} has no result yet", hint="a card lies beside an adapter; or use -o"
                 )
             text, target = card(facts, folder), kept / "README.md"
-        target = (out or target).expanduser().absolute()
+        target = expanded(out or target).absolute()
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(target, text)

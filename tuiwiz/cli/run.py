@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +73,7 @@ def carry_out(ready: Ready, *, detach: bool, plain: bool, as_json: bool) -> None
     Raises:
         typer.Exit: with the run's exit code, where this command stays until its end.
     """
-    from tuiwiz.cli.output import emit_json, note, say
+    from tuiwiz.cli.output import emit_json, note, on_screen, say
 
     if ready.note:
         note(f"tuiwiz: {ready.note}")
@@ -89,7 +88,7 @@ def carry_out(ready: Ready, *, detach: bool, plain: bool, as_json: bool) -> None
         else:
             say(ready.path.name)
         return
-    if plain or as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if plain or as_json or not on_screen():
         raise typer.Exit(run_as_child(ready, as_json=as_json))
     start_detached(ready)
     from tuiwiz.ui.app import run_app

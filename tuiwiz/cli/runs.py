@@ -17,10 +17,15 @@ def register(app: typer.Typer) -> None:
     app.add_typer(runs, name="runs", invoke_without_command=True)
 
     @runs.callback(invoke_without_command=True)
-    def bare(context: typer.Context) -> None:
+    def bare(context: typer.Context, as_json: bool = AS_JSON) -> None:
         """What has been run, with results; without a word: the list."""
         if context.invoked_subcommand is None:
-            _list(as_json=False)
+            _list(as_json=as_json)
+        elif as_json:
+            from tuiwiz.base.errors import UsageError
+
+            word = context.invoked_subcommand
+            raise UsageError("--json belongs behind the word", hint=f"tuiwiz runs {word} --json, where it takes that")
 
     @runs.command("list")
     def list_command(
@@ -59,6 +64,7 @@ def register(app: typer.Typer) -> None:
         from tuiwiz.base.errors import InvalidError
         from tuiwiz.bundle.diff import Difference, diff
         from tuiwiz.bundle.read import read_bundle
+        from tuiwiz.cli.diff import value_words
         from tuiwiz.cli.output import emit_json, note, say
         from tuiwiz.events.fold import view_of
         from tuiwiz.runs.registry import find, info
@@ -91,26 +97,34 @@ def register(app: typer.Typer) -> None:
             losses = [event.metrics.get("loss", float("nan")) for event in (event_a, event_b)]
             say(f"  held out  step {event_a.step:>6} {losses[0]:.4f}   step {event_b.step:>6} {losses[1]:.4f}")
         for one_difference in differences or ():
-            say(f"  {one_difference.key:<28} {one_difference.a}  ->  {one_difference.b}")
+            say(f"  {one_difference.key:<28} {value_words(one_difference.a)}  ->  {value_words(one_difference.b)}")
 
     @runs.command("remove")
     def remove(
         run: str = typer.Argument(..., help="A run folder or the whole name of a run."),
         for_good: bool = typer.Option(False, "--for-good", help="Delete it; else `runs restore` brings it back."),
         yes: bool = typer.Option(False, "--yes", help="Do not ask."),
+        as_json: bool = AS_JSON,
     ) -> None:
         """Remove a run that is not running, with its checkpoints and its result, to the trash."""
         from tuiwiz.cli.trash import remove_run
 
-        remove_run(run, for_good=for_good, yes=yes)
+        remove_run(run, for_good=for_good, yes=yes, as_json=as_json)
 
     @runs.command("restore")
-    def restore(run: str | None = typer.Argument(None, help="The name of a removed run; else the last one.")) -> None:
+    def restore(
+        run: str | None = typer.Argument(None, help="The name of a removed run; else the last one."),
+        as_json: bool = AS_JSON,
+    ) -> None:
         """Bring a removed run back to where it lay."""
-        from tuiwiz.cli.output import say
+        from tuiwiz.cli.output import emit_json, say
         from tuiwiz.runs import trash
 
-        say(f"{trash.restore(run)} is back")
+        path = trash.restore(run)
+        if as_json:
+            emit_json({"ok": True, "run": str(path)})
+        else:
+            say(f"{path} is back")
 
     @runs.command("trash")
     def trash_command(
@@ -203,7 +217,7 @@ def _shown(name: str, value: object) -> str:
         return f"{value:,.0f}"
     if name == "started" and isinstance(value, float):
         return datetime.fromtimestamp(value).astimezone().isoformat(sep=" ", timespec="seconds")
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return " ".join(str(one) for one in value) or "-"
     if isinstance(value, dict):
         return "  ".join(f"{key} {one:.4f}" if isinstance(one, float) else f"{key} -" for key, one in value.items())

@@ -7,13 +7,13 @@ import sys
 import typer
 
 
-def remove_run(name: str, *, for_good: bool, yes: bool) -> None:
+def remove_run(name: str, *, for_good: bool, yes: bool, as_json: bool) -> None:
     """Carry out `tuiwiz runs remove`."""
     import shutil
 
     from tuiwiz.base.errors import UsageError
     from tuiwiz.cli.follow import state_now
-    from tuiwiz.cli.output import say
+    from tuiwiz.cli.output import emit_json, say
     from tuiwiz.events.state import LIVE
     from tuiwiz.runs import trash
     from tuiwiz.runs.registry import find
@@ -21,15 +21,20 @@ def remove_run(name: str, *, for_good: bool, yes: bool) -> None:
     folder = find(name)
     if state_now(folder) in LIVE:
         raise UsageError(f"{folder.path.name} is running", hint="`tuiwiz stop` ends it")
+    trash.refuse_no_run(folder)
     if not for_good:
         trash.remove(folder.path)
-        say(f"removed {folder.path}; `tuiwiz runs restore {folder.path.name}` brings it back")
-        return
-    if not _agreed(f"Delete {folder.path} with everything in it for good?", yes=yes):
-        say("nothing removed")
-        return
-    shutil.rmtree(folder.path)
-    say(f"deleted {folder.path}")
+        said = f"removed {folder.path}; `tuiwiz runs restore {folder.path.name}` brings it back"
+    else:
+        if not _agreed(f"Delete {folder.path} with everything in it for good?", yes=yes, as_json=as_json):
+            say("nothing removed")
+            return
+        shutil.rmtree(folder.path)
+        said = f"deleted {folder.path}"
+    if as_json:
+        emit_json({"ok": True, "run": str(folder.path), "for_good": for_good})
+    else:
+        say(said)
 
 
 def show_trash(*, empty: bool, yes: bool, as_json: bool) -> None:
@@ -42,7 +47,7 @@ def show_trash(*, empty: bool, yes: bool, as_json: bool) -> None:
 
     known = trash.removed()
     if empty:
-        if known and not _agreed(f"Delete {len(known)} removed runs for good?", yes=yes):
+        if known and not _agreed(f"Delete {len(known)} removed runs for good?", yes=yes, as_json=as_json):
             say("nothing deleted")
             return
         count = trash.empty()
@@ -61,12 +66,12 @@ def show_trash(*, empty: bool, yes: bool, as_json: bool) -> None:
         say("the trash is empty")
 
 
-def _agreed(question: str, *, yes: bool) -> bool:
+def _agreed(question: str, *, yes: bool, as_json: bool) -> bool:
     from tuiwiz.base.errors import UsageError
 
     if yes:
         return True
-    if not sys.stdin.isatty():
+    if as_json or not sys.stdin.isatty():
         raise UsageError("deleting for good needs --yes where nobody can be asked")
     try:
         return typer.confirm(question)

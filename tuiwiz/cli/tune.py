@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import typer
@@ -138,10 +137,11 @@ def watch(
 ) -> None:
     """Watch a study on a screen: trials, curves, what is left; the screen never touches it."""
     from tuiwiz.base.errors import UsageError
+    from tuiwiz.cli.output import on_screen
     from tuiwiz.tune.study import find
 
     folder = find(study)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not on_screen():
         raise UsageError("the screen needs a terminal", hint=f"`tuiwiz tune show {study}` prints the study")
     from tuiwiz.ui.app import run_app
 

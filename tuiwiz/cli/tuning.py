@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tuiwiz.base.places import expanded
+
 if TYPE_CHECKING:
     from tuiwiz.cli.searching import Searching
     from tuiwiz.tune.rows import Row
@@ -81,7 +83,7 @@ def carry_out(method: Method, path: Path, wanted: Wanted) -> None:
         options=options,
         storage=shared.storage,
         notes=notes,
-        out=shared.out.expanduser().absolute() if shared.out is not None else None,
+        out=expanded(shared.out).absolute() if shared.out is not None else None,
     )
     work(folder, new=True, as_json=as_json)
 

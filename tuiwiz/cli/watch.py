@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import typer
@@ -19,6 +18,7 @@ def register(app: typer.Typer) -> None:
         ascii: bool = typer.Option(False, "--ascii", help="Draw with ASCII alone (also TUIWIZ_ASCII=1)."),
     ) -> None:
         """Watch a run, or a study. Looking never touches it; a finished run is printed and left."""
+        from tuiwiz.cli.output import on_screen
         from tuiwiz.runs.registry import find
         from tuiwiz.tune.study import is_study
 
@@ -26,13 +26,13 @@ def register(app: typer.Typer) -> None:
             from tuiwiz.cli.tune import show
             from tuiwiz.cli.tune import watch as watch_study
 
-            if plain or as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            if plain or as_json or not on_screen():
                 show(run, out=None, preset="", importance=False, as_json=as_json)
             else:
                 watch_study(run, ascii=ascii)
             return
         folder = find(run)
-        if plain or as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        if plain or as_json or not on_screen():
             from tuiwiz.cli.follow import follow_run
 
             follow_run(folder, as_json=as_json)

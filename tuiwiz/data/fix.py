@@ -86,7 +86,9 @@ def fix(loader: Loader, output: Path) -> Fixed:
     """
     running = loader.source.container == "text"
     report = output.with_name(f"{output.stem}.report.json")
-    found = Fixed(input=str(loader.source.path), output=str(output), report=str(report))
+    # Names that are no UTF-8 could not be written into it.
+    names = [str(path).encode("utf-8", "replace").decode() for path in (loader.source.path, output, report)]
+    found = Fixed(input=names[0], output=names[1], report=names[2])
     unfinished = output.with_name(f".{output.name}.tmp")
     try:
         with unfinished.open("w", encoding="utf-8", newline="\n") as file:

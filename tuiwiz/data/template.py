@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from tuiwiz.base.errors import InvalidError
+from tuiwiz.base.places import expanded
 from tuiwiz.base.problems import nearest
 from tuiwiz.base.text import clean_line
 from tuiwiz.data.turns import RowError
@@ -150,7 +151,7 @@ def load_template(choice: str, folder: Path | None, config: dict[str, Any], vari
         return ChatTemplate(text or NAMED[DEFAULT], name=name, variables=variables)
     if choice in NAMED:
         return ChatTemplate(NAMED[choice], name=choice, variables=variables)
-    path = Path(choice).expanduser()
+    path = expanded(choice)
     if path.is_file():
         try:
             return ChatTemplate(path.read_text(encoding="utf-8"), name=path.name, variables=variables)

@@ -97,13 +97,16 @@ MOST_BETWEEN_S = 60.0
 
 
 def _resource(view: RunView, event: types.Resource) -> None:
-    """Energy as power times the time since the reading before. Of several cards that with most memory in use counts."""
+    """Energy as power times the time since the reading before. Of several cards those with most memory in use count,
+    one for each process."""
     before, view.resource = view.resource, event
-    card = max(event.gpus, key=lambda one: _figure(one.get("used_bytes")), default=None)
-    if card is None or not isinstance(card.get("power_w"), int | float):
+    count = view.started.processes if view.started is not None else 1
+    cards = sorted(event.gpus, key=lambda one: -_figure(one.get("used_bytes")))[:count]
+    powers = [_figure(card["power_w"]) for card in cards if isinstance(card.get("power_w"), int | float)]
+    if not powers:
         return
     since = event.t - before.t if before is not None else 0.0
-    spent = _figure(card["power_w"]) * since / 3600 if 0 < since <= MOST_BETWEEN_S else 0.0
+    spent = sum(powers) * since / 3600 if 0 < since <= MOST_BETWEEN_S else 0.0
     view.energy_wh = (view.energy_wh or 0.0) + spent
 
 

@@ -115,26 +115,26 @@ def _start_time_portable(pid: int) -> float | None:
         return None
 
 
-def die_with_parent(parent: int) -> None:
-    """Ask for SIGTERM when process `parent`, which must be the caller's parent, ends however it ends.
+def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
+    """Ask for a signal when process `parent`, which must be the caller's parent, ends however it ends.
 
     Linux does it itself (PR_SET_PDEATHSIG); elsewhere a thread watches.
     """
     if sys.platform == "linux":
         import ctypes
 
-        ctypes.CDLL(None, use_errno=True).prctl(1, int(signal.SIGTERM))
+        ctypes.CDLL(None, use_errno=True).prctl(1, int(number))
     else:
-        threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
+        threading.Thread(target=_watch_parent, args=(parent, number), daemon=True).start()
     if os.getppid() != parent:
         # It ended before we asked.
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
 
 
-def _watch_parent(parent: int) -> None:
+def _watch_parent(parent: int, number: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), number)
 
 
 def boot_id() -> str:

@@ -18,8 +18,9 @@ Scalar = str | int | float | bool | None
 if TYPE_CHECKING:
     Metrics = dict[str, float]
 else:
-    # JSON has no word for a loss that is not finite: it is written as null and read as nan.
-    Metrics = dict[str, float | None]
+    # JSON has no word for a loss that is not finite: it is written as null and read as nan. Counts stay whole numbers,
+    # so that a line which is printed again is the line of the file.
+    Metrics = dict[str, int | float | None]
 
 
 class Base(msgspec.Struct, kw_only=True, tag_field="kind", frozen=True):
@@ -49,6 +50,8 @@ class RunStarted(Base, frozen=True, kw_only=True, tag="run_started"):
     steps_per_epoch: int = 0
     effective: int = 0
     device: str = ""
+    processes: int = 1
+    """That share a step, each on a card of its own."""
     restored: tuple[str, ...] = ()
     differs: tuple[str, ...] = ()
     """What is not as it was when the checkpoint was saved: because of it the rest is not the same bit for bit."""
@@ -118,7 +121,7 @@ class Resource(Base, frozen=True, kw_only=True, tag="resource"):
     disk_free_bytes."""
 
     gpus: tuple[dict[str, Scalar], ...] = ()
-    host: dict[str, float] = {}
+    host: Metrics = {}
 
 
 class Alert(Base, frozen=True, kw_only=True, tag="alert"):

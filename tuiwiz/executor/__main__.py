@@ -1,12 +1,14 @@
 """`python -m tuiwiz.executor JOB FOLDER`: one job in a process of its own.
 
-`train` writes events into the run folder; other jobs leave `result.json`. The exit code is that of the error tree.
+`train` writes events into the run folder, `member` shares the steps of such a run; other jobs leave `result.json`. The
+exit code is that of the error tree.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -18,6 +20,7 @@ from tuiwiz.events.process import die_with_parent
 
 JOBS = {
     "train": "train",
+    "member": "member",
     "replay": "replay",
     "rehearse": "rehearse",
     "convert": "convert",
@@ -36,12 +39,15 @@ def main(argv: list[str]) -> int:
         return int(ExitCode.USAGE)
     job, folder = argv[0], Path(argv[1])
     if parent := os.environ.pop("TUIWIZ_PARENT", ""):
-        die_with_parent(int(parent))
+        # A member of a crew is deaf to all but this.
+        die_with_parent(int(parent), signal.SIGKILL if job == "member" else signal.SIGTERM)
     module = importlib.import_module(f"tuiwiz.executor.{JOBS[job]}")
     if job == "train":
         return _train(module, folder)
     if job == "trials":
         return int(module.serve())
+    if job == "member":
+        return int(module.run(folder))
     return _answer(module, folder)
 
 

@@ -81,21 +81,21 @@ class Order:
 
 
 def lay_out(
-    rows: Rows, indexes: Sequence[int], micro: int, *, packing: bool, tokens: int | None = None
+    rows: Rows, indexes: Sequence[int], micro: int, *, packing: bool, tokens: int | None = None, parts: int = 1
 ) -> list[list[list[int]]]:
     """Row indexes as micro-batches of sequences of rows: `micro` of them, or as many as come to `tokens`, padding
     included, and at least one.
 
     Without packing each sequence is one row, and rows of similar length share a micro-batch. With packing rows are put
     together first-fit-decreasing up to the length of the longest one of the step: longer packs lose more to attention
-    than they save in padding.
+    than they save in padding. Where there are sequences enough, `parts` processes have a micro-batch each.
     """
     lengths = rows.lengths_of(indexes)
     ordered = [index for _, index in sorted(zip(lengths, indexes, strict=True), reverse=True)]
     size = dict(zip(indexes, lengths, strict=True))
     lines = 2 if rows.others is not None else 1
     if not packing:
-        return _cut([[index] for index in ordered], micro, tokens, lambda sequence: lines * size[sequence[0]])
+        return _cut([[index] for index in ordered], micro, tokens, lambda sequence: lines * size[sequence[0]], parts)
     room = max(lengths)
     packs: list[list[int]] = []
     left: list[int] = []
@@ -109,17 +109,17 @@ def lay_out(
             packs.append([index])
             left.append(room - size[index])
     packs.sort(key=lambda pack: sum(size[index] for index in pack), reverse=True)
-    return _cut(packs, micro, tokens, lambda pack: sum(size[index] for index in pack))
+    return _cut(packs, micro, tokens, lambda pack: sum(size[index] for index in pack), parts)
 
 
 def _cut(
-    sequences: list[list[int]], micro: int, tokens: int | None, length: Callable[[list[int]], int]
+    sequences: list[list[int]], micro: int, tokens: int | None, length: Callable[[list[int]], int], parts: int
 ) -> list[list[list[int]]]:
     """Sequences, the longest first, as micro-batches: all of one are padded to its first."""
     found = []
-    start = 0
+    start, most = 0, -(-len(sequences) // parts)
     while start < len(sequences):
-        end = start + (micro if tokens is None else max(1, tokens // max(1, length(sequences[start]))))
+        end = start + min(most, micro if tokens is None else max(1, tokens // max(1, length(sequences[start]))))
         found.append(sequences[start:end])
         start = end
     return found

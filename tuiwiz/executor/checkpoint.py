@@ -138,10 +138,21 @@ def load(path: Path, weights: Mapping[str, nn.Parameter], optimizer: Any, scaler
     load_weights(path, weights)
     state = json.loads((path / STATE).read_text(encoding="utf-8"))
     optimizer.load_state_dict(_unflatten(load_file(path / OPTIMIZER), state["optimizer"]))
+    _page_again(optimizer)
     if scaler is not None and state["scaler"]:
         scaler.load_state_dict(state["scaler"])
     restore_streams(state["random"])
     return msgspec.convert(state["progress"], Progress)
+
+
+def _page_again(optimizer: Any) -> None:
+    """Put states that may go to host memory back where they may: bitsandbytes loads them as plain tensors, and a run
+    that only fitted because of it would not fit when it is resumed."""
+    for parameter, entries in optimizer.state.items() if getattr(optimizer, "is_paged", False) else ():
+        for name in ("state1", "state2"):
+            value = entries.get(name)
+            if isinstance(value, Tensor) and not getattr(value, "is_paged", False):
+                entries[name] = optimizer.get_state_buffer(parameter, dtype=value.dtype).copy_(value)
 
 
 def step_of(path: Path) -> int:

@@ -14,8 +14,8 @@ from tuiwiz.executor.optim import for_evaluation
 from tuiwiz.spec.task import HEAD_TASKS
 
 if TYPE_CHECKING:
-    from tuiwiz.executor.loop import Trainer
     from tuiwiz.executor.sampling import Sampler
+    from tuiwiz.executor.trainer import Trainer
 
 TOKENIZER_FILES = (
     "tokenizer.json",

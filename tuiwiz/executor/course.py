@@ -19,7 +19,7 @@ from tuiwiz.spec.parts import as_words, select
 from tuiwiz.spec.phases import Span, spans
 
 if TYPE_CHECKING:
-    from tuiwiz.executor.loop import Trainer
+    from tuiwiz.executor.trainer import Trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def make_course(
 
 def begin(run: Trainer) -> None:
     """Take up the course where `run.progress` stands: train what is trained there, and freeze the rest."""
-    _apply(run)
+    take_up(run)
     while _is_over(run):
         advance(run)
 
@@ -131,7 +131,7 @@ def advance(run: Trainer) -> None:
     progress.phase_start = progress.step
     progress.phase_best, progress.phase_stale = None, 0
     progress.rate_scale, progress.plateau_best, progress.plateau_stale = 1.0, None, 0
-    _apply(run)
+    take_up(run)
     span = stage_of(run).span
     run.recorder.log(f'phase "{span.name}" begins: {span.steps} steps, {len(stage_of(run).trained)} trained tensors')
 
@@ -142,7 +142,7 @@ def _is_over(run: Trainer) -> bool:
     return not last and progress.step - progress.phase_start >= stage_of(run).span.steps
 
 
-def _apply(run: Trainer) -> None:
+def take_up(run: Trainer) -> None:
     """Train what the stage trains, and forget what the optimizer knew about the rest."""
     stage = stage_of(run)
     run.train_rows = stage.rows

@@ -66,20 +66,35 @@ class Device:
                 trim(0)
 
 
-def choose_device(bundle: Bundle) -> Device:
-    """The device and precision that a bundle asks for.
+def choose_cards(bundle: Bundle) -> list[int]:
+    """The card of each process of a run; none where there is no CUDA.
+
+    Raises:
+        MachineLacksError: the machine has no such cards, or not so many.
+    """
+    wanted, count = bundle.launch.devices, bundle.batch.processes
+    if not torch.cuda.is_available():
+        return []
+    here = torch.cuda.device_count()
+    cards = list(wanted)[:count] if isinstance(wanted, tuple) and wanted else []
+    if missing := [index for index in cards if index >= here]:
+        raise MachineLacksError(f"there is no card {missing[0]}: this machine has {here}", hint="see launch.devices")
+    if here < count:
+        raise MachineLacksError(
+            f"{count} processes need a card each: this machine has {here}", hint=f"set batch.processes = {here}"
+        )
+    return cards or _unused_cards(count)
+
+
+def choose_device(bundle: Bundle, card: int | None = None) -> Device:
+    """The device and precision that a bundle asks for; `card` where it is known which.
 
     Raises:
         MachineLacksError: the machine has no such device or the device no such precision.
     """
     wanted = bundle.launch.devices
     if torch.cuda.is_available():
-        index = wanted[0] if isinstance(wanted, tuple) and wanted else _unused_card()
-        if index >= torch.cuda.device_count():
-            raise MachineLacksError(
-                f"there is no card {index}: this machine has {torch.cuda.device_count()}", hint="see launch.devices"
-            )
-        device = torch.device("cuda", index)
+        device = torch.device("cuda", choose_cards(bundle)[0] if card is None else card)
         torch.cuda.set_device(device)
         return Device(device, torch.cuda.get_device_name(device), _compute(bundle, device))
     if isinstance(wanted, tuple):
@@ -87,19 +102,22 @@ def choose_device(bundle: Bundle) -> Device:
     return Device(torch.device("cpu"), "CPU", _compute(bundle, torch.device("cpu")))
 
 
-def _unused_card() -> int:
-    """The card for `launch.devices = "auto"`: one nobody uses, else the one with most free memory.
+def _unused_cards(count: int) -> list[int]:
+    """The cards for `launch.devices = "auto"`: those nobody uses, else the ones with most free memory.
 
     Runs of tuiwiz that start at the same moment hold a lock on theirs, since the driver knows of neither yet.
     """
     names = [_uuid(index) for index in range(torch.cuda.device_count())]
-    if mine := [index for index, name in enumerate(names) if name in _HELD]:
-        # A process that trains run after run stays where its base model is.
-        return mine[0]
+    # A process that trains run after run stays where its base model is.
+    found = [index for index, name in enumerate(names) if name in _HELD][:count]
     use = card_use()
     known = [use.get(name, CardUse(0, torch.cuda.mem_get_info(index)[0])) for index, name in enumerate(names)]
     order = sorted(range(len(names)), key=lambda index: (known[index].processes > 0, -known[index].free_bytes))
-    return next((index for index in order if _hold(names[index])), order[0])
+    for anyway in (False, True):
+        for index in order:
+            if len(found) < count and index not in found and (_hold(names[index]) or anyway):
+                found.append(index)
+    return found
 
 
 def _uuid(index: int) -> str:
@@ -153,14 +171,14 @@ def has_bf16(device: torch.device) -> bool:
     return bool((capabilities and capabilities()) or (amx and amx()))
 
 
-def set_threads(locked: int | None = None) -> int:
-    """One thread a physical core that this process may use; returns the number.
+def set_threads(locked: int | None = None, processes: int = 1) -> int:
+    """One thread a physical core that this process may use, shared among `processes`; returns the number.
 
     `locked` is the number that a run was begun with: sums are taken in its order, so it is kept where it can be.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     physical = psutil.cpu_count(logical=False) or allowed
-    usual = min(allowed, physical) if locked is None else min(allowed, locked)
+    usual = min(allowed, physical) // processes if locked is None else min(allowed, locked)
     threads = int(os.environ.get("OMP_NUM_THREADS") or usual or 1)
     torch.set_num_threads(threads)
     return threads

@@ -72,7 +72,7 @@ def evaluate(
     seen: list[dict[str, torch.Tensor]] = []
     done = 0
     with torch.inference_mode(), dropout_off(model), autocast():
-        objective.begin(batches())
+        objective.settle(objective.begin(batches()))
         for micro, indexes in zip(batches(), by_length(lengths, tokens), strict=True):
             outcome = objective(micro)
             for name, part in outcome.parts.items():

@@ -17,6 +17,7 @@ from tuiwiz.base.errors import (
     RunFailedError,
     StoppedError,
     TuiwizError,
+    missing_library,
 )
 from tuiwiz.base.text import clean_line
 from tuiwiz.events import types
@@ -29,7 +30,7 @@ def reporting(recorder: Recorder) -> Iterator[None]:
     try:
         yield
     except TuiwizError as error:
-        _tell(recorder, error)
+        tell(recorder, error)
         raise
     except KeyboardInterrupt as error:
         # Before the first step there is nothing to save.
@@ -41,7 +42,7 @@ def reporting(recorder: Recorder) -> Iterator[None]:
             # On a full disk the log cannot take it.
             traceback.print_exc()
         translated = translate(error)
-        _tell(recorder, translated)
+        tell(recorder, translated)
         raise translated from error
 
 
@@ -60,17 +61,34 @@ def ended(run: Callable[[], int]) -> int:
     return int(known.exit_code)
 
 
+NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "std::bad_alloc",
+    # Of CUDA's own calls, for which the allocator is not asked: handles, pinned and managed memory.
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+"""What runtime errors say where a device or the system had no memory to give."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the system had no memory to give."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
+
+
 def translate(error: BaseException) -> TuiwizError:
     """An error of libraries or of the system in a user's words."""
-    if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "AcceleratorError"):
+    if is_out_of_memory(error):
         return DoesNotFitError(
             f"out of memory: {_first_line(error)}",
             hint="lower batch.micro, or set memory.gradient_checkpointing = true; `tuiwiz plan` shows what fits",
         )
-    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
-        return DoesNotFitError(
-            f"out of memory: {_first_line(error)}", hint="lower batch.micro; `tuiwiz plan` shows what fits"
-        )
+    lacking = missing_library(error)
+    if lacking is not None:
+        return lacking
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return MachineLacksError("the disk is full", hint="free some space, then `tuiwiz resume` goes on")
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
@@ -97,7 +115,8 @@ def translate(error: BaseException) -> TuiwizError:
     )
 
 
-def _tell(recorder: Recorder, error: TuiwizError) -> None:
+def tell(recorder: Recorder, error: TuiwizError) -> None:
+    """Write the run's last event."""
     summary = {
         "message": clean_line(error.message, 500),
         "hint": clean_line(error.hint or error.problems[0].hint, 500),

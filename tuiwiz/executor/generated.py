@@ -12,7 +12,7 @@ from tuiwiz.executor.generate import Speech, generate, until_stop
 from tuiwiz.spec.task import GENERATED
 
 if TYPE_CHECKING:
-    from tuiwiz.executor.loop import Trainer
+    from tuiwiz.executor.trainer import Trainer
 
 MOST_ROWS = 128
 """Held-out rows that are answered at an evaluation: the first ones, the same every time."""

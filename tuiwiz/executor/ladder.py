@@ -10,8 +10,8 @@ optimizer states in 8 bits. Each rung is an `adjusted` event and an entry of `[[
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -26,12 +26,14 @@ from tuiwiz.bundle.write import write_bundle
 from tuiwiz.events import types
 from tuiwiz.executor import small_states
 from tuiwiz.executor.chance import streams_now
+from tuiwiz.executor.crew import Crew
+from tuiwiz.executor.failure import is_out_of_memory
 from tuiwiz.executor.model import enable_checkpointing
 from tuiwiz.executor.speedups import keeping_activations
 from tuiwiz.spec.bundle import Adjustment
 
 if TYPE_CHECKING:
-    from tuiwiz.executor.loop import Trainer
+    from tuiwiz.executor.trainer import Trainer
 
 _T = TypeVar("_T")
 
@@ -44,15 +46,6 @@ LEAST_PASS = 64
 """Tokens below which an evaluation pass is not halved."""
 WHOLE_UPDATES = ("adamw", "sgd")
 """Optimizers that take all the memory of an update before they change the first weight."""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device or the system had no memory to give."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in str(error) or "not enough memory" in str(error) or "std::bad_alloc" in str(error)
-    )
 
 
 def step_or_lower(run: Trainer, work: Callable[[], _T]) -> _T:
@@ -78,6 +71,29 @@ def save_or_release(run: Trainer, work: Callable[[], _T]) -> _T:
         return bool(left and left.pop())
 
     return _work(run, work, release)
+
+
+@contextmanager
+def together(crew: Crew) -> Iterator[None]:
+    """Work between two exchanges: where one process has no room, all go one rung lower.
+
+    Raises:
+        OutOfMemoryError: a process had no room, with its words.
+    """
+    words = ""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if crew.size == 1 or not is_out_of_memory(error):
+            raise
+        words = _first_words(error)
+    if words := crew.trouble(words):
+        raise torch.OutOfMemoryError(words)
+
+
+def _first_words(error: BaseException) -> str:
+    """Only the words: the error holds the frames, and they hold the tensors that did not fit."""
+    return clean_line(str(error).partition("\n")[0], 160) or type(error).__name__
 
 
 def apply_due(run: Trainer) -> None:
@@ -108,8 +124,7 @@ def _work(run: Trainer, work: Callable[[], _T], lower: Callable[[str], bool]) ->
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or _half_updated(run):
                 raise
-            # Only the words: the error holds the frames, and they hold the tensors that did not fit.
-            words = clean_line(str(error).partition("\n")[0], 160) or type(error).__name__
+            words = _first_words(error)
         _forget(run)
         if not lower(words):
             raise DoesNotFitError(f"out of memory on the lowest rung of the ladder: {words}", hint=_HINT)
@@ -162,7 +177,7 @@ def _adjust(run: Trainer, key: str, before: int | str, after: int | str, words: 
     run.adjusted += 1
     run.recorder.write(types.Adjusted, step=step, key=key, from_=before, to=after, reason=reason)
     resolved = run.recorder.folder.resolved
-    if resolved.exists():
+    if resolved.exists() and run.crew.rank == 0:
         lines = resolved.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
         kept = msgspec.structs.replace(read_bundle(resolved), adjustments=run.adjustments)
         write_atomic(resolved, write_bundle(kept, heading=lines))

@@ -8,87 +8,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import nn
 
 from tuiwiz.base.files import write_atomic
-from tuiwiz.data.types import Rows
 from tuiwiz.events import types
-from tuiwiz.executor import checkpoint, course, ladder
-from tuiwiz.executor.adapters import PissaStart
+from tuiwiz.executor import checkpoint, course, following, ladder
 from tuiwiz.executor.batching import flat, lay_out
-from tuiwiz.executor.checkpoint import Progress
-from tuiwiz.executor.course import Stage, make_course
-from tuiwiz.executor.device import Device
-from tuiwiz.executor.evaluate import TOKENS, evaluate
-from tuiwiz.executor.interrupt import Interrupts
-from tuiwiz.executor.limits import TimeLimit
-from tuiwiz.executor.objectives.objective import Objective, added, joined, mean
+from tuiwiz.executor.clock import Clock
+from tuiwiz.executor.evaluate import evaluate
+from tuiwiz.executor.objectives.objective import added, joined, mean
 from tuiwiz.executor.optim import for_evaluation, set_rate
-from tuiwiz.executor.record import Recorder
-from tuiwiz.executor.soundness import Movement, refuse_dead_weights, skip
+from tuiwiz.executor.soundness import refuse_dead_weights, skip
 from tuiwiz.executor.steer import steer
+from tuiwiz.executor.trainer import Trainer
 from tuiwiz.executor.verdict import judge
-from tuiwiz.spec.bundle import Adjustment, Bundle
-
-
-@dataclass(slots=True)
-class Trainer:
-    """Everything that the loop works with. Not a base class: the loop below is the only code that uses it."""
-
-    bundle: Bundle
-    device: Device
-    model: Any
-    objective: Objective
-    weights: dict[str, nn.Parameter]
-    optimizer: Any
-    scaler: Any
-    autocast: Callable[[], Any]
-    train_rows: Rows
-    held_out: Rows
-    total: int
-    micro: int
-    evaluation_steps: frozenset[int]
-    checkpoint_every: int
-    recorder: Recorder
-    interrupts: Interrupts
-    sample: Callable[[int], None]
-    """Answer the held-out prompts after so many steps."""
-    generated: Callable[[], dict[str, float]]
-    """Metrics of answers that are generated for the held-out rows, where the bundle asks for one."""
-    after_step: Callable[[int], None]
-    """Called once a finished step, for what is measured only then."""
-    progress: Progress = field(default_factory=Progress)
-    adjustments: tuple[Adjustment, ...] = ()
-    """What the ladder changed in this attempt and in earlier ones; the first `adjusted` of them hold."""
-    adjusted: int = 0
-    micro_tokens: int | None = None
-    """Most tokens of a forward pass, where these and not `micro` decide; `micro` rows always fit then."""
-    recomputes: bool = False
-    """Whether activations are computed again in the backward pass."""
-    evaluation_tokens: int = TOKENS
-    unpadded: bool = False
-    """Whether the rows of a micro-batch lie behind each other in one sequence."""
-    updating: bool = False
-    """Whether the optimizer is about to change weights."""
-    milestones: int = 0
-    """Checkpoints whose step this divides are kept for good; 0: none."""
-    course: tuple[Stage, ...] = ()
-    """The phases; one over the whole run where nothing else is said."""
-    limit: TimeLimit | None = None
-    pissa: PissaStart | None = None
-    movement: Movement = field(default_factory=Movement)
-    keeping: Callable[[], Any] = nullcontext
-    """Context of a training pass that says where activations are kept."""
-
-    def __post_init__(self) -> None:
-        if not self.course:
-            self.course = make_course(self.bundle, self.total, list(self.weights), self.train_rows)
 
 
 def train(run: Trainer) -> str:
@@ -104,7 +39,9 @@ def train(run: Trainer) -> str:
         _evaluate(run)
     run.interrupts.at_borders = True
     run.recorder.stage("training", progress.step, run.total)
-    while progress.step < run.total:
+    reason = "" if progress.step < run.total else "finished"
+    following.say(run, reason)
+    while not reason:
         started = time.perf_counter()
         indexes = course.rows_of_step(run)
         metrics = ladder.step_or_lower(run, lambda rows=indexes: optimizer_step(run, rows))  # type: ignore[misc]
@@ -114,24 +51,29 @@ def train(run: Trainer) -> str:
         progress.elapsed_s += time.perf_counter() - started
         run.recorder.write(types.Metric, step=progress.step, metrics=metrics)
         run.after_step(progress.step)
+        reason = _between(run, started) or ("finished" if progress.step >= run.total else "")
+        following.say(run, reason)
+    return reason
 
-        if progress.step in run.evaluation_steps and _evaluate(run):
-            return "early"
-        course.after_step(run)
-        run.interrupts.poll(run.recorder, lambda: save_checkpoint(run))
-        steer(run)
-        if run.interrupts.evaluate:
-            run.interrupts.evaluate = False
-            _evaluate(run)
-        if run.interrupts.checkpoint or progress.step % run.checkpoint_every == 0 or progress.step == run.total:
-            run.interrupts.checkpoint = False
-            save_checkpoint(run)
-        if run.interrupts.stop_reason and progress.step < run.total:
-            save_checkpoint(run)
-            return run.interrupts.stop_reason
-        if progress.step < run.total and _out_of_time(run, time.perf_counter() - started):
-            return "time"
-    return "finished"
+
+def _between(run: Trainer, started: float) -> str:
+    """What is due and what was asked for between two steps; returns why the run ends here, empty where it goes on."""
+    progress = run.progress
+    if progress.step in run.evaluation_steps and _evaluate(run):
+        return "early"
+    course.after_step(run)
+    run.interrupts.poll(run.recorder, lambda: save_checkpoint(run))
+    steer(run)
+    if run.interrupts.evaluate:
+        run.interrupts.evaluate = False
+        _evaluate(run)
+    if run.interrupts.checkpoint or progress.step % run.checkpoint_every == 0 or progress.step == run.total:
+        run.interrupts.checkpoint = False
+        save_checkpoint(run)
+    if run.interrupts.stop_reason and progress.step < run.total:
+        save_checkpoint(run)
+        return run.interrupts.stop_reason
+    return "time" if progress.step < run.total and _out_of_time(run, time.perf_counter() - started) else ""
 
 
 def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
@@ -139,30 +81,41 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
 
     A loss or gradient that is not finite changes nothing: the step is skipped and counted.
     """
-    progress, device = run.progress, run.device
+    progress, device, crew = run.progress, run.device, run.crew
     clock = Clock(device)
-    layout = lay_out(run.train_rows, indexes, run.micro, packing=run.bundle.data.packing, tokens=run.micro_tokens)
-    layout = flat(layout) if run.unpadded else layout
+    crew.begin_step(run.bundle.seed, progress.step)
+    packing, parts = run.bundle.data.packing, crew.size
+    layout = lay_out(run.train_rows, indexes, run.micro, packing=packing, tokens=run.micro_tokens, parts=parts)
+    layout = crew.share(flat(layout) if run.unpadded else layout)
     batches = [run.objective.collate(run.train_rows, sequences, device.where) for sequences in layout]
-    counts = added(run.objective.counts(batch) for batch in batches)
-    supervised = sum(batch.supervised for batch in batches)
-    tokens = sum(batch.tokens for batch in batches)
-    padded = sum(batch.input_ids.numel() for batch in batches)
+    counts = crew.counted(added(run.objective.counts(batch) for batch in batches))
+    sizes = {
+        "supervised": sum(batch.supervised for batch in batches),
+        "tokens": sum(batch.tokens for batch in batches),
+        "padded": sum(batch.input_ids.numel() for batch in batches),
+    }
+    supervised, tokens, padded = crew.counted(sizes).values()
     clock.lap("data")
 
     total = torch.zeros((), device=device.where)
     seen: list[dict[str, torch.Tensor]] = []
-    with torch.no_grad(), run.autocast():
-        run.objective.begin(batches)
-    for batch in batches:
-        with run.autocast(), run.keeping():
-            outcome = run.objective(batch)
-        loss = mean(outcome.parts, counts)
-        seen.append(outcome.seen)
-        clock.lap("forward")
-        (run.scaler.scale(loss) if run.scaler is not None else loss).backward()
-        clock.lap("backward")
-        total += loss.detach()
+    with ladder.together(crew), torch.no_grad(), run.autocast():
+        sums = run.objective.begin(batches)
+    run.objective.settle(crew.summed(sums))
+    with ladder.together(crew):
+        for batch in batches:
+            with run.autocast(), run.keeping():
+                outcome = run.objective(batch)
+            loss = mean(outcome.parts, counts)
+            seen.append(outcome.seen)
+            clock.lap("forward")
+            (run.scaler.scale(loss) if run.scaler is not None else loss).backward()
+            clock.lap("backward")
+            total += loss.detach()
+    if crew.size > 1:
+        crew.exchange(run.weights.values())
+        crew.summed(total)
+        clock.lap("exchange")
 
     if run.scaler is not None:
         run.scaler.unscale_(run.optimizer)
@@ -191,7 +144,7 @@ def optimizer_step(run: Trainer, indexes: list[int]) -> dict[str, float]:
     allocated, peak = device.memory()
     return {
         "loss": value,
-        **(run.objective.summary(joined(seen)) if run.objective.tells else {}),
+        **(run.objective.summary(crew.seen(joined(seen))) if run.objective.tells else {}),
         "grad_norm": norm,
         "learning_rate": rate,
         "epoch": course.epoch_after_step(run),
@@ -217,28 +170,10 @@ def save_checkpoint(run: Trainer, *, best: bool = False) -> None:
         )
         relative = path.relative_to(folder.path).as_posix()
         run.recorder.write(types.Checkpoint, step=progress.step, path=relative, bytes=size, best=best)
+        run.crew.saved = True
         run.recorder.stage("training", progress.step, run.total)
     keep = run.bundle.checkpoint.keep
     checkpoint.retire(folder.checkpoints, keep=keep, best=progress.best_step, milestones=run.milestones)
-
-
-class Clock:
-    """Seconds of each part of a step; waits for the device, so that work is counted where it was asked for."""
-
-    def __init__(self, device: Device) -> None:
-        self._device = device
-        self._start = self._last = time.perf_counter()
-        self.laps: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        self._device.synchronize()
-        now = time.perf_counter()
-        self.laps[name] = self.laps.get(name, 0.0) + now - self._last
-        self._last = now
-
-    @property
-    def total(self) -> float:
-        return max(1e-9, self._last - self._start)
 
 
 def _evaluate(run: Trainer) -> bool:
@@ -265,6 +200,7 @@ def _evaluate(run: Trainer) -> bool:
         )
         return found | run.generated()
 
+    run.crew.evaluations += 1
     with for_evaluation(run.optimizer):
         metrics = ladder.evaluate_or_lower(run, measure)
         run.recorder.write(types.Eval, step=progress.step, metrics=metrics, rows=len(run.held_out))

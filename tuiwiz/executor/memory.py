@@ -16,7 +16,7 @@ from tuiwiz.memory.setting import rows_within
 from tuiwiz.spec.bundle import Bundle
 
 if TYPE_CHECKING:
-    from tuiwiz.executor.loop import Trainer
+    from tuiwiz.executor.trainer import Trainer
     from tuiwiz.memory.plan import Plan
 
 CAREFUL_MICRO = 4
@@ -47,7 +47,7 @@ def planned_micro(bundle: Bundle, rows: Rows, model: Path) -> int:
         lines = 2 if rows.others is not None else 1
         return rows_within(bundle.batch.micro_tokens, lines * max(rows.lengths, default=1), bundle.batch.effective)
     if bundle.batch.accumulation is not None:
-        return math.ceil(bundle.batch.effective / bundle.batch.accumulation)
+        return math.ceil(bundle.batch.effective / (bundle.batch.accumulation * bundle.batch.processes))
     found = plan_of(bundle, rows, model)
     for choice in found.choices if found is not None else ():
         same = choice.gradient_checkpointing == bundle.memory.gradient_checkpointing

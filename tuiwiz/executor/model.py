@@ -29,7 +29,7 @@ def load_base(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str
 
     Raises:
         InvalidError: the folder holds no loadable safetensors model.
-        MachineLacksError: the attention implementation is not installed here.
+        MachineLacksError: the attention implementation, or what reads quantised weights, is not installed here.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -45,6 +45,8 @@ def load_base(folder: Path, bundle: Bundle, device: Device, labels: Sequence[str
         "low_cpu_mem_usage": True,
     }
     if method == "qlora":
+        if importlib.util.find_spec("bitsandbytes") is None:
+            raise MachineLacksError("bitsandbytes is not installed", hint='pip install it, or adapter.method = "lora"')
         options["quantization_config"] = _quantized(bundle, device)
         options["device_map"] = {"": device.where}
     if bundle.regularization.residual_dropout:

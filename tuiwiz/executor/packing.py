@@ -18,7 +18,7 @@ from tuiwiz.executor import attention
 from tuiwiz.executor.objectives.causal import CausalObjective
 
 if TYPE_CHECKING:
-    from tuiwiz.executor.loop import Trainer
+    from tuiwiz.executor.trainer import Trainer
 
 ROWS = 4
 TOKENS = 1024

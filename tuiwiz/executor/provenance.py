@@ -56,8 +56,8 @@ def resolve(
         edits["model.revision"] = None
     if bundle.batch.micro_tokens is None:
         edits["batch.micro"] = micro
-    if bundle.batch.micro_tokens is None and bundle.batch.effective % micro == 0:
-        edits["batch.accumulation"] = accumulation(bundle.batch.effective, micro)
+    if bundle.batch.micro_tokens is None and bundle.batch.effective % (micro * bundle.batch.processes) == 0:
+        edits["batch.accumulation"] = accumulation(bundle.batch.effective, micro, bundle.batch.processes)
     if bundle.validation.path is not None:
         edits["validation.path"] = str((base / bundle.validation.path).resolve())
     if bundle.adapter.from_ is not None:
@@ -76,7 +76,7 @@ def resolve(
     return write_bundle(changed, heading=heading)
 
 
-def made_with(device: Device, threads: int) -> dict[str, str]:
+def made_with(device: Device, threads: int, processes: int = 1) -> dict[str, str]:
     """Everything on which the last bit of a step depends, besides the bundle."""
     versions = {name: _version(name) for name in LIBRARIES}
     facts = {
@@ -87,7 +87,7 @@ def made_with(device: Device, threads: int) -> dict[str, str]:
         "device": device.name,
         "compute": device.compute_name,
         "threads": str(threads),
-        "processes": "1",
+        "processes": str(processes),
     }
     return facts | {name: value for name, value in hardware().items() if name != "device"}
 

@@ -25,8 +25,9 @@ from tuiwiz.executor import checkpoint
 from tuiwiz.executor.batching import lay_out
 from tuiwiz.executor.course import stage_of
 from tuiwiz.executor.evaluate import dropout_off
-from tuiwiz.executor.loop import Trainer, optimizer_step
+from tuiwiz.executor.loop import optimizer_step
 from tuiwiz.executor.objectives.objective import added, mean
+from tuiwiz.executor.trainer import Trainer
 
 ROWS = 64
 BETA = 0.9
@@ -127,7 +128,7 @@ def loss_before(run: Trainer, indexes: list[int]) -> float:
     with torch.no_grad(), dropout_off(run.model), run.autocast():
         batches = [run.objective.collate(run.train_rows, sequences, run.device.where) for sequences in layout]
         counts = added(run.objective.counts(batch) for batch in batches)
-        run.objective.begin(batches)
+        run.objective.settle(run.objective.begin(batches))
         return sum(float(mean(run.objective(batch).parts, counts)) for batch in batches)
 
 

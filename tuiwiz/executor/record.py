@@ -19,6 +19,8 @@ HEARTBEAT_S = 5.0
 PROGRESS_S = 0.5
 """Progress within a stage is told at most so often."""
 
+CLOSING = (types.Finished, types.Stopped, types.Failed)
+
 
 class Recorder:
     """Writes the events of a run; a context manager whose exit ends the heartbeat."""
@@ -32,6 +34,8 @@ class Recorder:
         self._told = 0.0
         self._stage = ""
         self._write_failed: OSError | None = None
+        self.ended = False
+        """Whether the run's last event has been written."""
         self.feed: Feed | None = None
         """Where numbers go besides the events."""
 
@@ -58,6 +62,7 @@ class Recorder:
             raise self._write_failed
         if self.feed is not None:
             self._pass_on(self.feed, kind, fields)
+        self.ended = kind in CLOSING
         self._writer.write(kind, **fields)
 
     def _pass_on(self, feed: Feed, kind: type[types.Base], fields: dict[str, Any]) -> None:
@@ -65,7 +70,7 @@ class Recorder:
             feed.log(fields["metrics"], fields["step"], prefix="train")
         elif kind is types.Eval:
             feed.log(fields["metrics"], fields["step"], prefix="eval")
-        elif kind in (types.Finished, types.Stopped, types.Failed):
+        elif kind in CLOSING:
             # Before the last event, so that what trackers have to say comes before it, too.
             feed.close(fields["summary"])
 
@@ -111,3 +116,19 @@ class Recorder:
             "cpu_percent": process.cpu_percent(),
             "disk_free_bytes": psutil.disk_usage(str(self.folder.path)).free,
         }
+
+
+class Silent(Recorder):
+    """Has a folder and a step like the others, and says nothing: the voice of a process that does not lead."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder, self.step, self.feed, self.ended = folder, 0, None, False
+
+    def write(self, kind: type[types.Base], **fields: Any) -> None:
+        """Nothing: process 0 writes it."""
+
+    def stage(self, name: str, done: int = 0, total: int = 0, note: str = "") -> None:
+        """Nothing."""
+
+    def flush(self) -> int:
+        return 0

@@ -23,8 +23,8 @@ from tuiwiz.executor.evaluate import TOKENS
 from tuiwiz.executor.memory import plan_of
 
 if TYPE_CHECKING:
-    from tuiwiz.executor.loop import Trainer
     from tuiwiz.executor.sampling import Sampler
+    from tuiwiz.executor.trainer import Trainer
 
 RESULT = "rehearsal.json"
 

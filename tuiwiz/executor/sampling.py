@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tuiwiz.base.files import write_atomic
+from tuiwiz.base.text import clean
 from tuiwiz.data.types import Encoded
 from tuiwiz.events import types
 from tuiwiz.executor.generate import Speech, generate, until_stop
 from tuiwiz.spec.task import HEAD_TASKS
 
 if TYPE_CHECKING:
-    from tuiwiz.executor.loop import Trainer
+    from tuiwiz.executor.trainer import Trainer
 
 LONGEST_ANSWER = 96
 """New tokens of a sample at most."""
@@ -67,4 +68,5 @@ class Sampler:
                 types.Sample, step=step, prompt=prompt, base=base, now=now[index], expected=expected[index]
             )
             text = f"# prompt\n{prompt}\n\n# base\n{base}\n\n# now\n{now[index]}\n\n# expected\n{expected[index]}\n"
-            write_atomic(run.recorder.folder.samples / f"step-{step}-{index}.txt", text)
+            # For people and their terminals; the event has every character.
+            write_atomic(run.recorder.folder.samples / f"step-{step}-{index}.txt", clean(text))

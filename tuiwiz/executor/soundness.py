@@ -10,7 +10,7 @@ from torch import Tensor
 from tuiwiz.base.errors import RunFailedError
 
 if TYPE_CHECKING:
-    from tuiwiz.executor.loop import Trainer
+    from tuiwiz.executor.trainer import Trainer
 
 UPDATES = 3
 """Updates after which weights must differ from what they were."""

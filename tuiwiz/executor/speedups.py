@@ -19,7 +19,7 @@ from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.needs import without_cuda
 
 if TYPE_CHECKING:
-    from tuiwiz.executor.loop import Trainer
+    from tuiwiz.executor.trainer import Trainer
 
 TOLERANCE = 0.02
 """Relative difference of the losses up to which kernels agree; bf16 alone makes 0.005."""
@@ -74,7 +74,7 @@ def first_loss(run: Trainer) -> float:
     places = [[index] for index in range(min(run.micro, len(run.train_rows)))]
     with torch.no_grad(), dropout_off(run.model), run.autocast():
         batch = run.objective.collate(run.train_rows, places, run.device.where)
-        run.objective.begin([batch])
+        run.objective.settle(run.objective.begin([batch]))
         return float(mean(run.objective(batch).parts, run.objective.counts(batch)))
 
 

@@ -8,7 +8,7 @@ from tuiwiz.events import types
 from tuiwiz.spec.task import REFERENCE_TASKS
 
 if TYPE_CHECKING:
-    from tuiwiz.executor.loop import Trainer
+    from tuiwiz.executor.trainer import Trainer
 
 
 def steer(run: Trainer) -> None:

@@ -12,7 +12,7 @@ from tuiwiz.spec.task import FALLING
 
 if TYPE_CHECKING:
     from tuiwiz.executor.checkpoint import Progress
-    from tuiwiz.executor.loop import Trainer
+    from tuiwiz.executor.trainer import Trainer
     from tuiwiz.spec.optimizer import Schedule
 
 

@@ -11,6 +11,8 @@ from tuiwiz.memory.trained import Trained, masters_of, trained_of
 
 BUCKET = 1 << 28
 """Elements of a bucket in which gradients are exchanged, at most."""
+EXCHANGED = 1 << 25
+"""Elements of gradients that our own processes exchange at once."""
 FOREACH = ("lion", "lamb", "schedule_free_adamw")
 """Optimizers whose step works on all tensors at once, over a copy of them."""
 
@@ -99,13 +101,16 @@ def _states(setting: Setting, trained: int, size: int, parts: Trained) -> float:
 def _spread(alone: Held, shape: ModelShape, setting: Setting, base: int) -> Held:
     """The share of one of `cards`.
 
-    DDP keeps everything and a second copy of the gradients in buckets; ZeRO-2 parts gradients and states; FSDP and
-    ZeRO-3 part all, and gather two layers and the embedding for products (https://arxiv.org/abs/1910.02054).
+    Our own processes copy a bucket of gradients at a time. DDP keeps everything and a second copy of the gradients in
+    buckets; ZeRO-2 parts gradients and states; FSDP and ZeRO-3 part all, and gather two layers and the embedding for
+    products (https://arxiv.org/abs/1910.02054).
     """
     cards = setting.cards
     if setting.sharding == "single" or cards <= 1:
         return alone
     bucket = min(alone.gradients, 2.0 * BUCKET * (alone.gradients / max(1, alone.trained)))
+    if setting.sharding == "exchange":
+        return msgspec.structs.replace(alone, communication=min(alone.gradients, 4.0 * EXCHANGED))
     if setting.sharding == "ddp":
         return msgspec.structs.replace(alone, communication=alone.gradients)
     parted = msgspec.structs.replace(

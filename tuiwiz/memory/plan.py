@@ -48,7 +48,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cheapest change that would make it fit, in words. `simulated` is there where it was asked for.
     `steps`, `tokens` (of the whole run) and `seconds` are None while the rows are unknown; so are `energy_kwh` and, at
     the user's price, `money`, which also need to know the device's `watts`. `budget`: what the bundle's limits of time
-    leave. `corrected` says which rehearsals on this machine went into the figures.
+    leave. `corrected` says which rehearsals on this machine went into the figures. Bytes are those of one of the
+    `processes`.
     """
 
     model: str
@@ -79,6 +80,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     currency: str = ""
     budget: Budget | None = None
     corrected: str = ""
+    processes: int = 1
 
 
 def plan(
@@ -97,6 +99,7 @@ def plan(
     `price` is that of `config.toml`, and `measured` what rehearsals left on this machine, where they are not given.
     """
     longest = lengths["max"] if lengths and lengths.get("max") else None
+    device = shared(device, bundle.batch.processes)
     setting = setting_of(bundle, device, longest, grouped=shape.grouped)
     correction = _correction(shape, setting, device, measured)
     found = corrected(estimate(shape, setting, device), correction)
@@ -136,6 +139,7 @@ def plan(
         notes=tuple(_notes(shape, setting, device)),
         tokens=steps * bundle.batch.effective * setting.lines * mean if steps and mean else None,
         watts=watts_of(device, setting.cards),
+        processes=setting.cards,
         energy_kwh=kwh,
         money=money(price, kwh, seconds),
         currency=price.currency if price is not None else "",
@@ -151,6 +155,18 @@ def _correction(
     if measured is None:
         measured = kept() if device.here else ()
     return correction_of(measured, shape.name, setting.method, device.name)
+
+
+def shared(device: Device, processes: int) -> Device:
+    """What a process has of the device: a card is its own, a machine's processor and memory are everybody's."""
+    if device.kind == "cuda" or processes == 1:
+        return device
+    return msgspec.structs.replace(
+        device,
+        usable_bytes=device.usable_bytes // processes,
+        flops=device.flops / processes,
+        bandwidth=device.bandwidth / processes,
+    )
 
 
 def _choices(
@@ -257,7 +273,7 @@ def time_words(plan: Plan) -> str:
         return ""
     minutes = plan.seconds / 60
     if minutes < 1.5:
-        return f"about {plan.seconds:.0f} s, +-{BAND * plan.seconds:.0f}"
+        return f"about {plan.seconds:.0f} s, +-{max(1.0, BAND * plan.seconds):.0f}"
     if minutes < 120:
         return f"about {minutes:.0f} min, +-{BAND * minutes:.0f}"
     return f"about {minutes / 60:.1f} h, +-{BAND * minutes / 60:.1f}"

@@ -55,15 +55,15 @@ def choices(
     others, the smallest first.
     """
     found: list[Choice] = []
-    length = max_length
+    length, share = max_length, -(-effective // setting.cards)
     for _ in range(LENGTHS):
-        for micro in micro_batches(effective):
+        for micro in micro_batches(share):
             for checkpointing in (False, True):
                 tried = msgspec.structs.replace(
                     setting,
                     length=min(length, longest) if longest else length,
                     micro=micro,
-                    accumulation=effective // micro,
+                    accumulation=share // micro,
                     checkpointing=checkpointing,
                 )
                 found.append(_choice(shape, tried, device, length, correction))

@@ -53,7 +53,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     phases: tuple[tuple[str, tuple[str, ...]], ...] = ()
     numbers: bool = False
     strangers: int = 0
-    sharding: Literal["single", "ddp", "fsdp", "zero2", "zero3"] = "single"
+    sharding: Literal["single", "exchange", "ddp", "fsdp", "zero2", "zero3"] = "single"
+    """`exchange`: our own data parallelism, which sums gradients bucket by bucket."""
     cards: int = 1
 
     @property
@@ -76,15 +77,16 @@ def setting_of(bundle: Bundle, device: Device, longest: int | None = None, *, gr
     lines = 2 if bundle.task.kind in PAIR_TASKS else 1
     length = min(int(bundle.data.max_length), longest or int(bundle.data.max_length))
     batch = bundle.batch
-    own = -(-batch.effective // batch.accumulation) if batch.accumulation else min(batch.effective, 8)
+    share = -(-batch.effective // batch.processes)
+    own = -(-share // batch.accumulation) if batch.accumulation else min(share, 8)
     if batch.micro_tokens:
         own = rows_within(batch.micro_tokens, lines * length, batch.effective)
-    micro = batch.micro or own
+    micro = min(batch.micro or own, share)
     return Setting(
         method=bundle.adapter.method,
         length=length,
         micro=micro,
-        accumulation=-(-batch.effective // micro),
+        accumulation=-(-share // micro),
         rank=bundle.adapter.rank,
         targets=bundle.adapter.targets,
         dropout=bundle.adapter.dropout,
@@ -103,7 +105,7 @@ def setting_of(bundle: Bundle, device: Device, longest: int | None = None, *, gr
         phases=_phases(bundle),
         numbers=bundle.task.kind in HEAD_TASKS,
         strangers=STRANGER_PASSES.get(bundle.task.kind, 0),
-        sharding=bundle.launch.strategy,
+        sharding="exchange" if bundle.launch.strategy == "ddp" else bundle.launch.strategy,
         cards=max(1, bundle.batch.processes),
         attention=_attention(bundle, device, grouped=grouped),
     )

@@ -7,7 +7,7 @@ import msgspec
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
 from tuiwiz.memory.setting import Setting
-from tuiwiz.memory.trained import trained_of
+from tuiwiz.memory.trained import Trained, trained_of
 
 BUSY = {"cuda": 0.58, "cpu": 0.80}
 """Share of the device's dense rate that long inputs reach. A processor's rate in the catalogue is itself measured."""
@@ -18,6 +18,8 @@ BAND = 0.35
 FP32_SLOWDOWN = {"cuda": 0.25, "cpu": 0.45}
 PADDING = 0.15
 """Padding, as a share of the tokens, of a pass that holds all rows of a step: little, as lengths are often alike."""
+LINK = 10e9
+"""Bytes a second between two cards in PCIe 4.0 slots; cards with a link of their own are faster."""
 STEP_S = {"cuda": 0.01, "cpu": 0.05}
 """Seconds a step that do not depend on its size."""
 
@@ -55,8 +57,14 @@ def speed(shape: ModelShape, setting: Setting, device: Device) -> Speed:
     pass_s = max(products_s, traffic_s) + 0.3 * min(products_s, traffic_s)
     # A step's rows are sorted by length, so that padding grows with the share of them that one pass holds.
     padding = 1 + PADDING * (setting.micro - 1) / (setting.micro * setting.accumulation)
-    step_s = pass_s * padding * setting.accumulation + STEP_S[device.kind]
-    return Speed(setting.tokens * setting.accumulation / step_s, step_s, step_s / passes)
+    step_s = pass_s * padding * setting.accumulation + STEP_S[device.kind] + _exchange_s(shape, parts, setting)
+    return Speed(setting.cards * setting.tokens * setting.accumulation / step_s, step_s, step_s / passes)
+
+
+def _exchange_s(shape: ModelShape, parts: Trained, setting: Setting) -> float:
+    """Gradients in fp32 that go round a ring of cards once a step, each nearly twice."""
+    adapters = setting.rank * shape.parameters_per_rank(setting.targets, experts=False)
+    return 2 * 4 * (adapters if setting.adapts else parts.parameters) * (1 - 1 / setting.cards) / LINK
 
 
 def _traffic(shape: ModelShape, setting: Setting, passes: float) -> float:

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from tuiwiz.base.errors import InvalidError, MachineLacksError, UsageError
+from tuiwiz.base.places import expanded
 from tuiwiz.base.text import clean_line
 from tuiwiz.presets.preset import LARGEST_FILE
 from tuiwiz.presets.signature import LARGEST_SIGNATURE
@@ -59,7 +60,7 @@ def fetch(source: str) -> list[Fetched]:
         return [_fetched(_download(source), source, source.rpartition("/")[2], source, _signature_at(source))]
     if "://" in source:
         raise UsageError(f"{clean_line(source, 80)} is no address that presets come from", hint="https:// or git")
-    path = Path(source).expanduser().absolute()
+    path = expanded(source).absolute()
     if (path / ".git").exists() or (path.is_dir() and (path / "HEAD").is_file() and (path / "objects").is_dir()):
         return _git(str(path))
     if path.is_dir():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +13,8 @@ import msgspec
 
 from tuiwiz.base.errors import DriftError, InternalError, MachineLacksError, UsageError
 from tuiwiz.base.files import write_atomic
+from tuiwiz.base.places import expanded
+from tuiwiz.base.text import is_utf8
 from tuiwiz.bundle.change import apply_sets
 from tuiwiz.bundle.diff import diff
 from tuiwiz.bundle.digest import digest
@@ -23,6 +27,10 @@ from tuiwiz.events.job import read_job, write_job
 from tuiwiz.events.process import is_alive, read_process
 from tuiwiz.runs.names import new_folder, register, run_root
 from tuiwiz.spec.bundle import Bundle
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+LEAVE_S = 20.0
+"""How long an executor that has told its end is given to leave: it closes its libraries and threads."""
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -63,7 +71,7 @@ def prepare(
     if resume and out is None:
         raise UsageError("--resume needs the run folder", hint="name it with --out DIR, or use `tuiwiz resume RUN`")
     if out is not None:
-        out = out.expanduser().absolute()
+        out = expanded(out).absolute()
         if out.exists() and not out.is_dir():
             raise UsageError(f"{out} is a file", hint="--out names a folder")
         _refuse_living(RunFolder(out))
@@ -76,6 +84,9 @@ def prepare(
     given = read_bundle(bundle)
     changed = apply_sets(given, sets)
     path = out or new_folder(changed.name, digest(changed))
+    for each in (path, bundle.absolute()):
+        if not is_utf8(str(each)):
+            raise UsageError(f"the path {each} is no UTF-8", hint="rename what is not: a run's files could not name it")
     folder = RunFolder(path)
     existed = path.exists()
     text = bundle.read_text(encoding="utf-8-sig") if changed is given else write_bundle(changed)
@@ -88,13 +99,13 @@ def prepare(
         _empty(path, remove=not existed)
         raise MachineLacksError(
             f"the run folder {path} cannot be written: {error.strerror or error}",
-            hint="name a folder that you may write to with --out",
+            hint="free some space" if error.errno in FULL else "name a folder that you may write to with --out",
         ) from error
     notes = ["no run to resume there yet: starting at step 0"] if resume else []
     try:
         register(path)
     except OSError as error:
-        notes.append(f"the run is found by its path only, since {run_root()} cannot be written: {error.strerror}")
+        notes.append(f"the run is found by its path only, since {run_root()} cannot take it: {error.strerror}")
     return Ready(path, False, note="; ".join(notes))
 
 
@@ -168,7 +179,7 @@ def _take_up(folder: RunFolder, bundle: Path | None, sets: Sequence[str], *, all
     except OSError as error:
         raise MachineLacksError(
             f"the run folder {folder.path} cannot be written: {error.strerror or error}",
-            hint="copy the folder to a place that you may write to",
+            hint="free some space" if error.errno in FULL else "copy the folder to a place that you may write to",
         ) from error
     if not any(folder.checkpoints.glob("step-*")):
         return Ready(folder.path, True, note="no checkpoint yet: starting at step 0")
@@ -198,6 +209,11 @@ def _has_content(folder: Path) -> bool:
 
 def _refuse_living(folder: RunFolder) -> None:
     process = read_process(folder.pid)
+    if process is not None and is_alive(process) and view_of(folder).closing is not None:
+        # It has told its end and takes leave: whoever saw that may go on at once. One that begins anew tells more.
+        until, told = time.monotonic() + LEAVE_S, folder.events.stat().st_size
+        while is_alive(process) and folder.events.stat().st_size == told and time.monotonic() < until:
+            time.sleep(0.05)
     if process is not None and is_alive(process):
         raise UsageError(
             f"the run in {folder.path} is being executed by process {process.pid}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import time
@@ -9,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 from tuiwiz.base import places
+from tuiwiz.base.places import expanded
 
 REGISTERED = "registered.txt"
 """In the run root: absolute paths of runs that lie elsewhere, one a line."""
@@ -21,7 +23,7 @@ def run_root() -> Path:
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return places.runs()
     given = config.get("run_root")
-    return Path(given).expanduser().absolute() if isinstance(given, str) and given else places.runs()
+    return expanded(given).absolute() if isinstance(given, str) and given else places.runs()
 
 
 def slug(text: str) -> str:
@@ -37,10 +39,16 @@ def new_folder(name: str, digest: str) -> Path:
 
 
 def register(folder: Path) -> None:
-    """Remember a run that lies outside the run root, so that it is found by name."""
+    """Remember a run that lies outside the run root, so that it is found by name.
+
+    Raises:
+        OSError: it cannot be.
+    """
     root = run_root()
     if folder.parent == root:
         return
+    if len(str(folder).splitlines()) > 1:
+        raise OSError(errno.EINVAL, "its path has line breaks")
     root.mkdir(parents=True, exist_ok=True)
     known = registered()
     if folder not in known:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from tuiwiz.base.errors import UsageError
+from tuiwiz.base.places import expanded
 from tuiwiz.base.price import own_price
 from tuiwiz.base.problems import nearest
 from tuiwiz.events.fold import view_of
@@ -96,7 +97,7 @@ def find(name: str | None) -> RunFolder:
 def _as_folder(name: str) -> Path | None:
     """`name` as the path of a run folder, None when it is none."""
     try:
-        path = Path(name).expanduser().absolute()
+        path = expanded(name).absolute()
         return path if (path / "bundle.toml").is_file() or (path / "events.jsonl").is_file() else None
     except (OSError, RuntimeError, ValueError):
         # Too long for a path, an unknown user's home, a folder that may not be read.

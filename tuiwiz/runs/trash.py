@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from tuiwiz.base.errors import MachineLacksError, UsageError
 from tuiwiz.base.problems import nearest
+from tuiwiz.events.folder import RunFolder
 from tuiwiz.runs.names import ever_registered, register, run_root
 
 TRASH = ".tuiwiz-trash"
@@ -31,12 +33,27 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
         return sum(path.lstat().st_size for path in self.place.rglob("*") if path.is_file())
 
 
+def refuse_no_run(folder: RunFolder) -> None:
+    """Refuse a folder that holds a bundle and nothing that a run has written: it may be somebody's whole project.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not folder.job.is_file() and not folder.events.is_file():
+        raise UsageError(f"{folder.path} holds a bundle and no run", hint="a run folder, or the whole name of a run")
+
+
 def remove(folder: Path) -> Removed:
     """Move a run to the trash.
 
     Raises:
+        UsageError: it is no run.
         MachineLacksError: its parent folder cannot be written.
     """
+    refuse_no_run(RunFolder(folder))
+    with suppress(OSError):
+        # Else nobody would look beside it for what was removed.
+        register(folder)
     at = time.time_ns()
     place = folder.parent / TRASH / str(at) / folder.name
     try:

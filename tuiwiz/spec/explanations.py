@@ -223,7 +223,12 @@ EXPLANATIONS: dict[str, Explanation] = {
         low="a pass holds more rows than fit",
         high="passes of one row: slow, and no better",
     ),
-    "batch.processes": _E(unit="processes", low="1 is all that this version carries out", high="not in this version"),
+    "batch.processes": _E(
+        "https://arxiv.org/abs/2006.15704",
+        unit="processes",
+        low="1: one device does all of a step",
+        high="short steps wait for the exchange of gradients",
+    ),
     "phases": _E(
         "https://arxiv.org/abs/2202.10054",
         unit="table",
@@ -309,7 +314,10 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "launch.strategy": _E(
         "https://huggingface.co/docs/accelerate/concept_guides/fsdp_and_deepspeed",
-        words={"single": "one device; the only one in this version"},
+        words={
+            "single": "one device",
+            "ddp": "batch.processes devices, each with all weights and a share of every step",
+        },
     ),
     "launch.nodes": _E(unit="machines", low="1 is all that this version carries out", high="not in this version"),
     "launch.devices": _E(),

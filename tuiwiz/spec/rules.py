@@ -16,9 +16,8 @@ from tuiwiz.spec.keys import flatten
 from tuiwiz.spec.training_rules import TRAINING_RULES
 
 AVAILABLE: dict[str, tuple[Any, ...]] = {
-    "batch.processes": (1,),
     "memory.offload": ("none", "activations"),
-    "launch.strategy": ("single",),
+    "launch.strategy": ("single", "ddp"),
     "launch.nodes": (1,),
 }
 """Keys of which this version carries out only these values."""
@@ -48,7 +47,7 @@ def _not_available(bundle: Bundle) -> Iterator[Problem]:
         if flat[key] in allowed:
             continue
         words = ", ".join(str(value) for value in allowed if value not in (None, []))
-        if choices(key) or key in ("batch.processes", "launch.nodes"):
+        if choices(key) or key == "launch.nodes":
             yield Problem(
                 message=f"{key} = {flat[key]!r} is not available in this version",
                 key=key,
@@ -107,6 +106,29 @@ def _batch(bundle: Bundle) -> Iterator[Problem]:
                 key="batch.accumulation",
                 hint="leave out batch.accumulation: it follows from the other two",
             )
+
+
+def _processes(bundle: Bundle) -> Iterator[Problem]:
+    processes, devices = bundle.batch.processes, bundle.launch.devices
+    if bundle.launch.strategy == "ddp" and processes == 1:
+        count = len(devices) if isinstance(devices, tuple) and len(devices) > 1 else 2
+        yield Problem(
+            message='launch.strategy = "ddp" shares a step among processes, and batch.processes is 1',
+            key="batch.processes",
+            hint=f"set batch.processes = {count}, one for each card",
+        )
+    if bundle.launch.strategy == "single" and processes > 1:
+        yield Problem(
+            message=f"{processes} processes cannot share a step without a strategy",
+            key="launch.strategy",
+            hint='set launch.strategy = "ddp"',
+        )
+    if processes > bundle.batch.effective:
+        yield Problem(
+            message=f"{processes} processes cannot share a step of {bundle.batch.effective} rows",
+            key="batch.processes",
+            hint="lower batch.processes or raise batch.effective",
+        )
 
 
 def _validation(bundle: Bundle) -> Iterator[Problem]:
@@ -171,9 +193,12 @@ def _devices(bundle: Bundle) -> Iterator[Problem]:
     if isinstance(devices, str) and devices != "auto":
         message = f'launch.devices = "{devices}" names no card'
         yield Problem(message=message, key="launch.devices", hint='"auto", or a list of one index such as [0]')
-    if isinstance(devices, tuple) and (len(devices) != 1 or min(devices) < 0):
+    processes = bundle.batch.processes
+    if isinstance(devices, tuple) and (len(set(devices)) != processes or len(devices) != processes or min(devices) < 0):
+        cards = "card" if processes == 1 else f"{processes} cards"
         yield Problem(
-            message=f"launch.devices = {list(devices)} is not one card, and this version trains on one",
+            message=f"launch.devices = {list(devices)} is not {'one ' if processes == 1 else ''}{cards}, and "
+            f"batch.processes is {processes}: each has a card of its own",
             key="launch.devices",
             hint='"auto", or a list of one index such as [0]',
         )
@@ -187,6 +212,7 @@ RULES: tuple[Callable[[Bundle], Iterator[Problem]], ...] = (
     _batch,
     _validation,
     _devices,
+    _processes,
     *adapter_rules.RULES,
     *TRAINING_RULES,
 )

@@ -22,7 +22,7 @@ import tomli_w
 
 from tuiwiz.base.errors import DriftError, InvalidError, MachineLacksError, UsageError
 from tuiwiz.base.files import write_atomic
-from tuiwiz.base.places import studies
+from tuiwiz.base.places import expanded, studies
 from tuiwiz.bundle.digest import digest
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.bundle.write import write_bundle
@@ -224,7 +224,7 @@ def find(name: str) -> StudyFolder:
     Raises:
         UsageError: there is none.
     """
-    for path in (Path(name).expanduser().absolute(), studies() / name):
+    for path in (expanded(name).absolute(), studies() / name):
         if is_study(path):
             return StudyFolder(path)
     known = sorted(path.name for path in studies().glob("*") if is_study(path))

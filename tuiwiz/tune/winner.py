@@ -10,6 +10,7 @@ import msgspec
 
 from tuiwiz.base.errors import MachineLacksError, UsageError
 from tuiwiz.base.files import write_atomic
+from tuiwiz.base.places import expanded
 from tuiwiz.bundle.change import change
 from tuiwiz.bundle.rebase import from_folder, moved
 from tuiwiz.bundle.write import write_bundle
@@ -101,7 +102,7 @@ def write_beside(bundle: Bundle, base: Path, edits: Mapping[str, Any], by: str, 
         UsageError: the file exists.
         MachineLacksError: it cannot be written.
     """
-    target = (out or base / f"{slug(bundle.name)}-{slug(by)}.toml").expanduser().absolute()
+    target = expanded(out or base / f"{slug(bundle.name)}-{slug(by)}.toml").absolute()
     if target.exists():
         raise UsageError(f"{target} exists", hint="name another file with -o")
     changed = change(moved(bundle, base, target.parent), edits, by=by)

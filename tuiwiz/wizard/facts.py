@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tuiwiz.base.errors import TuiwizError, UsageError
+from tuiwiz.base.places import expanded
 from tuiwiz.base.problems import Problem
 from tuiwiz.data.sets import Share
 from tuiwiz.presets.bands import parse_size
@@ -87,7 +88,7 @@ def relative_to(answers: Answers, folder: Path) -> Answers:
     """Answers as typed in the current folder, with paths as a bundle in `folder` writes them."""
     mix = [msgspec.structs.replace(one, path=relative_path(one.path, folder)) for one in answers.mix]
     changed = {"model": answers.model}
-    model = Path(answers.model).expanduser()
+    model = expanded(answers.model)
     if answers.model and model.exists():
         changed["model"] = str(model) if model.is_absolute() else relative_path(answers.model, folder)
     validation = relative_path(answers.validation, folder) if answers.validation else answers.validation
@@ -292,7 +293,7 @@ def relative_path(path: str, folder: Path) -> str:
     if not path:
         return path
     try:
-        return Path(os.path.relpath(Path(path).expanduser().absolute(), folder)).as_posix()
+        return Path(os.path.relpath(expanded(path).absolute(), folder)).as_posix()
     except ValueError:
         # Another drive: there is no relative path.
         return str(Path(path).absolute())

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tuiwiz.base.places import expanded
 from tuiwiz.base.problems import Problem
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
@@ -106,4 +107,4 @@ class _Refused(msgspec.Struct):
 
 def absolute(path: str, folder: Path) -> Path:
     """A path as the user wrote it, seen from the folder in which the wizard was started."""
-    return folder / Path(path).expanduser()
+    return folder / expanded(path)

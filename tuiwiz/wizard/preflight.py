@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from tuiwiz.base import places
 from tuiwiz.base.errors import TuiwizError
 from tuiwiz.base.problems import Problem, Severity
 from tuiwiz.base.units import human_bytes
@@ -239,8 +240,9 @@ def _fit(bundle: Bundle, shape: ModelShape, device: Device, prepared: Prepared, 
         message = f"rows of up to {lengths.max:,} tokens, and the model was made for {shape.context:,}"
         hint = "a lower data.max_length; what goes beyond is hardly learnt, and slowly"
         problems.append(Problem(severity="warning", message=message, key="data.max_length", hint=hint))
-    free = shutil.disk_usage(Path.home()).free
-    if found.disk_bytes > free:
+    there = next((folder for folder in (places.runs(), *places.runs().parents) if folder.is_dir()), None)
+    free = shutil.disk_usage(there).free if there is not None else None
+    if free is not None and found.disk_bytes > free:
         message = f"about {human_bytes(found.disk_bytes)} of disk needed for checkpoints, {human_bytes(free)} free"
         problems.append(Problem(message=message, key="checkpoint.keep", hint="lower checkpoint.keep"))
     return found

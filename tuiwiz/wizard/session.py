@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tuiwiz.base.errors import TuiwizError
+from tuiwiz.base.places import expanded
 from tuiwiz.base.problems import Problem
 from tuiwiz.wizard import steps
 from tuiwiz.wizard.answers import Answers, Composed
@@ -114,9 +115,9 @@ class Session:
         model = self.model
         known = str(model.folder) if model is not None and model.folder is not None else ""
         if len(mix) > 1:
-            whole = [msgspec.structs.replace(one, path=str(self.folder / Path(one.path).expanduser())) for one in mix]
+            whole = [msgspec.structs.replace(one, path=str(self.folder / expanded(one.path))) for one in mix]
             edits += (f"data.train={_toml(Answers().with_mix(whole).train)}",)
-        return CheckData(str(self.folder / Path(name).expanduser()), answers.task, known, edits)
+        return CheckData(str(self.folder / expanded(name)), answers.task, known, edits)
 
     def wanted(self) -> list[Job]:
         """Jobs whose results are not there yet, in the order in which they help."""

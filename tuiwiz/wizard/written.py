@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from tuiwiz.base.places import expanded
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.wizard.answers import Answers, Composed
 from tuiwiz.wizard.compose import compose
@@ -26,12 +27,12 @@ def answers_from(answers: Answers, folder: Path, target: Path) -> Answers:
     """
 
     def whole(path: str) -> str:
-        return str((folder / Path(path).expanduser()).absolute()) if path else path
+        return str((folder / expanded(path)).absolute()) if path else path
 
     mix = [msgspec.structs.replace(one, path=whole(one.path)) for one in answers.mix]
     validation = whole(answers.validation) if answers.validation else None
     changed = msgspec.structs.replace(answers.with_mix(mix), validation=validation)
-    model = Path(answers.model).expanduser()
+    model = expanded(answers.model)
     found = relative_to(changed, target)
     if answers.model and (folder / model).exists():
         place = str(model) if model.is_absolute() else relative_path(whole(answers.model), target)

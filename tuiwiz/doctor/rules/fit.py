@@ -217,7 +217,7 @@ def adapter_full(case: Case) -> Outcome:
         return no(method=case.method) if case.method == "full" else unknown("the bundle")
     size = (case.view.memory.predicted.get("adapter") if case.view.memory is not None else 0) or 0
     tokens = case.view.metrics.get("supervised_tokens", 0.0)
-    if not size or not tokens or len(case.evals) < 4 or case.done_share < 0.5:
+    if not size or not 0 < tokens < math.inf or len(case.evals) < 4 or case.done_share < 0.5:
         return unknown("the adapter's size and 4 evaluations")
     parameters = size / 4
     epochs = max(1.0, case.view.step / case.per_epoch) if case.per_epoch else 1.0

@@ -23,7 +23,7 @@ def displaced(case: Case) -> Outcome:
         return no(task=case.task) if case.task else unknown("the task of the run")
     rewards, trained = case.series("better_reward"), case.series("supervised_tokens")
     effective = case.view.started.effective if case.view.started is not None else 0
-    if len(rewards) < 20 or len(trained) != len(rewards) or not effective:
+    if len(rewards) < 20 or not len(rewards) == len(trained) == len(case.steps) or not effective:
         return unknown("20 steps that tell the reward of better answers")
     beta = (case.bundle.objective.beta if case.bundle is not None else None) or BETA
     answers = effective * (1 if case.task == "kto" else 2)

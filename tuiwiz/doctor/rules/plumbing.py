@@ -38,7 +38,8 @@ def frozen(case: Case) -> Outcome:
     norms = [value for value in case.grad_norm if math.isfinite(value)]
     if len(norms) >= 3:
         early, late = stats.median(norms[:5]), stats.median(norms[-5:])
-        if early == 0 or (len(norms) >= 10 and late < 1e-6 * early and 0.01 < case.smooth[-1] < 1.1 * case.start):
+        still = bool(case.smooth) and 0.01 < case.smooth[-1] < 1.1 * case.start
+        if early == 0 or (len(norms) >= 10 and late < 1e-6 * early and still):
             return yes(_retry(case), _FROZEN, grad_norm_first=early, grad_norm_last=late)
     if not later and len(norms) < 3:
         return unknown("3 steps")

@@ -37,6 +37,8 @@ _SHORTER = "the length of the run was taken for shorter than it is"
 def schedule(case: Case) -> Outcome:
     """The rate does not do what its schedule promises."""
     steps = case.total
+    if len(case.steps) != len(case.rate):
+        return unknown("steps with a loss and a rate each")
     dead = next((i for i, rate in enumerate(case.rate) if i > case.count // 10 and rate <= 1e-3 * case.peak_rate), None)
     if case.bundle is None:
         rest = steps and dead is not None and len(case.rate) >= 20 and case.peak_rate and case.steps[dead] < 0.8 * steps

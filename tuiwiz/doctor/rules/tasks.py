@@ -122,6 +122,8 @@ def constant(case: Case) -> Outcome:
     if max(abs(value) for value in kept) >= CONSTANT:
         return no(matthews=kept[-1])
     losses = [loss for _, loss in case.evals]
+    if not losses:
+        return unknown("the loss of evaluations")
     if max(losses) - min(losses) < UNMOVED * max(losses):
         return no(matthews=kept[-1], held_out_moved=max(losses) - min(losses))
     advice = "then a third of the learning rate, another seed, or data.balance"

@@ -203,6 +203,8 @@ def clipping(case: Case) -> Outcome:
     if case.count < max(40, size):
         return unknown(f"{max(40, size)} steps")
     late = case.grad_norm[-size:]
+    if not late:
+        return unknown("gradient norms")
     share = sum(norm > clip for norm in late) / len(late)
     half = case.smooth[case.count // 2]
     stuck = case.smooth[-1] > half * (1.03 + 2 * EMA_NOISE * case.noise)

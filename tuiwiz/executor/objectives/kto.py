@@ -34,6 +34,7 @@ class KtoObjective(Plain):
     def __init__(
         self, model: Any, *, fused: bool, beta: float, desirable_weight: float, undesirable_weight: float
     ) -> None:
+        self.model = model
         self.language = CausalObjective(model, fused=fused)
         self.beta, self.good, self.bad = beta, desirable_weight, undesirable_weight
         self.drift = 0.0
@@ -49,13 +50,18 @@ class KtoObjective(Plain):
         assert batch.strange is not None
         return torch.stack([self._sums(batch), self._sums(batch.strange)], dim=1)
 
-    def begin(self, batches: Iterable[MicroBatch]) -> None:
-        """Estimate z from all rows of the step."""
+    def begin(self, batches: Iterable[MicroBatch]) -> Tensor:
+        """Sum and number of what z is the mean of."""
         moved = []
         for batch in batches:
             assert batch.strange is not None and batch.reference is not None
             moved.append(self._sums(batch.strange) - batch.reference[:, 1])
-        self.drift = max(0.0, float(torch.cat(moved).mean()))
+        found = torch.cat(moved) if moved else torch.zeros(0, device=next(self.model.parameters()).device)
+        return torch.stack([found.sum(), found.new_tensor(float(found.numel()))])
+
+    def settle(self, sums: Tensor) -> None:
+        """z from all rows of the step."""
+        self.drift = max(0.0, float(sums[0] / sums[1]))
 
     def __call__(self, batch: MicroBatch) -> Outcome:
         assert batch.labels is not None and batch.reference is not None

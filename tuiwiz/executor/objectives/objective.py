@@ -40,8 +40,12 @@ class Objective(Protocol):
     def collate(self, rows: Rows, sequences: Sequence[Sequence[int]], device: torch.device) -> MicroBatch:
         """The micro-batch of rows with these indexes."""
 
-    def begin(self, batches: Iterable[MicroBatch]) -> None:
-        """Called before the first batch of a step or an evaluation, without gradients, for what depends on all."""
+    def begin(self, batches: Iterable[MicroBatch]) -> Tensor:
+        """Called before the first batch of a step or an evaluation, without gradients, for what depends on all of it:
+        sums [k] over these batches."""
+
+    def settle(self, sums: Tensor) -> None:
+        """Take what `begin` gave, added over all processes that share the step."""
 
     def counts(self, batch: MicroBatch) -> dict[str, int]:
         """What a batch adds to the divisor of each part."""
@@ -79,8 +83,12 @@ class Plain:
 
     tells = True
 
-    def begin(self, batches: Iterable[MicroBatch]) -> None:
+    def begin(self, batches: Iterable[MicroBatch]) -> Tensor:
         """Nothing depends on more than one row."""
+        return torch.zeros(0)
+
+    def settle(self, sums: Tensor) -> None:
+        """Nothing."""
 
     def tables(self, seen: Mapping[str, Tensor]) -> dict[str, str]:
         return {}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from textual.suggester import Suggester
 
+from tuiwiz.base.places import expanded
+
 MOST = 500
 """Entries of a folder that are looked at."""
 
@@ -27,7 +29,7 @@ def candidates(typed: str, folder: Path, *, limit: int) -> list[str]:
     if not typed:
         return []
     head, slash, start = typed.rpartition("/")
-    parent = folder / Path(head + slash).expanduser() if slash else folder
+    parent = folder / expanded(head + slash) if slash else folder
     try:
         entries = sorted(entry for _, entry in zip(range(MOST), parent.iterdir(), strict=False))
     except OSError:

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from tuiwiz.base.places import expanded
 from tuiwiz.base.text import clean
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.spec.keys import flatten
@@ -44,7 +45,7 @@ class ReviewView(StepView):
     @property
     def output(self) -> Path:
         typed = self.query_one(Input).value.strip() or "bundle.toml"
-        return (self.session.folder / Path(typed).expanduser()).absolute()
+        return (self.session.folder / expanded(typed)).absolute()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
