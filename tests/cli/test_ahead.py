@@ -12,8 +12,8 @@ from tuiwiz.base.errors import DoesNotFitError
 from tuiwiz.base.problems import Problem
 from tuiwiz.catalog import measured
 from tuiwiz.cli.main import main
-from tuiwiz.cli.run import rehearse_if_long
 from tuiwiz.rehearsal import ahead, take
+from tuiwiz.rehearsal.due import rehearse_if_long
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def rehearsed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def test_a_short_run_is_not_rehearsed(tmp_path: Path, tiny_model: Path, rehearsed: list[Path]) -> None:
-    rehearse_if_long(a_bundle(tmp_path, tiny_model) / "bundle.toml", [])
+    rehearse_if_long(a_bundle(tmp_path, tiny_model) / "bundle.toml", [], print)
     assert not rehearsed
 
 
@@ -39,7 +39,7 @@ def test_a_long_run_is_and_does_not_start_where_it_does_not_fit(
     bundle = a_bundle(tmp_path, tiny_model) / "bundle.toml"
     monkeypatch.setattr(ahead, "LONG_S", 0.0)
     with pytest.raises(DoesNotFitError, match="out of memory"):
-        rehearse_if_long(bundle, [])
+        rehearse_if_long(bundle, [], print)
     out = tmp_path / "never"
     assert main(["run", str(bundle), "--out", str(out), "--plain"]) == 4 and not out.exists()
     assert rehearsed == [bundle, bundle]
@@ -55,5 +55,5 @@ def test_it_is_not_rehearsed_twice(
     one: list[dict[str, Any]] = [{"digest": digest(read_bundle(bundle))}]
     monkeypatch.setattr(ahead, "LONG_S", 0.0)
     monkeypatch.setattr(measured, "kept", lambda: one)
-    rehearse_if_long(bundle, [])
+    rehearse_if_long(bundle, [], print)
     assert not rehearsed

@@ -24,7 +24,7 @@ NAMES = (
     "healthy-classify",
     "y-classes-x60",
     "y-kto",
-    "out-of-memory-late",
+    "demo-1",
 )
 KINDS = (types.Eval, types.RunStarted, types.Memory, types.Stage, types.Resource, types.Metric, types.Finished)
 Stream = list[types.Event]

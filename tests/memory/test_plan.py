@@ -128,10 +128,10 @@ def test_old_cards_build_the_scores_of_grouped_heads() -> None:
     assert old.usable_bytes == pytest.approx(14.74 * 2**30, rel=0.002)
 
 
-def phased(*trainable: str | None) -> Bundle:
+def phased(*trainable: str | None, method: str = "full") -> Bundle:
     stages = [{"name": f"p{number}", "steps": 10, "trainable": parts} for number, parts in enumerate(trainable)]
     stages = [{key: value for key, value in one.items() if value is not None} for one in stages]
-    return bundle(adapter__method="full", phases=stages)
+    return bundle(adapter__method=method, adapter__rank=256, phases=stages)
 
 
 def test_the_phase_that_takes_most_is_planned_for_and_named() -> None:
@@ -147,6 +147,23 @@ def test_the_phase_that_takes_most_is_planned_for_and_named() -> None:
     assert any("phases" in note for note in parts.notes) and not any("phases" in note for note in whole.notes)
     # The rows of the table are of the same phases.
     assert min(one.total_bytes for one in parts.choices if one.method == "full") < whole.items["optimizer"] * 2
+
+
+def test_adapters_in_phases_are_planned_by_what_each_phase_trains() -> None:
+    shape, card = known_shape("qwen3-8b"), find_device("A100 80GB")
+    whole, halves, beside = (
+        plan(phased(*words, method="lora"), shape, card, LENGTHS, 1000, measured=())
+        for words in ((None, None), ("layers[:18]", "layers[18:]"), ("embeddings", "layers[18:]"))
+    )
+    # Half the states; the backward pass of the first phase reaches all layers, that of the second every other one.
+    assert halves.items["adapter"] == whole.items["adapter"]
+    assert 2 * halves.items["optimizer"] == pytest.approx(whole.items["optimizer"])
+    assert halves.items["activations"] == whole.items["activations"] and 'in phase "p0"' in halves.limiting
+    upper = plan(phased("layers[18:]", method="lora"), shape, card, LENGTHS, 1000, measured=())
+    assert upper.items["activations"] == pytest.approx(whole.items["activations"] / 2, rel=0.05)
+    # What is trained beside adapters is not known here: planned for as if all were.
+    assert beside.total_bytes == whole.total_bytes
+    assert min(one.total_bytes for one in halves.choices if one.method == "lora") < whole.total_bytes
 
 
 def test_phases_of_frozen_models_are_held_as_all_of_them_need() -> None:

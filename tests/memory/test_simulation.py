@@ -58,6 +58,10 @@ def error(model: str, stack: Stack = OURS, **values: Any) -> float:
         ("smollm2-135m-instruct", {"method": "full", "phase": ("layers[:1]",), "length": 512, "micro": 2}),
         ("smollm2-135m-instruct", {"method": "full", "phase": ("layers[-2:]", "norms"), "checkpointing": True}),
         ("smollm2-135m-instruct", {"method": "freeze", "trainable": ("layers[-2:]",), "phase": ("layers[-1:]",)}),
+        # Adapters in phases: gradients, states and kept activations of what trains then.
+        ("qwen3-8b", {"method": "lora", "phase": ("layers[-1:]",), "rank": 256, "length": 512, "accumulation": 2}),
+        ("smollm2-135m-instruct", {"method": "qlora", "phase": ("layers[1:2]",), "length": 512, "micro": 2}),
+        ("smollm2-135m-instruct", {"method": "lora", "phase": ("*lora_B*",), "rank": 256, "checkpointing": True}),
     ],
 )
 def test_the_closed_form_is_what_the_executor_allocates(model: str, values: dict[str, Any]) -> None:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
-from tests.support.processes import eventually, executor_of, fake_executor, gone, steps, tuiwiz, write_bundle
+from tests.support.processes import (
+    environment,
+    eventually,
+    executor_of,
+    fake_executor,
+    gone,
+    steps,
+    tuiwiz,
+    write_bundle,
+)
 from tuiwiz.base.errors import UsageError
 from tuiwiz.events.fold import view_of
 from tuiwiz.events.folder import RunFolder
@@ -31,6 +44,10 @@ def executed(monkeypatch: pytest.MonkeyPatch, *options: str | int) -> None:
         monkeypatch.setenv(name, value)
 
 
+def add(path: Path) -> queue.Entry:
+    return queue.add(path, rehearse=False)
+
+
 def worked(lanes: int = 1) -> None:
     """Work in this process until nothing is left."""
     eventually(lambda: not worker.work(lanes), within_s=60)
@@ -43,7 +60,7 @@ def started(entry: queue.Entry) -> float:
 def test_one_after_another_in_the_order_in_which_they_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executed(monkeypatch, "--steps", 5)
     for name in ("one", "two", "three"):
-        queue.add(bundle(tmp_path, name))
+        add(bundle(tmp_path, name))
     worked()
     known = queue.entries()
     assert [(entry.state, entry.code) for entry in known] == [("done", 0)] * 3
@@ -57,10 +74,10 @@ def test_two_cards_take_two_and_what_cannot_run_holds_up_nobody(
 ) -> None:
     executed(monkeypatch, "--steps", FOREVER)
     bad = bundle(tmp_path, "bad")
-    queue.add(bad)
+    add(bad)
     bad.write_text("name = 3\n")
     for name in ("one", "two", "three"):
-        queue.add(bundle(tmp_path, name))
+        add(bundle(tmp_path, name))
     worker.work(2)
     states = [entry.state for entry in queue.entries()]
     # The refused one leaves its lane free at the next look.
@@ -81,7 +98,7 @@ def test_two_cards_take_two_and_what_cannot_run_holds_up_nobody(
 
 def test_a_run_whose_machine_went_down_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executed(monkeypatch, "--steps", FOREVER)
-    queue.add(bundle(tmp_path, "one"))
+    add(bundle(tmp_path, "one"))
     worker.work(1)
     run = RunFolder(Path(queue.entries()[0].run))
     executor = executor_of(run.path)
@@ -102,7 +119,7 @@ def test_a_run_whose_machine_went_down_is_taken_up_again(tmp_path: Path, monkeyp
 
 def test_a_run_that_has_just_ended_is_not_taken_for_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executed(monkeypatch, "--steps", FOREVER)
-    queue.add(bundle(tmp_path, "one"))
+    add(bundle(tmp_path, "one"))
     worker.work(1)
     run = RunFolder(Path(queue.entries()[0].run))
     executor = executor_of(run.path)
@@ -161,3 +178,63 @@ def test_litter_is_no_entry_and_old_ends_are_forgotten(tmp_path: Path, monkeypat
         queue.store(queue.Entry(id=f"{number:020d}", bundle=f"{number}.toml", state="done", ended=time.time()))
     worker.work(1)
     assert [entry.bundle for entry in queue.entries()] == ["3.toml", "4.toml"]
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Have rehearsals be made by `code`, in which `name` is that of the bundle's folder."""
+    start = "import pathlib, sys, time; name = pathlib.Path(sys.argv[1]).parent.name; "
+    monkeypatch.setattr(worker, "REHEARSAL", (sys.executable, "-c", start + code))
+
+
+def test_a_failed_rehearsal_ends_its_entry_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executed(monkeypatch, "--steps", 5)
+    answering(
+        monkeypatch,
+        """print('{"code": 4, "message": "no room"}' if name == "big" else '{"code": 0}' if name == "good" else "?")""",
+    )
+    for name in ("big", "broken", "good"):
+        queue.add(bundle(tmp_path, name))
+    queue.add(bundle(tmp_path, "big"), rehearse=False)
+    worked()
+    known = queue.entries()
+    assert [(entry.state, entry.code) for entry in known] == [("done", 4), ("done", 6), ("done", 0), ("done", 0)]
+    assert known[0].message == "no room" and "rehearsal" in known[1].message
+    assert [bool(entry.run) for entry in known] == [False, False, True, True]
+
+
+def test_a_rehearsal_takes_a_lane_and_ends_with_its_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executed(monkeypatch, "--steps", 5)
+    answering(monkeypatch, "time.sleep(600)")
+    for name in ("one", "two"):
+        queue.add(bundle(tmp_path, name))
+    assert worker.work(1) and worker.work(1)
+    assert [entry.state for entry in queue.entries()] == ["rehearsing", "waiting"]
+    (child,) = worker._rehearsals.values()
+    queue.remove("1")
+    worker.work(1)
+    assert child.poll() is not None
+    # What a worker that is gone left behind is begun again by the next one.
+    (child,) = worker._rehearsals.values()
+    worker._end_rehearsals(keep=())
+    answering(monkeypatch, """print('{"code": 0}')""")
+    worked()
+    (entry,) = queue.entries()
+    assert child.poll() is not None and (entry.state, entry.code, entry.rehearse) == ("done", 0, False)
+
+
+def test_what_is_due_is_told_by_a_process_of_its_own(tmp_path: Path, tiny_tokenizer: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_tokenizer, model)
+    widths = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+    (model / "config.json").write_text(json.dumps({"model_type": "llama", "vocab_size": 512, **widths}))
+
+    def told(path: Path) -> tuple[int, dict[str, Any]]:
+        env = environment(TUIWIZ_EXECUTOR_COMMAND=f"{sys.executable}\n-c\nraise SystemExit(4)")
+        words = [sys.executable, "-m", "tuiwiz.rehearsal", str(path)]
+        done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, json.loads(done.stdout)
+
+    assert told(write_bundle(tmp_path / "short", model)) == (0, {"code": 0, "message": ""})
+    code, found = told(write_bundle(tmp_path / "long", model, schedule__steps="100000000"))
+    assert code == found["code"] == 4 and found["message"].startswith("the rehearsal: ")
+    assert told(tmp_path / "none.toml")[0] == 3

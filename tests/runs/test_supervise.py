@@ -195,6 +195,10 @@ def test_what_the_user_set_in_the_environment_stays(monkeypatch: pytest.MonkeyPa
     found = launch.executor_environment()
     assert found["MALLOC_TOP_PAD_"] == "7" and found["PYTORCH_CUDA_ALLOC_CONF"] == "mine"
     assert found["OMP_WAIT_POLICY"] == os.environ["OMP_WAIT_POLICY"] and "MALLOC_TRIM_THRESHOLD_" in found
+    # Both caches of compiled products are bounded: either alone keeps what the other lets go.
+    assert int(found["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]) == int(found["LRU_CACHE_CAPACITY"]) == launch.PRODUCTS_KEPT
+    monkeypatch.setenv("LRU_CACHE_CAPACITY", "1024")
+    assert launch.executor_environment()["LRU_CACHE_CAPACITY"] == "1024"
 
 
 def test_threads_of_an_executor_sleep_after_a_short_wait_unless_the_user_chose(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,13 @@ def register(app: typer.Typer) -> None:
     def add(
         bundles: list[Path] = typer.Argument(..., help="Bundle files, in the order in which they run."),
         sets: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a value in each of them."),
+        no_rehearsal: bool = typer.Option(False, "--no-rehearsal", help="Start long runs without rehearsing them."),
         as_json: bool = AS_JSON,
     ) -> None:
-        """Queue bundles. They run in the background, one a card, and survive the terminal."""
+        """Queue bundles. They run in the background, one a card, and survive the terminal.
+
+        What takes hours is rehearsed when its turn has come; where that fails, the next one runs.
+        """
         from tuiwiz.bundle.change import apply_sets
         from tuiwiz.bundle.read import read_bundle
         from tuiwiz.catalog.machine import machine
@@ -31,7 +35,7 @@ def register(app: typer.Typer) -> None:
         for bundle in bundles:
             apply_sets(read_bundle(bundle), sets)
             refuse_drift(bundle, sets)
-        added = [queue.add(bundle, sets) for bundle in bundles]
+        added = [queue.add(bundle, sets, rehearse=not no_rehearsal) for bundle in bundles]
         queue.start_worker(len(machine().gpus))
         if as_json:
             emit_json({"ok": True, "added": added})
@@ -56,7 +60,7 @@ def register(app: typer.Typer) -> None:
         for number, entry in enumerate(known, 1):
             run = Path(entry.run).name if entry.run else Path(entry.bundle).name
             end = f"  exit code {entry.code}: {entry.message}" if entry.code is not None else ""
-            say(f"{number:>3}  {entry.state:<8} {run}{end}")
+            say(f"{number:>3}  {entry.state:<10} {run}{end}")
         if not known:
             say("the queue is empty")
 

@@ -30,6 +30,8 @@ def register(app: typer.Typer) -> None:
         What takes hours is rehearsed first: the longest batch, an evaluation, a save, a reload, a generation.
         """
         from tuiwiz.base.errors import UsageError
+        from tuiwiz.cli.output import note
+        from tuiwiz.rehearsal.due import rehearse_if_long
         from tuiwiz.runs.folder import prepare
 
         if bundle is None and not resume:
@@ -37,34 +39,9 @@ def register(app: typer.Typer) -> None:
         if bundle is not None and bundle.is_file() and not resume and not allow_drift:
             refuse_drift(bundle, sets)
         if bundle is not None and bundle.is_file() and not resume and not no_rehearsal:
-            rehearse_if_long(bundle, sets)
+            rehearse_if_long(bundle, sets, lambda words: note(f"tuiwiz: {words}"))
         ready = prepare(bundle, out=out, sets=sets, resume=resume, allow_drift=allow_drift)
         carry_out(ready, detach=detach, plain=plain, as_json=as_json)
-
-
-def rehearse_if_long(path: Path, sets: list[str]) -> None:
-    """Rehearse the bundle where its run is planned to be long and was not rehearsed; says so, and what came of it.
-
-    Raises:
-        DoesNotFitError: it did not fit on the lowest rung.
-        RunFailedError: something else of it failed.
-    """
-    from tuiwiz.base.errors import DoesNotFitError, RunFailedError
-    from tuiwiz.base.units import human_duration
-    from tuiwiz.cli.output import note
-    from tuiwiz.rehearsal import ahead, take
-
-    seconds = ahead.due(path, sets)
-    if seconds is None:
-        return
-    note(f"tuiwiz: a run of about {human_duration(seconds)}: its hardest moments first; --no-rehearsal leaves that out")
-    note(f"tuiwiz: rehearsing: {take.MOMENTS}")
-    _, problems = take.rehearsal(path, sets)
-    for problem in problems:
-        if problem.severity == "error":
-            kind = DoesNotFitError if problem.key == take.OUT_OF_MEMORY else RunFailedError
-            raise kind(problem.message, hint=problem.hint or "--no-rehearsal starts the run all the same")
-        note(f"tuiwiz: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
 
 
 def carry_out(ready: Ready, *, detach: bool, plain: bool, as_json: bool) -> None:

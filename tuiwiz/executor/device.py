@@ -7,6 +7,8 @@ import fcntl
 import os
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +57,16 @@ class Device:
             context = max(0, total - free - reserved)
             return most + context, context
         return self.memory()[1], 0
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """On a processor, return the heap's free pages before and after what is done: steps, evaluations and loading
+        leave holes of other sizes, into which the next does not fit. A card's segments serve all of them."""
+        if not self.is_cuda:
+            self.release()
+        yield
+        if not self.is_cuda:
+            self.release()
 
     def release(self) -> None:
         """Give cached memory back before a stage with another shape of demand."""

@@ -201,7 +201,7 @@ def _evaluate(run: Trainer) -> bool:
         return found | run.generated()
 
     run.crew.evaluations += 1
-    with for_evaluation(run.optimizer):
+    with run.device.apart(), for_evaluation(run.optimizer):
         metrics = ladder.evaluate_or_lower(run, measure)
         run.recorder.write(types.Eval, step=progress.step, metrics=metrics, rows=len(run.held_out))
         run.sample(progress.step)

@@ -86,10 +86,10 @@ def _halves(
     norms = _norms(shape, kind, stream, own, setting) / 2
     # The gate, what it multiplies, and their activated form unless that is computed again.
     pieces = 2 if setting.slim or not shape.family.gated else 3
-    attention = norms + _attention(shape, setting, linear_out)
+    attention = norms + _attention(shape, setting, linear_out) if kind.attention else 0.0
     mlp = norms + linear_out * pieces * _width(shape)
     if setting.adapts:
-        attention += _adapter(shape, setting, stack, attention_half=True)
+        attention += _adapter(shape, setting, stack, attention_half=True) if kind.attention else 0.0
         return attention, mlp + _adapter(shape, setting, stack, attention_half=False)
     # fp32 norms and an fp32 stream hand on fp32, which every matrix casts for itself.
     apart = stack.autocast(setting) and (kind.master_norms or stream == 4)

@@ -47,7 +47,7 @@ def held(shape: ModelShape, setting: Setting, stack: Stack) -> Held:
     linear = setting.bits / 8 * small + base * (shape.linear_parameters - small)
     norms = 4 if stack.wide_norms and setting.adapts else base
     adapters = setting.rank * shape.parameters_per_rank(setting.targets, experts=False) if setting.adapts else 0
-    trained = parts.parameters + adapters
+    trained = parts.parameters + parts.adapters
     size = stack.adapter_bytes if setting.adapts else stack.masters_bytes
     # Frozen parts stay in the compute type; those that are trained are held in that of the masters.
     widened = masters_of(shape, setting).parameters * (size - base) if setting.method == "freeze" else 0

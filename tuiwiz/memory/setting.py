@@ -112,8 +112,8 @@ def setting_of(bundle: Bundle, device: Device, longest: int | None = None, *, gr
 
 
 def _phases(bundle: Bundle) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Phases by what they train, where any has a set of its own. Of adapters all are planned for: they are small."""
-    if bundle.adapter.method not in ("full", "freeze") or all(one.trainable is None for one in bundle.phases):
+    """Phases by what they train, where any has a set of its own."""
+    if all(one.trainable is None for one in bundle.phases):
         return ()
     found: dict[tuple[str, ...], str] = {}
     for one in bundle.phases:

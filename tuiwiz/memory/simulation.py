@@ -10,8 +10,7 @@ import msgspec
 
 from tuiwiz.catalog.gpus import Device
 from tuiwiz.catalog.shapes import ModelShape
-from tuiwiz.memory.estimate import estimate, hardest
-from tuiwiz.memory.overhead import context_bytes
+from tuiwiz.memory.estimate import LOADING, estimate, hardest
 from tuiwiz.memory.plan import Simulation
 from tuiwiz.memory.setting import Setting
 from tuiwiz.memory.stack import OURS, Stack
@@ -44,9 +43,13 @@ def read_results(
             found.append(Simulation(problem=str(result["problem"])))
             continue
         # A processor's heap has gaps of its own, which are measured and not simulated.
-        gaps = 0 if device.kind == "cuda" else estimate(shape, setting, device).items["reserve"]
+        planned = estimate(shape, setting, device)
         held = int(result["reserved_bytes"] if device.kind == "cuda" else result["allocated_bytes"])
-        total = held + gaps + round(context_bytes(device))
+        # A processor's heap has gaps of its own, which are measured and not simulated.
+        gaps = 0 if device.kind == "cuda" else planned.items["reserve"]
+        total = held + gaps + planned.items["context"]
+        # The step alone is simulated.
+        total = max(total, planned.total_bytes) if planned.limiting == LOADING else total
         found.append(
             Simulation(
                 allocated_bytes=int(result["allocated_bytes"]),

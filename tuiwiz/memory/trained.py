@@ -24,8 +24,9 @@ NORMS = (
 
 
 class Layer(msgspec.Struct, frozen=True):
-    """`matrices` by name; `norms`: whether any is trained; `reached`: whether the backward pass comes here. `masters`
-    and `master_norms`: the same of what any phase of the run trains, and what therefore is held in the masters' type.
+    """`matrices` by name; `norms`: whether any is trained; `reached`: whether the backward pass comes here, and
+    `attention` whether to its attention, too. `masters` and `master_norms`: the same of what any phase of the run
+    trains, and what therefore is held in the masters' type.
     """
 
     matrices: frozenset[str] = frozenset()
@@ -33,6 +34,7 @@ class Layer(msgspec.Struct, frozen=True):
     reached: bool = True
     masters: frozenset[str] = frozenset()
     master_norms: bool = False
+    attention: bool = True
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -40,7 +42,7 @@ class Trained(msgspec.Struct, frozen=True):
 
     `kinds`: layers that are alike, and how many they are. `matrices` of decoder layers; `head`: of the output layer, be
     it tied to the embedding or not. `reached`: layers that the backward pass comes to; `touched`: those with a trained
-    matrix.
+    matrix. `adapters`: elements of the adapters that are trained.
     """
 
     kinds: tuple[tuple[Layer, int], ...]
@@ -50,13 +52,13 @@ class Trained(msgspec.Struct, frozen=True):
     head: bool
     reached: int
     touched: int
+    adapters: int = 0
 
 
 def trained_of(shape: ModelShape, setting: Setting) -> Trained:
-    """By the setting's method and phase; adapters need the backward pass everywhere and train nothing of the model
-    itself."""
+    """By the setting's method and phase; adapters train nothing of the model itself."""
     if setting.adapts:
-        return Trained(((Layer(), shape.layers),), 0, 0, False, False, shape.layers, 0)
+        return _adapters(shape, setting.rank, setting.targets, setting.phase)
     if setting.method == "full" and not setting.phase:
         return _all(shape, setting.numbers)
     whole = ("all",) if setting.method == "full" else setting.trainable
@@ -77,12 +79,52 @@ def _all(shape: ModelShape, numbers: bool) -> Trained:
     return Trained(kinds, count, shape.linear_parameters, True, not numbers, shape.layers, shape.layers)
 
 
+@lru_cache(maxsize=256)
+def _adapters(shape: ModelShape, rank: int, targets: str | tuple[str, ...], phase: tuple[str, ...]) -> Trained:
+    """Adapters need the backward pass down to the lowest of those that are trained.
+
+    Words that name none of those that are known here, as tokens and modules beside them, are taken for all.
+    """
+    every = Trained(
+        kinds=((Layer(), shape.layers),),
+        parameters=0,
+        matrices=0,
+        embedding=False,
+        head=False,
+        reached=shape.layers,
+        touched=0,
+        adapters=rank * shape.parameters_per_rank(targets, experts=False),
+    )
+    if not phase:
+        return every
+    sizes = {
+        f"base_model.model.{_name(layer, one.name)[: -len('.weight')]}.lora_{side}.default.weight": rank * width
+        for layer in range(shape.layers)
+        for one in shape.targeted(targets)
+        if one.copies == 1
+        for side, width in (("A", one.inputs), ("B", one.outputs))
+    }
+    chosen = select(phase, list(sizes))
+    if not chosen:
+        return every
+    first = next(layer for layer in range(shape.layers) if any(f".layers.{layer}." in name for name in chosen))
+    attends = any(f".layers.{first}.self_attn." in name for name in chosen)
+    kinds = Counter(Layer(reached=n >= first, attention=n > first or attends) for n in range(shape.layers))
+    return msgspec.structs.replace(
+        every,
+        kinds=tuple(kinds.items()),
+        reached=shape.layers - first,
+        adapters=sum(sizes[name] for name in chosen),
+    )
+
+
 @lru_cache(maxsize=64)
 def _chosen(shape: ModelShape, words: tuple[str, ...], phase: tuple[str, ...], numbers: bool) -> Trained:
     sizes = _names(shape, numbers=numbers)
     held = select(words, list(sizes))
     masters = frozenset(held)
-    chosen = frozenset(select(phase, held)) if phase else masters
+    # Words that name nothing here are another method's: what is compared with it trains all.
+    chosen = frozenset(select(phase, held)) or masters if phase else masters
     numbered = range(shape.layers)
     wide = [frozenset(one.name for one in shape.projections if _name(n, one.name) in masters) for n in numbered]
     whole = [frozenset(one.name for one in shape.projections if _name(n, one.name) in chosen) for n in numbered]

@@ -32,12 +32,14 @@ KEPT_DONE = 50
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A bundle in the queue. `run` is its run folder once it was started, `tries` how often it was taken up again after
-    the machine went down, `code` its exit code once it is over."""
+    the machine went down, `code` its exit code once it is over. `rehearse`: a rehearsal may yet come before it starts;
+    `rehearsing` is also the state while it is looked up whether one is due."""
 
     id: str
     bundle: str
-    state: Literal["waiting", "running", "done"] = "waiting"
+    state: Literal["waiting", "rehearsing", "running", "done"] = "waiting"
     sets: tuple[str, ...] = ()
+    rehearse: bool = True
     run: str = ""
     tries: int = 0
     code: int | None = None
@@ -50,13 +52,19 @@ def folder() -> Path:
     return places.home() / "queue"
 
 
-def add(bundle: Path, sets: Sequence[str] = ()) -> Entry:
-    """Put a bundle at the end of the queue.
+def add(bundle: Path, sets: Sequence[str] = (), *, rehearse: bool = True) -> Entry:
+    """Put a bundle at the end of the queue; with `rehearse` it is rehearsed before it starts if its run is long.
 
     Raises:
         MachineLacksError: the queue's folder cannot be written.
     """
-    entry = Entry(id=f"{time.time_ns():020d}", bundle=str(bundle.resolve()), sets=tuple(sets), added=time.time())
+    entry = Entry(
+        id=f"{time.time_ns():020d}",
+        bundle=str(bundle.resolve()),
+        sets=tuple(sets),
+        rehearse=rehearse,
+        added=time.time(),
+    )
     with changing():
         store(entry)
     return entry
@@ -92,7 +100,7 @@ def find(name: str) -> Entry:
 
 
 def remove(name: str) -> Entry:
-    """Take a waiting or finished entry out of the queue.
+    """Take a waiting or finished entry out of the queue; a rehearsal of it ends.
 
     Raises:
         UsageError: there is none, or it is running.

@@ -1,15 +1,18 @@
 """The queue's worker: `python -m tuiwiz.runs.worker LANES`.
 
 Starts waiting bundles one after another, as many at once as there are cards, and ends when nothing waits and nothing
-runs. Its runs are detached: they survive it, and it finds them again when it is started anew after a reboot.
+runs. Its runs are detached: they survive it, and it finds them again when it is started anew after a reboot. The
+rehearsals that come before long runs are processes that end with it, and begin again with the next worker.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -26,6 +29,18 @@ from tuiwiz.runs.launch import exit_code, start
 PERIOD_S = 0.5
 MOST_TRIES = 3
 """How often a run whose machine went down is taken up again."""
+REHEARSAL = (sys.executable, "-m", "tuiwiz.rehearsal")
+"""Command that rehearses a bundle where that is due: see `rehearsal/__main__.py`."""
+
+_rehearsals: dict[str, subprocess.Popen[bytes]] = {}
+"""By entry, the rehearsals of this worker."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a rehearsal came to: an exit code and, where it is not 0, why."""
+
+    code: int
+    message: str = ""
 
 
 def main(argv: list[str]) -> int:
@@ -47,15 +62,59 @@ def work(lanes: int) -> bool:
         running = [entry for entry in queue.entries() if entry.state == "running"]
         for entry in running:
             _look(entry)
+        for entry in [one for one in queue.entries() if one.state == "rehearsing"]:
+            _hear(entry)
         known = queue.entries()
-        free = lanes - sum(entry.state == "running" for entry in known)
+        _end_rehearsals(keep={entry.id for entry in known})
+        free = lanes - sum(entry.state in ("rehearsing", "running") for entry in known)
         for entry in [one for one in known if one.state == "waiting"][: max(0, free)]:
-            queue.store(_begun(entry))
+            queue.store(_rehearsed(entry) if entry.rehearse else _begun(entry))
         known = queue.entries()
         over = [entry for entry in known if entry.state == "done"]
         for entry in over[: -queue.KEPT_DONE]:
             (queue.folder() / f"{entry.id}.json").unlink(missing_ok=True)
     return any(entry.state != "done" for entry in known)
+
+
+def _rehearsed(entry: queue.Entry) -> queue.Entry:
+    """Start looking whether a rehearsal is due, and taking it, in a process of its own."""
+    _rehearsals[entry.id] = subprocess.Popen(
+        [*REHEARSAL, entry.bundle, *entry.sets],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TUIWIZ_PARENT": str(os.getpid())},
+    )
+    return msgspec.structs.replace(entry, state="rehearsing")
+
+
+def _hear(entry: queue.Entry) -> None:
+    """What became of a rehearsal: the entry may start now, or it is over."""
+    child = _rehearsals.get(entry.id)
+    if child is None:
+        # That of an earlier worker, with which it ended.
+        queue.store(msgspec.structs.replace(entry, state="waiting"))
+        return
+    if child.poll() is None:
+        return
+    out, _ = _rehearsals.pop(entry.id).communicate()
+    try:
+        answer = msgspec.json.decode(out, type=Answer)
+    except msgspec.MsgspecError:
+        code = child.returncode
+        how = f"exit code {code}" if code >= 0 else f"signal {-code}"
+        answer = Answer(int(ExitCode.RUN_FAILED), f"the rehearsal ended with {how}")
+    if answer.code:
+        queue.store(_over(entry, answer.code, answer.message))
+    else:
+        queue.store(msgspec.structs.replace(entry, state="waiting", rehearse=False))
+
+
+def _end_rehearsals(*, keep: Collection[str]) -> None:
+    """End those whose entries were taken out of the queue."""
+    for name in [one for one in _rehearsals if one not in keep]:
+        child = _rehearsals.pop(name)
+        child.terminate()
+        child.communicate()
 
 
 def _begun(entry: queue.Entry) -> queue.Entry:

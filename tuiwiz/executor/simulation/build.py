@@ -67,10 +67,10 @@ def build(config: Any, setting: Setting, stack: Stack, bundle: Bundle) -> Any:
         slim(model)
     if setting.method == "freeze":
         freeze(model, bundle, Device(META, "meta", compute))
-    if setting.phase:
-        _only(model, setting.phase)
     if setting.adapts:
         model = add_adapters(model, bundle, Path()) if ours else _with_peft(model, setting, stack, bundle)
+    if setting.phase:
+        _only(model, setting.phase)
     if setting.checkpointing:
         enable_checkpointing(model)
         if setting.adapts and not ours:
