@@ -28,6 +28,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tuiwiz.base.waiting import waiting
+
 MODEL = "smollm2-135m-instruct"
 TASKS = {"gsm8k": "instruct", "sharegpt-en": "chat", "banking77": "classify"}
 CHARACTERS_A_TOKEN = 4
@@ -127,7 +129,7 @@ def compare(place: Path, asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def _run(words: list[str]) -> str:
     done = subprocess.run([sys.executable, "-m", "tuiwiz", *words], capture_output=True, text=True, check=False,
-                          env={**os.environ, "OMP_WAIT_POLICY": "passive"})  # fmt: skip
+                          env={**os.environ, **waiting(os.environ)})  # fmt: skip
     if done.returncode:
         raise SystemExit(f"{' '.join(words[:2])}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stdout

@@ -18,7 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+from tuiwiz.base.waiting import waiting
+
+os.environ.update(waiting(os.environ))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from tests.support.training import make_run, run_here, write_rows

@@ -18,7 +18,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+from tuiwiz.base.waiting import waiting
+
+os.environ.update(waiting(os.environ))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from tests.support.training import curve, events_of, write_rows, write_toml

@@ -84,3 +84,15 @@ def test_every_command_module_registers_its_commands() -> None:
         importlib.import_module(f"tuiwiz.cli.{module}").register(app)
     names = {info.name for info in app.registered_commands} | {info.name for info in app.registered_groups}
     assert names == set(COMMANDS)
+
+
+def test_one_place_says_how_threads_wait() -> None:
+    """A measurement that sets half of it measures another program than the one that users run."""
+    place = ROOT / "base" / "waiting.py"
+    bench = ROOT.parent / "tests" / "bench"
+    own = [
+        path
+        for path in (*ROOT.rglob("*.py"), *bench.glob("*.py"))
+        if path != place and ("OMP_WAIT_POLICY" in (text := path.read_text(encoding="utf-8")) or "SPINCOUNT" in text)
+    ]
+    assert own == []

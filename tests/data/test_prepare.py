@@ -55,7 +55,7 @@ def test_rows_are_encoded_split_and_profiled(tmp_path: Path, tiny_tokenizer: Pat
     assert profile.tokens == found.train.tokens + found.validation.tokens
     assert profile.supervised_tokens == found.train.supervised + found.validation.supervised
     assert profile.lengths.max == max(*found.train.lengths, *found.validation.lengths)
-    assert seen[0][0] == "data"
+    assert seen[0][0] == "read" and seen[-1] == ("comparing", 30, 30)
     row = found.train[0]
     renderer = Renderer(tiny_tokenizer)
     assert renderer.decode(row.prompt_ids).endswith("<|im_start|>assistant\n")

@@ -22,7 +22,7 @@ from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.job import read_job
 from tuiwiz.events.process import Exit, start_time, this_process, write_exit, write_process
 from tuiwiz.events.writer import EventWriter
-from tuiwiz.runs.folder import prepare, take_up
+from tuiwiz.runs.folder import base_of, prepare, start_of, take_up
 from tuiwiz.runs.names import new_folder, registered, run_root, slug
 
 
@@ -225,6 +225,17 @@ def test_a_prepared_run_that_never_started_is_told_apart(bundle: Path, tmp_path:
     watched = begin("watch", ready.path)
     _, told = watched.communicate(timeout=60)
     assert watched.returncode == 0 and "never started" in told
+
+
+def test_a_runs_own_copy_of_a_bundle_starts_where_the_original_lay(bundle: Path, tmp_path: Path) -> None:
+    assert start_of(bundle) == bundle.parent
+    first = prepare(bundle, out=tmp_path / "first").folder
+    assert start_of(first.bundle) == bundle.parent
+    second = prepare(first.bundle, out=tmp_path / "second").folder
+    assert base_of(second) == bundle.parent
+    # A job of the user's own, in a folder of the user's own, is none of ours.
+    first.job.write_text("no job", encoding="utf-8")
+    assert start_of(first.bundle) == first.path
 
 
 def test_an_executor_that_has_told_its_end_is_given_the_time_to_leave(bundle: Path, tmp_path: Path) -> None:

@@ -6,15 +6,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.support.wizard import settled, sums, wizard_app
 from tests.wizard.known import data
+from tuiwiz.base.problems import Problem
 from tuiwiz.catalog import embedded
 from tuiwiz.catalog.gpus import find_device
 from tuiwiz.catalog.models import find
+from tuiwiz.data.sets import Share
+from tuiwiz.spec.data import WeightedPath
 from tuiwiz.ui.app import TuiwizApp
 from tuiwiz.ui.screens.wizard import screen as screen_room
 from tuiwiz.wizard.answers import Answers
@@ -74,6 +78,19 @@ def test_step(snap_compare: Compare, step: Step, size: tuple[int, int]) -> None:
 def test_ascii_without_colour(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, step: Step) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     assert snap_compare(at(step, ascii=True), terminal_size=(80, 24), run_before=before)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+def test_several_sets(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
+    first = Share(path="rows.jsonl", weight=9, usable_rows=60, rows=60, tokens=4200, supervised_tokens=900)
+    other = Share(path="more.jsonl", weight=1, usable_rows=1425, rows=7, tokens=490, supervised_tokens=105)
+    facts = msgspec.structs.replace(data(rows=67), sets=(first, other))
+    same = Problem(severity="warning", message="3 rows are in rows.jsonl too, word for word", path="more.jsonl", row=17)
+    monkeypatch.setattr(screen_room, "count", lambda job: DataReport(facts, (same,)))
+    sums(Path("more.jsonl"))
+    mix = [WeightedPath(path=one.path, weight=one.weight) for one in facts.sets]
+    app = wizard_app(Path(), draft=Draft(step="data", answers=ANSWERS.with_mix(mix)))
+    assert snap_compare(app, terminal_size=size, run_before=before)
 
 
 def test_editing_a_value(snap_compare: Compare) -> None:

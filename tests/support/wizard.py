@@ -12,9 +12,11 @@ import msgspec
 from textual.pilot import Pilot
 
 from tests.support.screens import screen_text
+from tuiwiz.bundle.change import parse_set
 from tuiwiz.data.check import check
 from tuiwiz.data.load import Settings
 from tuiwiz.data.render import Renderer
+from tuiwiz.spec.data import WeightedPath
 from tuiwiz.ui.app import TuiwizApp
 from tuiwiz.ui.screens.wizard.screen import WizardScreen
 from tuiwiz.wizard.facts import NO_LIMIT, TRAIN_ON
@@ -53,7 +55,9 @@ def sums(path: Path, rows: int = 60) -> Path:
 def count_here(job: CheckData) -> DataReport:
     """What the child of a `CheckData` would answer, without its start."""
     settings = Settings(task=job.task, train_on=TRAIN_ON.get(job.task, "assistant"), max_length=NO_LIMIT)
-    report = check(Path(job.path), settings, Renderer(Path(job.model) if job.model else None))
+    mix = dict(map(parse_set, job.sets)).get("data.train") or []
+    sets = msgspec.convert(mix, tuple[WeightedPath, ...])
+    report = check(Path(job.path), settings, Renderer(Path(job.model) if job.model else None), sets=sets)
     return read_report(msgspec.json.encode(report))
 
 

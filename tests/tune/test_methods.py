@@ -129,6 +129,32 @@ def test_a_grid_of_given_values_is_their_product(bundle: Bundle) -> None:
     rows = done(wanted, lambda edits: edits[RANK] - edits["adapter.dropout"])
     assert grid.propose(rows) is None
     assert "adapter.dropout is the largest" in grid.edge(rows)
+    assert grid.onward(rows) == ["adapter.rank=8", "adapter.dropout=0.2,0.3,0.4"]
+
+
+@pytest.mark.parametrize(
+    ("over", "best", "onward"),
+    [
+        ("optimizer.learning_rate=1e-4,3e-4,9e-4", 9e-4, ["optimizer.learning_rate=9e-4,0.0027,0.0081"]),
+        ("optimizer.learning_rate=1e-4,3e-4,9e-4", 1e-4, ["optimizer.learning_rate=1e-4,3.333e-5,1.111e-5"]),
+        ("optimizer.learning_rate=1e-4,3e-4,9e-4", 3e-4, []),
+        ("adapter.rank=4,8,16", 16, ["adapter.rank=16,32,64"]),
+        ("adapter.rank=1,2,4", 1, []),
+        ("adapter.dropout=0.0,0.1,0.2", 0.0, []),
+        ("adapter.dropout=0.0,0.4,0.8", 0.8, []),
+        ("batch.effective=8,4,2", 2, []),
+    ],
+)
+def test_a_given_grid_says_how_to_go_on_beyond_its_edge(
+    bundle: Bundle, over: str, best: float, onward: list[str]
+) -> None:
+    key = over.partition("=")[0]
+    grid = Grid(bundle, parse_over(bundle, [over]))
+    rows = done(grid.propose([]) or [], lambda edits: abs(edits[key] - best))
+    assert grid.onward(rows) == onward
+    assert bool(grid.edge(rows)) == (best != 3e-4)
+    for word in onward:
+        assert next(iter(parse_over(bundle, [word]))).values[0] == best
 
 
 def test_a_grid_in_which_nothing_can_be_trained_goes_down_and_gives_up(bundle: Bundle) -> None:
@@ -248,8 +274,8 @@ def test_the_forecast_is_load_steps_and_evaluations_and_too_little_is_an_answer(
     base = trial_base(bundle, 150)
     assert base.schedule.steps == 150 and base.schedule.epochs is None
     # 150 steps of 0.5 s, 5 evaluations of 40 rows at 0.4 of a step's 4 rows; of the 5 s to load, what recurs.
-    assert trial_seconds(MEASURED, base, 150) == pytest.approx(75 + 5 * 2 + 0.3 * 5, abs=0.01)
-    assert once_seconds(MEASURED) == pytest.approx(0.7 * 5)
+    assert trial_seconds(MEASURED, base, 150) == pytest.approx(75 + 5 * 2 + 0.1 * 5, abs=0.01)
+    assert once_seconds(MEASURED) == pytest.approx(0.9 * 5)
     # Compiled layers stay in a process: each trial has its own.
     compiled = change(base, {"memory.compile": True})
     assert trial_seconds(MEASURED, compiled, 150) == pytest.approx(75 + 5 * 2 + 5, abs=0.01)

@@ -15,15 +15,20 @@ from tests.support.processes import write_bundle
 from tuiwiz.base.errors import DriftError, MachineLacksError, StoppedError, UsageError
 from tuiwiz.bundle.change import change
 from tuiwiz.bundle.digest import digest
+from tuiwiz.bundle.lock import lock_now
 from tuiwiz.bundle.read import read_bundle
+from tuiwiz.runs.folder import prepare
 from tuiwiz.spec.keys import flatten
 from tuiwiz.tune.bayes import Bayes, default_space
 from tuiwiz.tune.grid import Grid
 from tuiwiz.tune.rows import Row, ranked
 from tuiwiz.tune.space import RANK, RATE
+from tuiwiz.tune.start import new_study
 from tuiwiz.tune.storage import Storage
-from tuiwiz.tune.study import Budget, Question, StudyFolder, create, refuse_other
+from tuiwiz.tune.study import Budget, Measured, Question, StudyFolder, create, refuse_other
+from tuiwiz.tune.winner import write_winner
 from tuiwiz.tune.work import Report, Rules, Worker
+from tuiwiz.wizard.facts import drift_of
 
 Objective = Callable[[dict[str, Any]], float]
 
@@ -231,3 +236,32 @@ def test_another_bundles_study_is_refused(tmp_path: Path) -> None:
         refuse_other(folder, change(folder.base, {RANK: 5}), "grid")
     with pytest.raises(UsageError, match="tune grid"):
         refuse_other(folder, folder.base, "bayes")
+
+
+def test_a_studys_bundles_can_be_run_by_hand(tmp_path: Path) -> None:
+    """They lie elsewhere than the bundle that was given: paths and the names in the lock go along."""
+    project = tmp_path / "project"
+    path = write_bundle(project, "model", rows=20, data__train='[{path = "rows.jsonl"}, {path = "../more"}]')
+    for place in (project / "model", tmp_path / "more"):
+        place.mkdir()
+        (place / "config.json").write_text("{}", encoding="utf-8")
+    given = read_bundle(path)
+    given = msgspec.structs.replace(given, lock=lock_now(given, project, project / "model"), origin={RATE: "preset x"})
+    measured = Measured(load_s=1, step_s=1, tokens_per_step=1, rows=20, validation_rows=4, full_steps=6)
+    budget = Budget(trials=3)
+    folder = new_study(
+        given, project, method="grid", measured=measured, share=1.0, budget=budget, out=tmp_path / "far" / "study"
+    )
+    carry_out(folder, folder.question, bowl(given.optimizer.learning_rate))
+    bundles = [folder.path / "bundle.toml", folder.path / "given.toml", folder.bundle(0)]
+    copied = prepare(folder.bundle(0), base=Path(folder.question.folder)).folder.bundle
+    for one in (*bundles, copied):
+        assert not drift_of(read_bundle(one), one.parent), one
+    assert digest(folder.given) == digest(given) and folder.given.origin == given.origin
+    refuse_other(folder, given, "grid")
+    for place, names in ((project, ["rows.jsonl", "../more"]), (tmp_path, ["project/rows.jsonl", "more"])):
+        winner = read_bundle(write_winner(folder, place / "winner.toml")[0])
+        assert [one.path for one in winner.data.train if not isinstance(one, str)] == names
+        assert not drift_of(winner, place) and winner.lock is not None and winner.lock.data
+    (project / "rows.jsonl").write_text("{}", encoding="utf-8")
+    assert [one.kind for one in drift_of(folder.base, folder.path)] == ["data"]

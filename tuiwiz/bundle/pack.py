@@ -20,6 +20,7 @@ from tuiwiz.base.files import fsync_folder, sha256_file
 from tuiwiz.bundle.change import change
 from tuiwiz.bundle.drift import drift, refuse
 from tuiwiz.bundle.lock import data_names, lock_now
+from tuiwiz.bundle.rebase import rename_data
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.keys import plain
@@ -141,18 +142,5 @@ def _renamed(bundle: Bundle, edits: dict[str, object]) -> object:
     lock = bundle.lock
     if lock is None:
         return None
-    before = data_names(bundle)
-    after = data_names(change(bundle, edits, by="pack"))
-    names = dict(zip(before, after, strict=True))
-
-    def renamed(name: str) -> str:
-        for old, new in names.items():
-            if name == old or name.startswith(f"{old.rstrip('/')}/"):
-                return new + name[len(old.rstrip("/")) :]
-        return name
-
-    return msgspec.structs.replace(
-        lock,
-        data={renamed(name): digest for name, digest in lock.data.items()},
-        rows={renamed(name): count for name, count in lock.rows.items()},
-    )
+    names = zip(data_names(bundle), data_names(change(bundle, edits, by="pack")), strict=True)
+    return rename_data(lock, dict(names))

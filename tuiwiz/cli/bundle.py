@@ -50,14 +50,15 @@ def _lock(path: Path, output: Path | None, *, as_json: bool) -> None:
     from tuiwiz.bundle.read import read_bundle
     from tuiwiz.bundle.relock import with_lock
     from tuiwiz.cli.output import emit_json, note, say
+    from tuiwiz.runs.folder import start_of
     from tuiwiz.wizard.facts import present_lock
 
     bundle = read_bundle(path)
-    absent = [name for name in data_names(bundle) if not (path.resolve().parent / name).exists()]
+    absent = [name for name in data_names(bundle) if not (start_of(path) / name).exists()]
     if absent:
         raise InvalidError(f"{absent[0]} is not there", hint="a lock speaks of the files that a bundle names")
     tell = None if as_json else (lambda name: note(f"  hashing {name}"))
-    now, here = present_lock(bundle, path.resolve().parent, progress=tell)
+    now, here = present_lock(bundle, start_of(path), progress=tell)
     changed = drift(bundle.lock, now, model_is_here=here) if bundle.lock is not None else []
     target = output or path
     try:
@@ -81,13 +82,13 @@ def _pack(given: str, output: Path | None, *, force: bool, as_json: bool) -> Non
     from tuiwiz.bundle.pack import pack
     from tuiwiz.bundle.read import read_bundle
     from tuiwiz.cli.output import emit_json, note, say
-    from tuiwiz.runs.folder import as_it_ran, base_of
+    from tuiwiz.runs.folder import as_it_ran, base_of, start_of
     from tuiwiz.runs.names import slug
     from tuiwiz.runs.registry import find
 
     path = Path(given)
     if path.is_file():
-        bundle, base = read_bundle(path), path.resolve().parent
+        bundle, base = read_bundle(path), start_of(path)
     else:
         run = find(given)
         bundle, base = as_it_ran(run), base_of(run)

@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
         from tuiwiz.base.errors import ExitCode
         from tuiwiz.cli.output import emit_json, problem_lines, say
 
-        problems, fits = _collect(bundle, sets)
+        problems, fits = _collect(bundle, sets, quiet=as_json)
         errors = [problem for problem in problems if problem.severity == "error"]
         figures = None
         if rehearse and not errors and fits:
@@ -55,7 +55,7 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(ExitCode.DOES_NOT_FIT)
 
 
-def _collect(path: Path, sets: list[str]) -> tuple[list[Problem], bool]:
+def _collect(path: Path, sets: list[str], *, quiet: bool) -> tuple[list[Problem], bool]:
     """All problems, in the order bundle, model, data, memory; and whether the run fits."""
     from tuiwiz.base.errors import TuiwizError
     from tuiwiz.bundle.change import apply_sets
@@ -69,7 +69,10 @@ def _collect(path: Path, sets: list[str]) -> tuple[list[Problem], bool]:
         bundle = apply_sets(bundle, sets)
     except TuiwizError as error:
         return [*problems, *error.problems], True
+    from tuiwiz.cli.counting import counting
+    from tuiwiz.runs.folder import start_of
     from tuiwiz.wizard.preflight import preflight
 
-    report = preflight(bundle, path.resolve().parent)
+    with counting(quiet=quiet) as counter:
+        report = preflight(bundle, start_of(path), rows=counter.rows, hashing=counter.file)
     return [*problems, *report.problems], report.fits

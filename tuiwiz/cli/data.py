@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,19 +10,17 @@ import typer
 from tuiwiz.base.places import expanded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tuiwiz.data.check import Report
     from tuiwiz.data.load import Settings
-    from tuiwiz.data.types import PreviewRow, Segment
+    from tuiwiz.spec.bundle import Bundle
+    from tuiwiz.spec.data import WeightedPath
 
 FILE = typer.Argument(..., help="A file, or a folder of shards.")
 TASK = typer.Option("", "--task", help="chat, instruct, pretrain, classify, dpo, ...; left out: any.")
 MODEL = typer.Option("", "--model", help="A model or tokenizer folder: its template and tokenizer are used.")
-SETS = typer.Option([], "--set", metavar="KEY=VALUE", help="A bundle value, such as data.max_length=1024.")
+SETS = typer.Option(
+    [], "--set", metavar="KEY=VALUE", help="A bundle value, such as data.max_length=1024; data.train=[{path, weight}]."
+)
 JSON = typer.Option(False, "--json", help="One JSON document.")
-_MARKS = {True: ("⟦", "⟧", "⟪cut: ", "⟫"), False: ("[[", "]]", "{{cut: ", "}}")}
-_COLOURS = {"trained": "\x1b[32m", "truncated": "\x1b[9;2m", "context": "\x1b[2m"}
 
 
 def register(app: typer.Typer) -> None:
@@ -75,43 +72,37 @@ def check(
 ) -> None:
     """Name the format, count rows and tokens, and list every defect by row. Exit code 3 when the set is refused."""
     from tuiwiz.base.errors import ExitCode, UsageError
+    from tuiwiz.cli.counting import counting
+    from tuiwiz.cli.data_lines import print_report
     from tuiwiz.cli.output import emit_json
     from tuiwiz.data.check import check as run_check
     from tuiwiz.data.render import Renderer
 
     if fix != (output is not None):
         raise UsageError("--fix and -o FILE go together", hint="tuiwiz data check FILE --fix -o clean.jsonl")
-    settings, template = _settings(file, task, sets)
+    bundle, settings = _settings(file, task, sets)
+    mix = _mix(file, bundle)
+    if mix and fix:
+        raise UsageError("--fix cleans one set", hint="leave data.train out and clean each by itself")
     folder, name = _tokenizer(model)
-    renderer = Renderer(folder, template=template)
-    counter = _counter(as_json)
-    report = run_check(file, settings, renderer, validation=validation, tokenizer=name, fixed=output, progress=counter)
-    if counter is not None:
-        counter("", 0, 0)
+    renderer = Renderer(folder, template=bundle.data.template)
+    with counting(quiet=as_json) as counter:
+        report = run_check(
+            file,
+            settings,
+            renderer,
+            validation=validation,
+            tokenizer=name,
+            fixed=output,
+            progress=counter.rows,
+            sets=mix,
+        )
     if as_json:
         emit_json(report)
     else:
-        _print_report(file, report)
+        print_report(file, report)
     if not report.ok:
         raise typer.Exit(ExitCode.INVALID)
-
-
-def _counter(quiet: bool) -> Callable[[str, int, int], None] | None:
-    """Shows on a terminal how many rows have been read, once there are many."""
-    import sys
-
-    from tuiwiz.cli.output import is_dumb
-
-    if quiet or not sys.stderr.isatty() or is_dumb():
-        return None
-
-    def show_rows(stage: str, done: int, total: int) -> None:
-        # An empty stage is the end: the line goes.
-        if done >= 10_000 or not stage:
-            sys.stderr.write(f"\r{done:,} rows read\x1b[K\r" if stage else "\r\x1b[K")
-            sys.stderr.flush()
-
-    return show_rows
 
 
 def show(
@@ -126,10 +117,11 @@ def show(
     """Print rows exactly as the model will see them, trained parts in ⟦brackets⟧."""
     import msgspec
 
+    from tuiwiz.cli.data_lines import print_row
     from tuiwiz.cli.output import emit_json, note
     from tuiwiz.data.preview import preview
 
-    settings, template = _settings(file, task, sets)
+    bundle, settings = _settings(file, task, sets)
     folder, name = _tokenizer(model)
     found = preview(
         file,
@@ -140,7 +132,7 @@ def show(
         system=settings.system,
         max_length=settings.max_length,
         overlong=settings.overlong,
-        template=template,
+        template=bundle.data.template,
         task=task,
         skip=skip,
         limit=rows,
@@ -150,7 +142,7 @@ def show(
         return
     note(f"template and tokenizer: {name}" if name else _NO_TOKENIZER)
     for row in found:
-        _print_row(row)
+        print_row(row)
 
 
 _NO_TOKENIZER = (
@@ -159,8 +151,29 @@ _NO_TOKENIZER = (
 )
 
 
-def _settings(file: Path, task: str, sets: list[str]) -> tuple[Settings, str]:
-    """What `--task` and `--set` ask for, and the template's name."""
+def _mix(file: Path, bundle: Bundle) -> tuple[WeightedPath, ...]:
+    """The sets that `--set data.train=[...]` names; none where FILE stands alone.
+
+    Raises:
+        UsageError: the first of them is not FILE, which format and mapping are those of.
+        InvalidError: some have a weight and some have none.
+    """
+    from tuiwiz.base.errors import InvalidError, UsageError
+    from tuiwiz.spec.rules import check as check_rules
+
+    train = bundle.data.train
+    if isinstance(train, str):
+        return ()
+    wrong = [one for one in check_rules(bundle) if one.key == "data.train" and one.severity == "error"]
+    if wrong:
+        raise InvalidError(wrong[0].message, hint=wrong[0].hint, problems=wrong)
+    if Path(train[0].path) != file:
+        raise UsageError(f"the first set of data.train is {train[0].path}, and not {file}", hint="name that one first")
+    return train if len(train) > 1 else ()
+
+
+def _settings(file: Path, task: str, sets: list[str]) -> tuple[Bundle, Settings]:
+    """What `--task` and `--set` ask for."""
     from typing import get_args
 
     import msgspec
@@ -195,7 +208,7 @@ def _settings(file: Path, task: str, sets: list[str]) -> tuple[Settings, str]:
         model=Model(source="none"),
         data=msgspec.convert(values["data"], Data),
     )
-    return msgspec.structs.replace(settings_of(bundle), task=task), bundle.data.template
+    return bundle, msgspec.structs.replace(settings_of(bundle), task=task)
 
 
 def _tokenizer(model: str) -> tuple[Path | None, str]:
@@ -224,75 +237,3 @@ def _tokenizer(model: str) -> tuple[Path | None, str]:
 
 
 TOKENIZER_FILE = "tokenizer.json"
-
-
-def _print_report(file: Path, report: Report) -> None:
-    from tuiwiz.base.text import clean_line
-    from tuiwiz.cli.output import note, problem_lines, say
-
-    for line in problem_lines(report.problems):
-        say(line)
-    if report.format != "none":
-        mapping = ", ".join(f"{role} = {clean_line(column, 40)}" for role, column in report.mapping.items())
-        say(f"format   {report.format}{f' ({mapping})' if mapping else ''}")
-    unusable = report.rows - report.usable_rows
-    left_out = f", {unusable:,} left out" if unusable else ""
-    say(f"rows     {report.rows:,}, {report.usable_rows:,} usable{left_out}")
-    if report.classes is not None:
-        say(f"classes  {report.classes:,}")
-    if report.tokens:
-        about = "about " if report.estimated else ""
-        share = f", {100 * report.supervised_tokens / report.tokens:.0f} % trained" if report.supervised_tokens else ""
-        say(f"tokens   {about}{report.tokens:,}{share}")
-        lengths = report.lengths
-        say(f"lengths  median {lengths.p50:,}, 95 % up to {lengths.p95:,}, longest {lengths.max:,}")
-    if report.ok:
-        counted = f"counted with {report.tokenizer}, rows up to {report.max_length} tokens"
-        note(counted if report.tokenizer else "no tokenizer at hand: --model FOLDER names one")
-    say(f"{file}: {'accepted' if report.ok else 'refused'}")
-    if report.fix is not None:
-        for what, count in report.fix.changes.items():
-            say(f"fix      {count:,} row{'s' if count > 1 else ''}: {what}")
-        say(f"fix      {report.fix.rows_out:,} of {report.fix.rows_in:,} rows written to {report.fix.output}")
-        note(f"every change is listed in {report.fix.report}")
-
-
-def _print_row(row: PreviewRow) -> None:
-    """One row in place. The marks are text, so they survive pipes and terminals without colour."""
-    import os
-    import sys
-
-    from tuiwiz.cli.output import is_dumb, problem_lines, say
-
-    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not is_dumb()
-    counts = f", {row.tokens:,} tokens, {row.supervised_tokens:,} trained" if row.tokens is not None else ""
-    say(f"── row {row.row}{f' (line {row.line})' if row.line else ''}{counts}" if utf8 else f"-- row {row.row}{counts}")
-    if row.problem is not None:
-        for line in problem_lines([row.problem]):
-            say(line)
-    if row.label:
-        say(f"label: {row.label}")
-    encoding = sys.stdout.encoding or "utf-8"
-    for title, stretches in (("", row.segments), ("worse answer:", row.other)):
-        if title and stretches:
-            say(title)
-        if stretches or not title:
-            text = _marked(stretches, utf8=utf8, colour=colour)
-            sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
-
-
-def _marked(stretches: Sequence[Segment], *, utf8: bool, colour: bool) -> str:
-    """Text with the marks of what is trained and what is cut off."""
-    from tuiwiz.base.text import clean
-
-    start, end, cut, cut_end = _MARKS[utf8]
-    parts = []
-    for segment in stretches:
-        text = clean(segment.text)
-        if segment.mark == "trained":
-            text = f"{start}{text}{end}"
-        elif segment.mark == "truncated":
-            text = f"{cut}{text}{cut_end}"
-        parts.append(f"{_COLOURS[segment.mark]}{text}\x1b[0m" if colour else text)
-    return "".join(parts)

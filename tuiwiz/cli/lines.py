@@ -84,7 +84,7 @@ class Lines:
         if not new and not live:
             return []
         self._said = time.monotonic()
-        share = f" {event.done:,}/{event.total:,}" if event.total else ""
+        share = f" {event.done:,}/{event.total:,}" if event.total else f" {event.done:,} rows" if event.done else ""
         return [f"{event.name:<8}{share}{' ' + clean_line(event.note) if event.note else ''}".rstrip()]
 
     def _metric(self, event: types.Metric, view: RunView, *, live: bool) -> list[str]:

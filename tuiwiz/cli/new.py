@@ -20,7 +20,9 @@ def register(app: typer.Typer) -> None:
         model: str = typer.Option(
             ..., "--model", help="A model folder, hub id, known name, or only a size such as 8B."
         ),
-        data: str = typer.Option(..., "--data", help="The training data."),
+        data: list[str] = typer.Option(
+            ..., "--data", help="The training data; given again, a set mixed with it (with weights: --set data.train)."
+        ),
         validation: str = typer.Option(
             "", "--validation", help="Rows that are never trained on; else a share is held out."
         ),
@@ -35,12 +37,14 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Write a bundle: every setting of a run, each with who decided it and why."""
         from tuiwiz.bundle.change import parse_set
+        from tuiwiz.spec.data import WeightedPath
         from tuiwiz.wizard.compose import Answers
 
         answers = Answers(
             task=task,
             model=model,
-            data=data,
+            data=data[0],
+            more=tuple(WeightedPath(path=path) for path in data[1:]),
             validation=validation or None,
             gpu=gpu or None,
             method=method or None,
@@ -55,6 +59,7 @@ def _new(answers: Answers, output: Path, *, force: bool, as_json: bool) -> None:
     from tuiwiz.base.errors import InvalidError, MachineLacksError, UsageError
     from tuiwiz.base.files import write_atomic
     from tuiwiz.bundle.write import write_bundle
+    from tuiwiz.cli.counting import counting
     from tuiwiz.cli.output import emit_json, note, problem_lines
     from tuiwiz.wizard.compose import absorb, compose
     from tuiwiz.wizard.facts import gather, relative_to
@@ -66,7 +71,13 @@ def _new(answers: Answers, output: Path, *, force: bool, as_json: bool) -> None:
         raise UsageError(f"{output} exists already", hint="choose another file with -o, or replace it with --force")
     folder = output.resolve().parent
     answers = relative_to(absorb(answers), folder)
-    facts = gather(answers, folder, progress=None if as_json else lambda text: note(f"  {text}"))
+    with counting(quiet=as_json) as counter:
+
+        def tell(text: str) -> None:
+            counter.clear()
+            note(f"  {text}")
+
+        facts = gather(answers, folder, progress=None if as_json else tell, rows=counter.rows)
     composed = compose(answers, facts)
     errors = [problem for problem in composed.problems if problem.severity == "error"]
     if errors:

@@ -66,8 +66,9 @@ def _of_bundle(path: Path, gpu: str, sets: list[str], price: Price | None, *, si
     from tuiwiz.catalog.sources import locate
     from tuiwiz.data.profile import profile, training_rows
     from tuiwiz.memory.plan import plan
+    from tuiwiz.runs.folder import start_of
 
-    bundle, folder = apply_sets(read_bundle(path), sets), path.resolve().parent
+    bundle, folder = apply_sets(read_bundle(path), sets), start_of(path)
     located = locate(bundle.model.source, bundle.model.revision, folder)
     if located.shape is None:
         raise MachineLacksError(

@@ -82,10 +82,14 @@ def refuse_drift(path: Path, sets: list[str]) -> None:
     from tuiwiz.bundle.change import apply_sets
     from tuiwiz.bundle.drift import refuse
     from tuiwiz.bundle.read import read_bundle
+    from tuiwiz.cli.counting import counting
+    from tuiwiz.runs.folder import start_of
     from tuiwiz.wizard.facts import drift_of
 
     bundle = apply_sets(read_bundle(path), sets)
-    refuse(drift_of(bundle, path.resolve().parent), path=str(path))
+    with counting(quiet=False) as counter:
+        found = drift_of(bundle, start_of(path), progress=counter.file)
+    refuse(found, path=str(path))
 
 
 def start_detached(ready: Ready) -> None:

@@ -37,6 +37,7 @@ def carry_out(method: Method, path: Path, wanted: Wanted) -> None:
     from tuiwiz.bundle.read import read_bundle
     from tuiwiz.cli.output import emit_json, note
     from tuiwiz.cli.tuning_question import forecast, question_of
+    from tuiwiz.runs.folder import start_of
     from tuiwiz.tune.measure import measure
     from tuiwiz.tune.start import check_budget, extend, new_study
     from tuiwiz.tune.study import StudyFolder, is_study, refuse_method, refuse_other
@@ -58,7 +59,7 @@ def carry_out(method: Method, path: Path, wanted: Wanted) -> None:
         extend(folder, shared.budget, more)
         work(folder, new=False, as_json=as_json)
         return
-    bundle, base = read_bundle(path), path.resolve().parent
+    bundle, base = read_bundle(path), start_of(path)
     over, options, notes = question_of(method, bundle, base, wanted)
     if not as_json:
         note("tuiwiz: timing the first steps")
@@ -201,7 +202,8 @@ def tell(
     if not reason:
         for row in found.trials:
             say(row_line(row))
-    for line in (reason, found.note, *judged_lines(found.judged, found.metric)):
+    onward = f"`{found.onward}` goes on beyond it" if found.onward else ""
+    for line in (reason, found.note, onward, *judged_lines(found.judged, found.metric)):
         if line:
             say(line)
     for key, share in (importances or {}).items():

@@ -12,13 +12,14 @@ def sweep(
     from tuiwiz.base.errors import UsageError
     from tuiwiz.bundle.read import read_bundle
     from tuiwiz.cli.output import emit_json, note, say
+    from tuiwiz.runs.folder import start_of
     from tuiwiz.tune.draw import curve
     from tuiwiz.tune.lr import band_of_sweep, range_test, sweep_words
     from tuiwiz.tune.measure import measure
     from tuiwiz.tune.space import RATE
     from tuiwiz.tune.winner import write_beside
 
-    given, base = read_bundle(path), path.resolve().parent
+    given, base = read_bundle(path), start_of(path)
     least, most = band_of_sweep(given, low, high, steps)
     if out is not None and out.exists():
         raise UsageError(f"{out} exists", hint="name another file with -o")

@@ -9,6 +9,8 @@ from operator import eq
 
 from tuiwiz.data.types import Example
 
+VALIDATION_ROWS = 1 << 40
+"""Added to the numbers of validation rows where both sets are compared at once."""
 NEAR_ROWS = 100_000
 """Rows compared with each other; of a larger set a seeded sample of so many."""
 NEAR = 0.8

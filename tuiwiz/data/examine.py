@@ -15,6 +15,7 @@ from tuiwiz.data.classes import Labels
 from tuiwiz.data.duplicates import NEAR_ROWS, NearDuplicates, RowHashes, prompt_key
 from tuiwiz.data.languages import Languages
 from tuiwiz.data.mapping import mapper
+from tuiwiz.data.onesided import Answers
 from tuiwiz.data.source import Source
 from tuiwiz.data.suspects import oddities
 from tuiwiz.data.turns import RowError
@@ -43,7 +44,7 @@ _KINDS: dict[str, tuple[str, str]] = {
 
 
 class Finding(msgspec.Struct):
-    """Rows that share one oddity."""
+    """Rows that share one oddity; `earlier` is the row that the first of them is like."""
 
     message: str
     hint: str
@@ -53,6 +54,7 @@ class Finding(msgspec.Struct):
     last_row: int = 0
     line: int = 0
     example: str = ""
+    earlier: int = 0
 
 
 class Examination:
@@ -79,6 +81,7 @@ class Examination:
         self.bad_count = 0
         self.left_out = array("I")
         self.labels = Labels()
+        self.answers = Answers()
         self.hashes = RowHashes()
         self.prompts = RowHashes()
         self.near = near
@@ -137,6 +140,8 @@ class Examination:
             if self._special is not None and (match := self._special.search(text)):
                 message = "spell a control token in their text; it is trained as mere text, not as the token"
                 self.note("special", example, message, "remove it unless the text is about such tokens", match[0])
+        if example.label is not None:
+            self.answers.add(example.label)
         if example.label is not None and not isinstance(example.label, bool):
             for label in example.label if isinstance(example.label, list) else [example.label]:
                 self.labels.add(str(label), example.row)
@@ -169,9 +174,7 @@ class Examination:
         if self.duplicates:
             message = "repeat an earlier row word for word"
             hint = "repeats weigh double; remove them if unmeant: `data check --fix` does"
-            self._findings["duplicate"] = Finding(
-                message, hint, count=self.duplicates, row=first[0], example=f"row {first[1]}"
-            )
+            self._findings["duplicate"] = Finding(message, hint, count=self.duplicates, row=first[0], earlier=first[1])
         if self.near is not None and not self.first_row:
             self._nearly(self.near)
 
@@ -185,7 +188,7 @@ class Examination:
         if near.sampled:
             message += f", among {NEAR_ROWS:,} rows drawn by seed"
         hint = "they add little and must not be split between training and validation; the automatic split heeds it"
-        self._findings["near"] = Finding(message, hint, count=count, row=group[1], example=f"row {group[0]}")
+        self._findings["near"] = Finding(message, hint, count=count, row=group[1], earlier=group[0])
 
     def _order(self, example: Example) -> None:
         roles = [message["role"] for message in example.messages]
@@ -223,26 +226,26 @@ class Examination:
         severity: Severity = "error" if refused else "warning"
         found = [
             msgspec.structs.replace(p, severity=severity, message=f"row {p.row} is left out: {p.message}")
-            for p in self.bad
+            for p in map(self.source.placed, self.bad)
         ]
         if self.bad_count > len(self.bad):
             more = self.bad_count - len(self.bad)
             found.append(Problem(severity=severity, message=f"{more:,} more rows are left out", path=path))
         for finding in self._findings.values():
-            first = f" (first: row {finding.row}{', ' + finding.example if finding.example else ''})"
+            example = self.source.row_words(finding.earlier) if finding.earlier else finding.example
+            first = f" (first: {self.source.row_words(finding.row)}{', ' + example if example else ''})"
             rows = f"{finding.count:,} row{'s' if finding.count > 1 else ''}"
             message = f"{rows} {_singular(finding.message, finding.count)}{first}"
-            found.append(
-                Problem(
-                    severity=finding.severity,
-                    message=message,
-                    hint=finding.hint,
-                    path=path,
-                    row=finding.row,
-                    line=finding.line or None,
-                )
+            problem = Problem(
+                severity=finding.severity,
+                message=message,
+                hint=finding.hint,
+                path=path,
+                row=finding.row,
+                line=finding.line or None,
             )
-        found += self.labels.problems(path) if self._classes else []
+            found.append(self.source.placed(problem))
+        found += map(self.source.placed, self.labels.problems(path) if self._classes else [])
         spoken = self.languages.describe()
         if spoken and not refused:
             message = f"languages, roughly: {spoken}"

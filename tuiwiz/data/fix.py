@@ -14,6 +14,7 @@ from tuiwiz.base.errors import InvalidError, MachineLacksError, UsageError
 from tuiwiz.base.files import write_atomic
 from tuiwiz.base.problems import Problem
 from tuiwiz.data.load import Loader
+from tuiwiz.data.source import Source
 from tuiwiz.data.suspects import CONTROL, EMAIL, SECRET, mended
 from tuiwiz.data.types import Row
 
@@ -28,12 +29,13 @@ _MENDERS: tuple[tuple[str, Callable[[str], str]], ...] = (
 )
 
 
-class Change(msgspec.Struct, frozen=True):
-    """What was done to one row. `line` is 0 where the container has none."""
+class Change(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was done to one row. `line` is 0 where the container has none, `file` the name of a shard."""
 
     row: int
     line: int
     what: str
+    file: str = ""
 
 
 class Fixed(msgspec.Struct, kw_only=True):
@@ -51,6 +53,12 @@ class Fixed(msgspec.Struct, kw_only=True):
         self.changes[what] = self.changes.get(what, 0) + 1
         if len(self.rows) < MOST_LISTED:
             self.rows.append(Change(row, line, what))
+
+
+def _placed(change: Change, source: Source) -> Change:
+    """The change with its row's own file and its number there."""
+    file, row = source.place(change.row)
+    return Change(row, change.line, change.what, file.name)
 
 
 def check_output(source: Path, output: Path) -> None:
@@ -88,6 +96,8 @@ def fix(loader: Loader, output: Path) -> Fixed:
                 file.write(value if running else _line(value))
                 file.write("\n")
                 found.rows_out += 1
+        if len(loader.source.files) > 1:
+            found.rows = [_placed(change, loader.source) for change in found.rows]
         os.replace(unfinished, output)
         write_atomic(report, msgspec.json.format(msgspec.json.encode(found)) + b"\n")
     except OSError as error:

@@ -8,7 +8,8 @@ from pathlib import Path
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.problems import Problem
 from tuiwiz.data.collect import Collected, collect
-from tuiwiz.data.leaks import VALIDATION_ROWS, near_rows
+from tuiwiz.data.duplicates import VALIDATION_ROWS
+from tuiwiz.data.leaks import near_rows
 from tuiwiz.data.load import Loader, Progress, Settings
 from tuiwiz.data.render import Renderer
 from tuiwiz.data.split import automatic_size, held_out, resolution
@@ -53,7 +54,8 @@ def separate(
     if alike:
         say = "rows say" if len(alike) > 1 else "row says"
         message = f"{len(alike):,} validation {say} nearly the same as a training row: results on them flatter"
-        problems.append(Problem(severity="warning", message=message, path=str(path), row=alike[0]))
+        problem = Problem(severity="warning", message=message, path=str(path), row=alike[0])
+        problems.append(loader.source.placed(problem))
     most = bundle.validation.max_rows
     if most is not None and len(kept) > most:
         kept = sorted(random.Random(bundle.seed).sample(kept, most))

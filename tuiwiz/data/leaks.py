@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from tuiwiz.base.problems import Problem
 from tuiwiz.data.classes import unseen
+from tuiwiz.data.duplicates import VALIDATION_ROWS
 from tuiwiz.data.examine import Examination
-
-VALIDATION_ROWS = 1 << 40
-"""Added to the numbers of validation rows where both sets are compared at once."""
 
 
 def leaks(training: Examination, validation: Examination, path: str) -> list[Problem]:
@@ -17,18 +15,20 @@ def leaks(training: Examination, validation: Examination, path: str) -> list[Pro
     shared = sorted(training.prompts.shared(validation.prompts))
     if shared:
         have = f"{len(shared):,} validation row{'s share their' if len(shared) > 1 else ' shares its'}"
-        message = f"{have} prompt with training (first: row {shared[0]}): left out of validation"
+        first = validation.source.row_words(shared[0])
+        message = f"{have} prompt with training (first: {first}): left out of validation"
         hint = "remove them: what is learnt by heart measures nothing"
         found.append(Problem(severity="warning", message=message, hint=hint, path=path, row=shared[0]))
     near = near_rows(training, set(shared))
     if near:
         say = "rows say" if len(near) > 1 else "row says"
-        message = f"{len(near):,} validation {say} nearly the same as a training row (first: row {near[0]})"
+        first = validation.source.row_words(near[0])
+        message = f"{len(near):,} validation {say} nearly the same as a training row (first: {first})"
         hint = "results on them flatter: remove them, or judge by the other rows"
         found.append(Problem(severity="warning", message=message, hint=hint, path=path, row=near[0]))
     if training.format in {"classification", "multi-label"}:
         found += unseen(training.labels, validation.labels, path)
-    return found
+    return [validation.source.placed(problem) for problem in found]
 
 
 def near_rows(training: Examination, left_out: set[int]) -> list[int]:

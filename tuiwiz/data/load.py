@@ -15,7 +15,8 @@ from tuiwiz.data.duplicates import NearDuplicates
 from tuiwiz.data.encode import Counted, encode, estimate
 from tuiwiz.data.examine import Examination
 from tuiwiz.data.formats import BY_NAME
-from tuiwiz.data.overlong import shortened, trained_tokens
+from tuiwiz.data.onesided import one_sided, uneven
+from tuiwiz.data.overlong import alike, shortened, trained_tokens
 from tuiwiz.data.render import Renderer
 from tuiwiz.data.sniff import sniff_source
 from tuiwiz.data.source import Source, open_source
@@ -61,7 +62,7 @@ class Tally(msgspec.Struct):
 
 
 class Loader:
-    """Opens, recognises and reads one data set. Iterate `rows` once.
+    """Opens, recognises and reads one data set. Iterate `rows` once. `alone`: no other set is trained on beside it.
 
     Raises:
         InvalidError: the set cannot be used; every bad row is among its problems.
@@ -76,7 +77,9 @@ class Loader:
         progress: Progress | None = None,
         near: NearDuplicates | None = None,
         first_row: int = 0,
+        alone: bool = True,
     ) -> None:
+        self.alone = alone
         self.settings = settings
         self.renderer = renderer
         self.progress = progress
@@ -150,7 +153,7 @@ class Loader:
     def _watched(self) -> Iterator[Example]:
         for count, example in enumerate(self.examination.examples()):
             if self.progress is not None and count % 1000 == 0:
-                self.progress("data", self.examination.rows, 0)
+                self.progress("read", self.examination.rows, 0)
             yield example
 
     def _fitting(self, rows: Iterator[Counted]) -> Iterator[Counted]:
@@ -159,6 +162,11 @@ class Loader:
             if not count:
                 self.endless = not self._stops(found)
             parts = [found] if found.length <= limit else self._shortened(found, limit)
+            if parts and found.other is not None and alike(parts[0]):
+                where = f" in the first {limit:,} tokens" if found.length > limit else ""
+                hint = "a pair needs a better and a worse answer" + (": raise data.max_length" if where else "")
+                self._reject(found.example, RowError(f"chosen and rejected are the same{where}", hint=hint))
+                continue
             for part in parts:
                 for tokens in part.rows:
                     tally.tokens += len(tokens.ids)
@@ -199,15 +207,11 @@ class Loader:
         elif examination.usable < LEAST_USABLE_SHARE * examination.rows:
             message = f"only {examination.usable:,} of {examination.rows:,} rows fit the format {self.format}"
             problem = Problem(message=message, hint="are several formats mixed? give each a file of its own", path=path)
-        elif self.format == "classification" and self.settings.labels != "regression" and len(examination.labels) < 2:
-            only = next(iter(examination.labels.rows), "")
-            problem = Problem(message=f"at least two classes are needed, all rows are '{only}'", path=path)
-        elif self.format == "multi-label" and not examination.labels:
-            message, hint = "no row has a label", "data.mapping names the column that holds the lists of labels"
-            problem = Problem(message=message, hint=hint, path=path)
         elif examination.usable == self.tally.dropped:
             message = f"every row is longer than {self.settings.max_length} tokens"
             problem = Problem(message=message, hint="raise data.max_length, or set data.overlong = truncate", path=path)
+        elif self.alone:
+            problem = one_sided([self])
         if problem is not None:
             raise self._refused([problem, *examination.problems(refused=True)])
 
@@ -237,6 +241,7 @@ class Loader:
             parts = ", ".join(f"{name} {rows:,}" for name, rows in list(self.sniffed.splits.items())[:8])
             message = f"read the split {self.sniffed.split}; the file holds {parts}"
             found.append(Problem(severity="info", message=message, path=path))
+        found += uneven([self]) if self.alone else []
         found += self._template_problems(path)
         return found
 

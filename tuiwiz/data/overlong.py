@@ -35,6 +35,11 @@ def trained_tokens(found: Counted, limit: int | None = None) -> int:
     return sum(row.trained.count(1, 0, len(row.ids) if limit is None else limit) for row in found.rows)
 
 
+def alike(found: Counted) -> bool:
+    """Whether the two answers of a pair have become one and the same."""
+    return found.other is not None and found.tokens.ids == found.other.ids
+
+
 def truncated(row: TokenRow, limit: int, special: Collection[int]) -> TokenRow:
     """The first `limit` tokens; of a text to classify, the token that closes it stays the last one."""
     ids, trained = row.ids[:limit], row.trained[:limit]

@@ -12,14 +12,15 @@ import msgspec
 
 from tuiwiz.base.errors import InvalidError
 from tuiwiz.base.hashes import cached_sha256
-from tuiwiz.base.problems import Problem, Severity
+from tuiwiz.base.problems import Problem
 from tuiwiz.data import cache, mix
-from tuiwiz.data.collect import SET_BITS, Collected, collect
+from tuiwiz.data.collect import Collected, collect
 from tuiwiz.data.duplicates import NearDuplicates
 from tuiwiz.data.fingerprint import fingerprint
 from tuiwiz.data.holdout import separate, split, training_sets
 from tuiwiz.data.load import Loader, Progress, Settings, quantiles
 from tuiwiz.data.render import Renderer
+from tuiwiz.data.sets import across, open_sets, share_words
 from tuiwiz.data.source import open_source
 from tuiwiz.data.tokens import TOKENIZER_FILE
 from tuiwiz.data.types import DataProfile, Prepared, Rows
@@ -27,9 +28,6 @@ from tuiwiz.data.vocabulary import with_new_tokens
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.spec.model import positions_of
 from tuiwiz.spec.task import LAST_ANSWER_TASKS
-
-MOST_REPEATS = 4
-"""Rows that come more often in an epoch are learnt by heart rather than learnt from."""
 
 
 def settings_of(bundle: Bundle) -> Settings:
@@ -144,9 +142,13 @@ def _prepare(
     tokenizer_name: str,
 ) -> Prepared:
     near = NearDuplicates(bundle.seed)
-    loaders = _open_sets(bundle, folder, settings, renderer, near, progress)
+    loaders = open_sets(training_sets(bundle), folder, settings, renderer, near, progress)
     found = collect(loaders)
+    if progress is not None:
+        # Rows that are alike and the split take their time where there are many.
+        progress("comparing", len(found.rows), len(found.rows))
     problems = [problem for loader in loaders for problem in loader.problems()]
+    problems += across(loaders)
     path = str(loaders[0].source.path)
     validation_path = folder / bundle.validation.path if bundle.validation.path else None
     train, validation = list(range(len(found.rows))), Rows()
@@ -175,29 +177,6 @@ def _prepare(
         template=renderer.template.text,
         labels=found.names,
     )
-
-
-def _open_sets(
-    bundle: Bundle,
-    folder: Path,
-    settings: Settings,
-    renderer: Renderer,
-    near: NearDuplicates,
-    progress: Progress | None,
-) -> list[Loader]:
-    """A loader for each training set. Format and mapping of the bundle are the first set's; another set that they do
-    not fit is recognised by itself."""
-    loaders: list[Loader] = []
-    for number, one in enumerate(training_sets(bundle)):
-        first_row = number << SET_BITS
-        own = settings
-        if number and (settings.format != "auto" or settings.mapping):
-            try:
-                Loader(folder / one.path, settings, renderer)
-            except InvalidError:
-                own = msgspec.structs.replace(settings, format="auto", mapping={})
-        loaders.append(Loader(folder / one.path, own, renderer, progress=progress, near=near, first_row=first_row))
-    return loaders
 
 
 def _near_groups(loaders: Sequence[Loader], near: NearDuplicates) -> list[list[int]]:
@@ -241,12 +220,7 @@ def _mixed(
         parts = mix.shares(members, [one.weight for one in sets], bundle.seed)
         train = [index for part in parts for index in part]
         for one, had, part in zip(sets, members, parts, strict=True):
-            share = 100 * len(part) / max(1, len(train))
-            message = f"{one.path}: {len(part):,} rows an epoch ({share:.0f} %), from {len(had):,} training rows"
-            again = len(part) / max(1, len(had))
-            severity: Severity = "warning" if again > MOST_REPEATS else "info"
-            hint = f"each comes about {again:.0f} times an epoch: more rows, or a lower weight" if again > 1 else ""
-            problems.append(Problem(severity=severity, message=message, hint=hint, key="data.train"))
+            problems.append(share_words(one.path, len(part), len(had), len(train)))
     if bundle.data.balance != "none" and found.rows.labels:
         before = len(train)
         classes = [found.rows.labels[index] for index in train]

@@ -66,7 +66,7 @@ def preview(
     shown = []
     for found in islice(_rows(source), skip, skip + limit):
         if isinstance(found, Problem):
-            shown.append(PreviewRow(row=found.row or 0, line=found.line or 0, problem=found))
+            shown.append(PreviewRow(row=found.row or 0, line=found.line or 0, problem=source.placed(found)))
             continue
         shown.append(_preview_row(source, renderer, map_row, found, train_on, max_length, overlong))
     return shown
@@ -110,7 +110,7 @@ def _preview_row(
             row=row.number,
             line=row.line or None,
         )
-        return PreviewRow(row=row.number, line=row.line, problem=problem)
+        return PreviewRow(row=row.number, line=row.line, problem=source.placed(problem))
     label = "" if example.label is None else clean_line(str(example.label), 200)
     if renderer.tokens is None:
         return PreviewRow(
@@ -125,8 +125,10 @@ def _preview_row(
     problem_or_none = _length_problem(row, len(encoded.ids), max_length, overlong)
     if verdict is not None:
         dispute = disputed(verdict)
-        problem_or_none = Problem(
-            message=dispute.message, hint=dispute.hint, path=str(source.path), row=row.number, line=row.line or None
+        problem_or_none = source.placed(
+            Problem(
+                message=dispute.message, hint=dispute.hint, path=str(source.path), row=row.number, line=row.line or None
+            )
         )
     if size > MOST_CHARACTERS:
         message = f"the row has {size:,} characters: only the beginning of each text is shown and counted"

@@ -76,7 +76,7 @@ def as_columns(value: Any) -> Any:
 
 
 def _problem(source: Source, message: str, hint: str = "", row: int | None = None) -> Problem:
-    return Problem(message=message, hint=hint, path=str(source.path), row=row)
+    return source.placed(Problem(message=message, hint=hint, path=str(source.path), row=row))
 
 
 Decision = tuple[str, dict[str, str], list[Problem]]

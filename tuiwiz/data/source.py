@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ class Source(msgspec.Struct, kw_only=True):
 
     `container` is json-lines, json-array, json-columns, json-splits, json-object, json-objects (one after the other),
     csv, text, parquet or arrow; a folder is what its files are. `split` is the part that is read, `splits` all parts
-    with their rows where these are known, `key` the name of the list that the rows lie in.
+    with their rows where these are known, `key` the name of the list that the rows lie in; `starts[i]` is how many rows
+    lie before those of file i, as far as `read` has come.
     """
 
     path: Path
@@ -46,6 +48,7 @@ class Source(msgspec.Struct, kw_only=True):
     key: str = ""
     splits: dict[str, int] = {}
     loaded: list[Any] | None = None
+    starts: list[int] = []
 
     def read(self) -> Iterator[Row | Problem]:
         """Rows and, for rows that cannot be read, Problems; numbered through all files.
@@ -54,10 +57,13 @@ class Source(msgspec.Struct, kw_only=True):
             InvalidError: the file cannot be read on.
         """
         if len(self.files) == 1:
+            self.starts = [0]
             yield from self._read(self.files[0])
             return
         number = 0
+        self.starts = []
         for file in self.files:
+            self.starts.append(number)
             for found in self._read(file):
                 number += 1
                 if isinstance(found, Row):
@@ -86,6 +92,23 @@ class Source(msgspec.Struct, kw_only=True):
                 yield from read_object.read_under(file, stream, self.key)
             else:
                 yield from read_object.read_array(file, stream)
+
+    def place(self, row: int) -> tuple[Path, int]:
+        """The file of a row that was read, and its number there."""
+        file = max(0, bisect_left(self.starts, row) - 1)
+        return (self.files[file], row - self.starts[file]) if self.starts else (self.path, row)
+
+    def row_words(self, row: int) -> str:
+        """`row 3`, and of which file where there are several."""
+        file, number = self.place(row)
+        return f"row {number} of {file.name}" if len(self.files) > 1 else f"row {number}"
+
+    def placed(self, problem: Problem) -> Problem:
+        """A problem of a row of this source with that row's own file and its number there."""
+        if problem.row is None or not self.starts:
+            return problem
+        file, number = self.place(problem.row)
+        return msgspec.structs.replace(problem, path=str(file), row=number)
 
     def digest(self) -> str:
         """Hex SHA-256 over the files' bytes, in reading order."""

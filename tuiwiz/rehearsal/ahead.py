@@ -27,9 +27,10 @@ def due(path: Path, sets: list[str]) -> float | None:
     from tuiwiz.bundle.digest import digest
     from tuiwiz.bundle.read import read_bundle
     from tuiwiz.catalog.measured import kept
+    from tuiwiz.runs.folder import start_of
 
     bundle = apply_sets(read_bundle(path), sets)
-    seconds = planned_seconds(bundle, path.resolve().parent)
+    seconds = planned_seconds(bundle, start_of(path))
     if seconds is None or seconds < LONG_S:
         return None
     return None if any(one.get("digest") == digest(bundle) for one in kept()) else seconds

@@ -15,6 +15,7 @@ from tuiwiz.base import places
 from tuiwiz.base.errors import DoesNotFitError, MachineLacksError, TuiwizError
 from tuiwiz.base.problems import Problem
 from tuiwiz.base.units import gib, human_bytes
+from tuiwiz.runs.folder import start_of
 from tuiwiz.runs.launch import run_job
 
 if TYPE_CHECKING:
@@ -54,13 +55,11 @@ def rehearsal(
     try:
         places.cache().mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix="rehearsal-", dir=places.cache()))
-        (scratch / "bundle.toml").write_text(
-            write_bundle(hardest_phase(bundle, path.resolve().parent)), encoding="utf-8"
-        )
+        (scratch / "bundle.toml").write_text(write_bundle(hardest_phase(bundle, start_of(path))), encoding="utf-8")
     except OSError as error:
         raise MachineLacksError(f"{places.cache()} cannot be written: {error.strerror or error}") from error
     try:
-        arguments = {"bundle_folder": str(path.resolve().parent), "replay": STEPS, "rehearse": True}
+        arguments = {"bundle_folder": str(start_of(path)), "replay": STEPS, "rehearse": True}
         found = run_job("rehearse", scratch, arguments, tick=tick)
     except DoesNotFitError as error:
         return None, [Problem(message=f"the rehearsal: {error.message}", key=OUT_OF_MEMORY, hint=error.hint)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from tuiwiz.base.errors import DriftError, MachineLacksError, UsageError
+from tuiwiz.base.errors import DriftError, InternalError, MachineLacksError, UsageError
 from tuiwiz.base.files import write_atomic
 from tuiwiz.base.places import expanded
 from tuiwiz.base.text import is_utf8
@@ -57,7 +57,7 @@ def prepare(
 ) -> Ready:
     """Create a run folder from a bundle, or take up an existing one.
 
-    `base` is where the bundle's relative paths start: its own folder unless it is a copy, as in a run folder.
+    `base` is where the bundle's relative paths start: as `start_of` says, unless it is a copy.
     `allow_drift`: train also where data or model are not those of the lock.
 
     Raises:
@@ -93,7 +93,7 @@ def prepare(
     try:
         write_atomic(folder.bundle, text)
         folder.control.mkdir(exist_ok=True)
-        start = str(base or bundle.resolve().parent)
+        start = str(base or start_of(bundle))
         write_job(path, "train", {"bundle_folder": start, "resume": False, "allow_drift": allow_drift or None})
     except OSError as error:
         _empty(path, remove=not existed)
@@ -125,6 +125,16 @@ def base_of(folder: RunFolder) -> Path:
     """Where the relative paths of a run's bundle start: the folder that its bundle came from, else its own."""
     given = read_job(folder.path).get("bundle_folder") if folder.job.exists() else None
     return Path(given) if isinstance(given, str) and Path(given).is_dir() else folder.path
+
+
+def start_of(bundle: Path) -> Path:
+    """Where the relative paths of a bundle's file start: in its own folder, but for the copy that a run folder holds,
+    which is named by hand too."""
+    place = bundle.resolve()
+    with suppress(InternalError):
+        # No readable job: a folder of the user's own, who calls files as we do.
+        return base_of(RunFolder(place.parent)) if place.name == BUNDLE else place.parent
+    return place.parent
 
 
 def as_it_ran(folder: RunFolder) -> Bundle:

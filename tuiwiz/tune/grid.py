@@ -9,14 +9,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from tuiwiz.base.errors import InvalidError
+from tuiwiz.bundle.change import change
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.tune.rows import Proposal, Row, new_ones, ranked, row_of
-from tuiwiz.tune.space import RANK, RATE, Dimension, rounded, same_rows, shown
+from tuiwiz.tune.space import FIXED, RANK, RATE, Dimension, rounded, same_rows, shown
 
 FACTORS = (1 / 3, 1.0, 3.0)
 RANKS = (16, 64)
 STEP = 3.0
 MOST_EXTENSIONS = 3
+FURTHER = 2
+"""Values beyond an edge that a next grid should try."""
 
 
 class Grid:
@@ -56,16 +60,54 @@ class Grid:
         return float(found[0].edits[RATE]) if found else None
 
     def edge(self, rows: Sequence[Row]) -> str:
-        """In words, on which edge the best trial still stands; empty when it is inside."""
+        """In words, on which edges the best trial still stands; empty when it is inside."""
+        found = []
+        for key, (best, tried) in self._edges(rows).items():
+            side = "smallest" if best == tried[0] else "largest"
+            found.append(f"the best {key} is the {side} that was tried ({shown(best)})")
+        return "; ".join(found)
+
+    def onward(self, rows: Sequence[Row]) -> list[str]:
+        """What `--over` would have to say for a grid beyond the edges on which the best trial stands, from it on; empty
+        where it is inside, or where nothing beyond is allowed."""
+        edges, best = self._edges(rows), next(iter(ranked(rows, lower=self.lower)), None)
+        if best is None or not edges:
+            return []
+        beyond = {key: self._beyond(key, *known) for key, known in edges.items()}
+        if not any(beyond.values()):
+            return []
+        searched = {key: value for key, value in best.edits.items() if key not in FIXED}
+        return [
+            f"{key}={','.join(shown(one) for one in (value, *beyond.get(key, ())))}" for key, value in searched.items()
+        ]
+
+    def _edges(self, rows: Sequence[Row]) -> dict[str, tuple[float, list[float]]]:
+        """Keys whose best value is the least or the most of three or more, with it and all that were tried."""
         best = next(iter(ranked(rows, lower=self.lower)), None)
-        if best is None:
-            return ""
-        for key in best.edits:
+        found = {}
+        for key, value in best.edits.items() if best is not None else ():
             tried = sorted({row.edits[key] for row in rows if isinstance(row.edits.get(key), int | float)})
-            if len(tried) > 2 and best.edits[key] in (tried[0], tried[-1]) and not isinstance(best.edits[key], bool):
-                side = "smallest" if best.edits[key] == tried[0] else "largest"
-                return f"the best {key} is the {side} that was tried ({shown(best.edits[key])})"
-        return ""
+            if key not in FIXED and not isinstance(value, bool) and len(tried) > 2 and value in (tried[0], tried[-1]):
+                found[key] = (value, tried)
+        return found
+
+    def _beyond(self, key: str, best: float, tried: Sequence[float]) -> list[float]:
+        """Up to `FURTHER` values that go on as those that were tried come to the edge, as far as a bundle may have
+        them: times the last ratio, or plus the last difference where a value is zero or they lie evenly."""
+        before = tried[1] if best == tried[0] else tried[-2]
+        even = len({rounded(high - low) for low, high in itertools.pairwise(tried)}) == 1
+        found: list[float] = []
+        for number in range(1, FURTHER + 1):
+            by_sum = even or tried[0] <= 0
+            value = best + number * (best - before) if by_sum else best * (best / before) ** number
+            value = round(value) if isinstance(best, int) else rounded(value)
+            try:
+                change(self.base, {key: value})
+            except InvalidError:
+                break
+            if value not in (best, *found):
+                found.append(value)
+        return found
 
     def _rates(self, rows: Sequence[Row]) -> list[Proposal]:
         rates = [rounded(self.base.optimizer.learning_rate * factor) for factor in FACTORS]

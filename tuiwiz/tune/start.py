@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from tuiwiz.base.errors import UsageError
 from tuiwiz.base.places import studies
 from tuiwiz.bundle.change import change
 from tuiwiz.bundle.digest import digest
+from tuiwiz.bundle.rebase import absolute
 from tuiwiz.runs.names import slug
 from tuiwiz.spec.bundle import Bundle
 from tuiwiz.tune.ablate import SEEDS, Ablate, Arm, Judged
@@ -21,7 +23,7 @@ from tuiwiz.tune.grid import Grid
 from tuiwiz.tune.measure import proxy_steps
 from tuiwiz.tune.rows import Row, ranked
 from tuiwiz.tune.space import Dimension
-from tuiwiz.tune.study import Budget, Measured, Method, Question, StudyFolder, create
+from tuiwiz.tune.study import GIVEN, Budget, Measured, Method, Question, StudyFolder, create
 from tuiwiz.tune.work import deadline
 
 EVALUATIONS = 0.25
@@ -29,7 +31,10 @@ EVALUATIONS = 0.25
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What `tune show` prints. `best` is the best finished trial, `judged` the arms of an ablation."""
+    """What `tune show` prints. `best` is the best finished trial, `judged` the arms of an ablation.
+
+    `onward` is the command that tries what lies beyond the edge on which the best trial stands; empty where none is.
+    """
 
     study: str
     method: str
@@ -39,6 +44,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     best: Row | None
     judged: list[Judged]
     note: str
+    onward: str = ""
     notes: tuple[str, ...]
     seconds: float
 
@@ -121,7 +127,9 @@ def new_study(
         *(key for arm in question.options.get("arms") or () for key in arm["edits"]),
     }
     fixed = not any(key.startswith("batch.") for key in searched)
-    create(folder, question, trial_base(bundle, steps, measured.micro if fixed else None), bundle)
+    # Whoever runs one of the study's bundles by hand runs what it ran: their paths start nowhere.
+    given = absolute(bundle, base)
+    create(folder, question, trial_base(given, steps, measured.micro if fixed else None), given)
     return folder
 
 
@@ -154,6 +162,11 @@ def rules_of(base: Bundle, question: Question) -> Grid | Bayes | Ablate:
     return Ablate(base, arms, seeds=seeds, retune=retune, lower=question.lower)
 
 
+def _onward(folder: StudyFolder, over: Sequence[str]) -> str:
+    words = [shlex.quote(word) for one in over for word in ("--over", one)]
+    return shlex.join(["tuiwiz", "tune", "grid", str(folder.path / GIVEN)]) + " " + " ".join(words) if over else ""
+
+
 def show(folder: StudyFolder) -> Shown:
     """What a study found so far, from its table alone."""
     question, rows = folder.question, folder.rows
@@ -170,6 +183,7 @@ def show(folder: StudyFolder) -> Shown:
         best=None if question.method == "ablate" else best,
         judged=judged,
         note=note,
+        onward=_onward(folder, rules.onward(rows)) if isinstance(rules, Grid) else "",
         notes=question.notes,
         seconds=sum(row.seconds for row in rows),
     )

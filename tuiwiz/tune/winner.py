@@ -12,8 +12,8 @@ from tuiwiz.base.errors import MachineLacksError, UsageError
 from tuiwiz.base.files import write_atomic
 from tuiwiz.base.places import expanded
 from tuiwiz.bundle.change import change
+from tuiwiz.bundle.rebase import from_folder, moved
 from tuiwiz.bundle.write import write_bundle
-from tuiwiz.doctor.fork import moved
 from tuiwiz.presets.from_run import preset_of_run
 from tuiwiz.presets.preset import PRESET_KEYS, Preset, Result, Why
 from tuiwiz.runs.names import slug
@@ -65,7 +65,7 @@ def write_winner(folder: StudyFolder, out: Path | None) -> tuple[Path, Row]:
     edits = {key: value for key, value in best.edits.items() if key not in ("seed", "schedule.steps")}
     heading = f"{evidence(folder, best)}. Study {folder.path.name}."
     base = Path(folder.question.folder)
-    return write_beside(folder.given, base, edits, f"tune {folder.path.name}", heading, out), best
+    return write_beside(from_folder(folder.given, base), base, edits, f"tune {folder.path.name}", heading, out), best
 
 
 def preset_of_winner(folder: StudyFolder, result: Result, name: str, path: Path) -> Preset:
@@ -105,13 +105,8 @@ def write_beside(bundle: Bundle, base: Path, edits: Mapping[str, Any], by: str, 
     target = expanded(out or base / f"{slug(bundle.name)}-{slug(by)}.toml").absolute()
     if target.exists():
         raise UsageError(f"{target} exists", hint="name another file with -o")
-    there = moved(bundle, base, target.parent)
-    changed = change(bundle, {**there, **edits}, by=by)
-    # The paths were moved, not decided anew.
-    origin = {key: who for key, who in changed.origin.items() if key not in there} | {
-        key: bundle.origin[key] for key in there if key in bundle.origin
-    }
-    text = write_bundle(msgspec.structs.replace(changed, origin=origin), heading=heading)
+    changed = change(moved(bundle, base, target.parent), edits, by=by)
+    text = write_bundle(changed, heading=heading)
     try:
         write_atomic(target, text)
     except OSError as error:

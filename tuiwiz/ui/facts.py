@@ -53,7 +53,8 @@ def derive(view: RunView, name: str, state: str, smooth_last: Sequence[float], n
     stage = view.stage
     detail = ""
     if stage is not None and state not in ("training", "finished", "stopped", "failed", "crashed"):
-        of = f" {100 * stage.done // stage.total} %" if stage.total else ""
+        so_far = f" {stage.done:,} rows" if stage.done else ""
+        of = f" {100 * stage.done // stage.total} %" if stage.total else so_far
         detail = f"{stage.name}{of} {stage.note}".strip()
     return Facts(
         name=name,

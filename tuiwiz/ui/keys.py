@@ -165,6 +165,8 @@ WIZARD: tuple[Key, ...] = (
     Key("wizard.next", "ctrl+n", "next", "next", "The same as enter, whatever has the focus.", footer=False),
     Key("wizard.write", "ctrl+s", "write", "write", "Review: write the bundle and leave."),
     Key("wizard.run", "ctrl+t", "train", "write and run", "Review: write the bundle, start the run, watch it."),
+    Key("wizard.add", "ctrl+o", "add_set", "add a set", "Data: name one more training set, mixed with the others."),
+    Key("wizard.leave_out", "ctrl+r", "leave_out", "leave out", "Data: leave the set out whose line you are in."),
     Key("wizard.reset", "ctrl+r", "reset", "reset", "Settings: take back your own value of this key."),
     Key("wizard.take", "a", "take_other", "alternative", "Settings: take the other value that is shown."),
     Key("wizard.why", "w", "why", "why", "Settings: the whole reason and all alternatives, and back."),

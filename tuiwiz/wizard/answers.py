@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tuiwiz.base.problems import Problem
+from tuiwiz.bundle.convert import value_problems
 from tuiwiz.presets.choose import Ranked
 from tuiwiz.spec.bundle import Bundle
+from tuiwiz.spec.data import WeightedPath
 from tuiwiz.wizard.alternatives import Alternative
 
 if TYPE_CHECKING:
@@ -27,12 +30,15 @@ class Picked(msgspec.Struct, frozen=True, kw_only=True):
 class Answers(msgspec.Struct, frozen=True, kw_only=True):
     """What the user said. Empty or None is "not said".
 
-    `data`, `validation` and a local `model` are written into the bundle as they are here: make them relative to the
-    bundle's folder first. `sets` maps a dotted key to the user's own value, None for "unset"; it wins over everything.
+    `data`, `validation`, the paths of `more` and a local `model` are written into the bundle as they are here: make
+    them relative to the bundle's folder first. `more` are sets that are mixed with `data`, whose weight is `weight`.
+    `sets` maps a dotted key to the user's own value, None for "unset"; it wins over everything.
     """
 
     task: str = ""
     data: str = ""
+    weight: float | None = None
+    more: tuple[WeightedPath, ...] = ()
     validation: str | None = None
     model: str = ""
     revision: str | None = None
@@ -43,6 +49,27 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     sets: dict[str, Any] = {}
     name: str = ""
     seed: int = 42
+
+    @property
+    def mix(self) -> tuple[WeightedPath, ...]:
+        """All training sets, in order."""
+        return (WeightedPath(path=self.data, weight=self.weight), *self.more) if self.data else ()
+
+    @property
+    def train(self) -> str | list[dict[str, Any]]:
+        """`data.train` as a bundle has it: one path, or a list of sets."""
+        if not self.more:
+            return self.data
+        return [
+            {"path": one.path, "weight": one.weight} if one.weight is not None else {"path": one.path}
+            for one in self.mix
+        ]
+
+    def with_mix(self, mix: Sequence[WeightedPath]) -> Answers:
+        """The same answers with these training sets; a set that is alone needs no weight."""
+        first = mix[0] if mix else WeightedPath(path="")
+        weight = first.weight if len(mix) > 1 else None
+        return msgspec.structs.replace(self, data=first.path, weight=weight, more=tuple(mix[1:]))
 
 
 class Composed(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +120,9 @@ def absorb(answers: Answers) -> Answers:
         for key, field in _ANSWERS_OF_KEYS.items()
         if isinstance(answers.sets.get(key), str) or (key == "seed" and type(answers.sets.get(key)) is int)
     }
+    train = answers.sets.get("data.train")
+    if isinstance(train, list) and not value_problems("data.train", train):
+        answers, moved["data"] = answers.with_mix(msgspec.convert(train, tuple[WeightedPath, ...])), train[0]["path"]
     if not moved:
         return answers
     sets = {key: value for key, value in answers.sets.items() if _ANSWERS_OF_KEYS.get(key) not in moved}

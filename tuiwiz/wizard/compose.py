@@ -199,7 +199,7 @@ def _answered(work: Work, answers: Answers, context: Context, facts: Facts) -> N
     work.put("adapter.method", context.method, USER if answers.method else DEFAULT)
     work.put("model.source", answers.model, USER)
     work.put("model.revision", answers.revision, USER if answers.revision else DEFAULT)
-    work.put("data.train", answers.data, USER)
+    work.put("data.train", answers.train, USER)
     work.put("validation.path", answers.validation, USER if answers.validation else DEFAULT)
     work.put("seed", answers.seed, USER if answers.seed != default_of("seed") else DEFAULT)
     work.put("name", answers.name or suggested_name(answers.data, answers.model), USER if answers.name else DEFAULT)

@@ -45,27 +45,30 @@ def split(work: Work, data: DataFacts | None) -> None:
         return
     if work.values["validation.path"] is not None or work.values["validation.fraction"] is not None:
         return
-    size = automatic_size(data.rows)
+    rows = data.split_rows
+    size = automatic_size(rows)
     if size:
-        share = round(size / data.rows, 4)
-        why = (
-            f"{size} of {data.rows:,} rows, known to +-{100 * resolution(size):.0f} points for a share measured on them"
-        )
+        share = round(size / rows, 4)
+        why = f"{size} of {rows:,} rows, known to +-{100 * resolution(size):.0f} points for a share measured on them"
         work.put("validation.fraction", share, DATA, why)
 
 
 def held_out(work: Work, data: DataFacts) -> int:
     """Rows of the automatic split."""
+    rows = data.split_rows
     if work.values["validation.path"] is not None:
         return 0
     share, most = work.values["validation.fraction"], work.values["validation.max_rows"]
-    size = automatic_size(data.rows) if share is None else max(1, round(share * data.rows)) if data.rows > 1 else 0
-    return min(size, most or size, max(0, data.rows - 1))
+    size = automatic_size(rows) if share is None else max(1, round(share * rows)) if rows > 1 else 0
+    return min(size, most or size, max(0, rows - 1))
 
 
 def training_rows(work: Work, data: DataFacts | None) -> int | None:
-    """Rows that are trained on, after the split; None while unknown."""
-    return None if data is None else data.rows - held_out(work, data)
+    """Rows that an epoch trains on, after the split; None while unknown. Sets with weights follow what is left of the
+    first."""
+    if data is None or not data.rows:
+        return None if data is None else 0
+    return round(data.rows * (1 - held_out(work, data) / data.split_rows))
 
 
 def length(work: Work, data: DataFacts | None, *, measured: bool = False) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from tuiwiz.base.errors import TuiwizError, UsageError
 from tuiwiz.base.places import expanded
 from tuiwiz.base.problems import Problem
+from tuiwiz.data.sets import Share
 from tuiwiz.presets.bands import parse_size
 from tuiwiz.spec.bundle import Lock
 from tuiwiz.spec.keys import default_of
@@ -32,8 +33,9 @@ TRAIN_ON = {"chat": "assistant", "instruct": "completion", "pretrain": "all"}
 class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A measured training set. Counts are of the usable rows before the split; lengths are tokens a row.
 
-    `exact` is False while only a sample was measured and the counts are scaled up from it; `tokenizer` names whose
-    tokens they are. Token counts and lengths are 0 where no tokenizer was at hand.
+    Of several sets the counts are those of a pass over the mix, and `sets` says what it takes of each. `exact` is False
+    while only a sample was measured and the counts are scaled up from it; `tokenizer` names whose tokens they are.
+    Token counts and lengths are 0 where no tokenizer was at hand.
     """
 
     rows: int
@@ -47,6 +49,12 @@ class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     validation_rows: int | None = None
     tokenizer: str = ""
     exact: bool = True
+    sets: tuple[Share, ...] = ()
+
+    @property
+    def split_rows(self) -> int:
+        """Rows that validation is held out of: of sets with weights those of the first."""
+        return self.sets[0].rows if self.sets and self.sets[0].weight is not None else self.rows
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,18 +86,26 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 def relative_to(answers: Answers, folder: Path) -> Answers:
     """Answers as typed in the current folder, with paths as a bundle in `folder` writes them."""
-    changed = {"data": relative_path(answers.data, folder), "model": answers.model}
+    mix = [msgspec.structs.replace(one, path=relative_path(one.path, folder)) for one in answers.mix]
+    changed = {"model": answers.model}
     model = expanded(answers.model)
     if answers.model and model.exists():
         changed["model"] = str(model) if model.is_absolute() else relative_path(answers.model, folder)
     validation = relative_path(answers.validation, folder) if answers.validation else answers.validation
-    return msgspec.structs.replace(answers, **changed, validation=validation)
+    return msgspec.structs.replace(answers.with_mix(mix), **changed, validation=validation)
 
 
-def gather(answers: Answers, folder: Path, *, progress: Callable[[str], None] | None = None) -> Facts:
+def gather(
+    answers: Answers,
+    folder: Path,
+    *,
+    progress: Callable[[str], None] | None = None,
+    rows: Callable[[str, int, int], None] | None = None,
+) -> Facts:
     """Look at everything that the answers name. `folder` is where their relative paths start.
 
-    Bad data becomes problems, so that a screen can go on; a device or model that cannot be is refused.
+    Bad data becomes problems, so that a screen can go on; a device or model that cannot be is refused. `progress` is
+    told what begins, `rows` how many have been read, as `data.load.Progress`.
 
     Raises:
         UsageError: no such device or model.
@@ -100,8 +116,8 @@ def gather(answers: Answers, folder: Path, *, progress: Callable[[str], None] | 
     data: DataFacts | None = None
     problems: tuple[Problem, ...] = ()
     if answers.data:
-        tell(f"reading {answers.data}")
-        data, problems = data_facts(answers, folder, model.folder)
+        tell(f"reading {', '.join(one.path for one in answers.mix)}")
+        data, problems = data_facts(answers, folder, model.folder, rows)
     return Facts(
         shape=model.shape,
         model_chosen=model.chosen,
@@ -144,7 +160,9 @@ def model_facts(source: str, revision: str | None, folder: Path) -> ModelFacts:
     return ModelFacts(shape=located.shape, folder=located.folder, chosen=trainable, note=located.note)
 
 
-def data_facts(answers: Answers, folder: Path, tokenizer: Path | None) -> tuple[DataFacts | None, tuple[Problem, ...]]:
+def data_facts(
+    answers: Answers, folder: Path, tokenizer: Path | None, progress: Callable[[str, int, int], None] | None = None
+) -> tuple[DataFacts | None, tuple[Problem, ...]]:
     """Measure the training set, with the model's tokenizer where it is here, else with the default model's.
 
     Returns None and the reasons where the data cannot be used.
@@ -173,11 +191,12 @@ def data_facts(answers: Answers, folder: Path, tokenizer: Path | None) -> tuple[
         renderer = Renderer(chosen, template=str(template_file) if template_file.is_file() else template)
     except TuiwizError as error:
         return None, error.problems
-    report = check(_at(folder, answers.data), settings, renderer, tokenizer=name)
+    mix = [msgspec.structs.replace(one, path=str(_at(folder, one.path))) for one in answers.mix]
+    report = check(Path(mix[0].path), settings, renderer, tokenizer=name, sets=mix, progress=progress)
     problems = [*notes, *(problem for problem in report.problems if problem.severity != "info")]
     rows = None
     if answers.validation:
-        other = check(_at(folder, answers.validation), settings, renderer, tokenizer=name)
+        other = check(_at(folder, answers.validation), settings, renderer, tokenizer=name, progress=progress)
         problems += [problem for problem in other.problems if problem.severity != "info"]
         rows = other.usable_rows
     return (facts_of(report, rows) if report.ok else None), tuple(problems)
@@ -187,7 +206,8 @@ def facts_of(report: Report, validation_rows: int | None = None) -> DataFacts:
     """The facts in a report of `data check`, whether made here or read from its JSON."""
     lengths = report.lengths
     return DataFacts(
-        rows=report.usable_rows,
+        rows=sum(one.rows for one in report.sets) if report.sets else report.usable_rows,
+        sets=tuple(report.sets),
         tokens=report.tokens or 0,
         supervised_tokens=report.supervised_tokens or 0,
         p50=lengths.p50 if lengths is not None else 0,
@@ -222,8 +242,10 @@ def lock_of(
     from tuiwiz.catalog.machine import hardware
 
     template = folder / str(answers.sets.get("data.template") or default_of("data.template"))
-    files = {name: _at(folder, name) for name in (answers.data, answers.validation) if name}
-    rows = {answers.data: data.rows}
+    names = (*(one.path for one in answers.mix), answers.validation)
+    files = {name: _at(folder, name) for name in names if name}
+    counts = [one.usable_rows for one in data.sets] or [data.rows]
+    rows = {one.path: count for one, count in zip(answers.mix, counts, strict=False)}
     if answers.validation and data.validation_rows is not None:
         rows[answers.validation] = data.validation_rows
     return make_lock(
@@ -251,13 +273,13 @@ def present_lock(bundle: Bundle, folder: Path, *, progress: Callable[[str], None
     return lock_now(bundle, folder, model, hardware=hardware(), progress=progress), model is not None
 
 
-def drift_of(bundle: Bundle, folder: Path) -> list[Drift]:
-    """What has changed since a bundle was locked; nothing where it was not."""
+def drift_of(bundle: Bundle, folder: Path, *, progress: Callable[[str], None] | None = None) -> list[Drift]:
+    """What has changed since a bundle was locked; nothing where it was not. `progress` is told each file's name."""
     from tuiwiz.bundle.drift import drift
 
     if bundle.lock is None:
         return []
-    now, here = present_lock(bundle, folder)
+    now, here = present_lock(bundle, folder, progress=progress)
     return drift(bundle.lock, now, model_is_here=here)
 
 

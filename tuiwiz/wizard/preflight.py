@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -46,16 +47,25 @@ class Preflight(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan | None = None
 
 
-def preflight(bundle: Bundle, folder: Path) -> Preflight:
-    """Look at everything that `bundle`, whose paths start at `folder`, would meet on this machine."""
+def preflight(
+    bundle: Bundle,
+    folder: Path,
+    *,
+    rows: Callable[[str, int, int], None] | None = None,
+    hashing: Callable[[str], None] | None = None,
+) -> Preflight:
+    """Look at everything that `bundle`, whose paths start at `folder`, would meet on this machine.
+
+    `rows` is told how many rows have been read, as `data.load.Progress`, `hashing` the name of each file before it is.
+    """
     problems: list[Problem] = []
     device = this_device()
-    for one in drift_of(bundle, folder):
+    for one in drift_of(bundle, folder, progress=hashing):
         severity: Severity = "error" if one.fatal else "warning"
         hint = RELOCK if one.fatal else ""
         problems.append(Problem(severity=severity, message=one.message, key=f"lock.{one.kind}", hint=hint))
     located = _model(bundle, folder, problems)
-    prepared = _data(bundle, folder, located, problems)
+    prepared = _data(bundle, folder, located, problems, rows)
     problems += _machine(bundle, device)
     problems += _architecture(bundle, located)
     problems += _moment(bundle)
@@ -87,7 +97,13 @@ def _model(bundle: Bundle, folder: Path, problems: list[Problem]) -> Located | N
     return located
 
 
-def _data(bundle: Bundle, folder: Path, located: Located | None, problems: list[Problem]) -> Prepared | None:
+def _data(
+    bundle: Bundle,
+    folder: Path,
+    located: Located | None,
+    problems: list[Problem],
+    progress: Callable[[str, int, int], None] | None,
+) -> Prepared | None:
     """The data as the run would read it, with the model's tokenizer or the default model's."""
     from tuiwiz.catalog import embedded
     from tuiwiz.data.phase_rows import phase_rows
@@ -104,7 +120,7 @@ def _data(bundle: Bundle, folder: Path, located: Located | None, problems: list[
         message = "rows are counted with the default model's tokenizer: the model's own is not here"
         problems.append(Problem(severity="warning", message=message, key="data.max_length"))
     try:
-        prepared = prepare(bundle, folder, tokenizer, tokenizer_name=bundle.model.source)
+        prepared = prepare(bundle, folder, tokenizer, tokenizer_name=bundle.model.source, progress=progress)
         problems += prepared.problems
         problems += phase_rows(bundle, folder, tokenizer, prepared.validation, tokenizer_name=bundle.model.source)[1]
     except TuiwizError as error:

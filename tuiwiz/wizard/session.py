@@ -12,7 +12,7 @@ from tuiwiz.base.errors import TuiwizError
 from tuiwiz.base.places import expanded
 from tuiwiz.base.problems import Problem
 from tuiwiz.wizard import steps
-from tuiwiz.wizard.answers import Composed
+from tuiwiz.wizard.answers import Answers, Composed
 from tuiwiz.wizard.draft import Draft, History
 from tuiwiz.wizard.facts import Facts, ModelFacts
 from tuiwiz.wizard.jobs import CheckData, DataReport, Job, ReadDevice, ReadModel, SimulateMemory
@@ -106,6 +106,7 @@ class Session:
         name = path or answers.data
         if not name:
             return None
+        mix = () if path else answers.mix
         edits = tuple(
             f"{key}={_toml(value)}"
             for key, value in sorted(answers.sets.items())
@@ -113,6 +114,9 @@ class Session:
         )
         model = self.model
         known = str(model.folder) if model is not None and model.folder is not None else ""
+        if len(mix) > 1:
+            whole = [msgspec.structs.replace(one, path=str(self.folder / expanded(one.path))) for one in mix]
+            edits += (f"data.train={_toml(Answers().with_mix(whole).train)}",)
         return CheckData(str(self.folder / expanded(name)), answers.task, known, edits)
 
     def wanted(self) -> list[Job]:
@@ -255,4 +259,6 @@ def _toml(value: Any) -> str:
     if isinstance(value, dict):
         inner = ", ".join(f"{tomli_w.dumps({key: item}).rstrip()}" for key, item in value.items())
         return "{" + inner + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
     return tomli_w.dumps({"x": value}).rstrip().removeprefix("x = ")

@@ -29,9 +29,9 @@ def answers_from(answers: Answers, folder: Path, target: Path) -> Answers:
     def whole(path: str) -> str:
         return str((folder / expanded(path)).absolute()) if path else path
 
-    changed = msgspec.structs.replace(
-        answers, data=whole(answers.data), validation=whole(answers.validation) if answers.validation else None
-    )
+    mix = [msgspec.structs.replace(one, path=whole(one.path)) for one in answers.mix]
+    validation = whole(answers.validation) if answers.validation else None
+    changed = msgspec.structs.replace(answers.with_mix(mix), validation=validation)
     model = expanded(answers.model)
     found = relative_to(changed, target)
     if answers.model and (folder / model).exists():

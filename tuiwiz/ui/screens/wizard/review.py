@@ -15,6 +15,7 @@ from tuiwiz.base.places import expanded
 from tuiwiz.base.text import clean
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.spec.keys import flatten
+from tuiwiz.ui.screens.wizard.data import share_line
 from tuiwiz.ui.screens.wizard.view import StepView
 from tuiwiz.ui.widgets.saying import Saying
 from tuiwiz.wizard.answers import Composed
@@ -74,6 +75,7 @@ class ReviewView(StepView):
     def _facts(self, composed: Composed) -> Content:
         lines = [Content.assemble(("  ", ""), (verdict_words(composed.plan), "bold"))]
         lines += [Content.styled(f"  {clean(words)}", "$dim") for words in cost_lines(composed.plan)]
+        lines += self._mix()
         lines += [self.problem(one) for one in composed.problems if one.severity != "info"][:8]
         flat = flatten(composed.bundle)
         differing = [
@@ -99,6 +101,14 @@ class ReviewView(StepView):
             )
         lines.append(Content(""))
         return Content("\n").join(lines)
+
+    def _mix(self) -> list[Content]:
+        """What a pass takes of each of several sets."""
+        data, mix = self.session.facts.data, self.session.draft.answers.mix
+        if data is None or not data.sets:
+            return []
+        lines = [Content.styled(f"  {len(mix)} sets mixed, {data.rows:,} rows in a pass:", "$dim")]
+        return lines + [share_line(one, typed.path, data.rows) for one, typed in zip(data.sets, mix, strict=False)]
 
 
 def toml_content(text: str, width: int) -> Content:

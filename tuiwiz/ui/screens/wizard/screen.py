@@ -245,6 +245,12 @@ class WizardScreen(Writing):
         self.show_step()
         self.say("started anew; ctrl+z brings the old answers back")
 
+    def action_add_set(self) -> None:
+        self.query_one(DataView).add_set()
+
+    def action_leave_out(self) -> None:
+        self.query_one(DataView).leave_out()
+
     def action_reset(self) -> None:
         self.query_one(SettingsView).reset_value()
 
@@ -274,6 +280,10 @@ class WizardScreen(Writing):
                 return self.step != "settings"
             case "next":
                 return not choosing
+            case "add_set":
+                return self.step == "data"
+            case "leave_out":
+                return self.step == "data" and self.query_one(DataView).several
             case "reset":
                 return choosing and settings.is_own
             case "take_other":
