@@ -61,6 +61,18 @@ def test_lines_name_the_change_and_how_to_apply_it(diverged: RunFolder, capsys: 
     assert "divergence" in text and "try " in text and "--apply 1" in text
 
 
+def test_the_data_of_a_phase_go_along(diverged: RunFolder, tmp_path: Path) -> None:
+    with diverged.bundle.open("a", encoding="utf-8") as file:
+        file.write('\n[[phases]]\nname = "own"\nshare = 1.0\ndata = "own.jsonl"\n')
+    text = diverged.bundle.read_text(encoding="utf-8").replace("steps = ", "epochs = 1 # ", 1)
+    diverged.bundle.write_text(text, encoding="utf-8")
+    target = tmp_path / "elsewhere" / "new.toml"
+    assert main(["doctor", str(diverged.path), "--apply", "1", "-o", str(target)]) == 0
+    (phase,) = read_bundle(target).phases
+    assert phase.data is not None
+    assert (target.parent / phase.data).resolve() == (tmp_path / "project" / "own.jsonl").resolve()
+
+
 def test_apply_writes_one_change_with_its_origin_and_paths_that_still_lead_to_the_data(
     diverged: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

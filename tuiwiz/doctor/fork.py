@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from tuiwiz.base.errors import InternalError, MachineLacksError, TuiwizError, UsageError
 from tuiwiz.base.files import write_atomic
 from tuiwiz.bundle.change import change
 from tuiwiz.bundle.read import read_bundle
+from tuiwiz.bundle.rebase import moved
 from tuiwiz.bundle.write import write_bundle
 from tuiwiz.doctor.finding import Finding
 from tuiwiz.doctor.words import change_words, evidence_words
 from tuiwiz.events.folder import RunFolder
 from tuiwiz.events.job import read_job
 from tuiwiz.events.view import RunView
-from tuiwiz.spec.bundle import Bundle
 
 
 def fork(folder: RunFolder, finding: Finding, out: Path | None = None, *, start: Path | None = None) -> Path:
@@ -37,8 +33,7 @@ def fork(folder: RunFolder, finding: Finding, out: Path | None = None, *, start:
     """
     if not finding.change:
         raise UsageError(f"{finding.id} proposes no change of the bundle", hint=finding.advice)
-    bundle = read_bundle(folder.bundle)
-    base = _base(folder)
+    bundle, base = read_bundle(folder.bundle), _base(folder)
     target = (out or base / f"{bundle.name or 'run'}-{finding.rule.replace('_', '-')}.toml").expanduser().absolute()
     if target.exists():
         raise UsageError(f"{target} exists", hint="name another file with -o")
@@ -48,10 +43,7 @@ def fork(folder: RunFolder, finding: Finding, out: Path | None = None, *, start:
         edits["model.source" if start == folder.model else "adapter.from"] = str(start.absolute())
     if start == folder.model and bundle.model.revision is not None:
         edits["model.revision"] = None
-    changed = change(bundle, {**moved(bundle, base, target.parent), **edits}, by=by)
-    # The paths were moved, not decided anew.
-    origin = {key: bundle.origin.get(key, "") if key not in edits else who for key, who in changed.origin.items()}
-    changed = _with_origin(changed, {key: who for key, who in origin.items() if who})
+    changed = change(moved(bundle, base, target.parent), edits, by=by)
     heading = f"{finding.title}: {evidence_words(finding)}.\nOne change: {change_words(finding)}. From {folder.path}."
     if start is not None:
         heading += f"\nBegins with the best weights of that run, in {start}."
@@ -93,29 +85,3 @@ def _base(folder: RunFolder) -> Path:
     with suppress(InternalError):
         given = read_job(folder.path).get("bundle_folder")
     return Path(given) if given else folder.path
-
-
-def moved(bundle: Bundle, base: Path, to: Path) -> dict[str, Any]:
-    """Edits that keep relative paths pointing at the same files."""
-    edits: dict[str, Any] = {}
-    if isinstance(bundle.data.train, tuple) and base != to:
-        edits["data.train"] = [
-            {
-                "path": one.path if os.path.isabs(one.path) else os.path.relpath(base / one.path, to),
-                "weight": one.weight,
-            }
-            for one in bundle.data.train
-        ]
-    for key, value in (
-        ("data.train", bundle.data.train),
-        ("validation.path", bundle.validation.path),
-        ("model.source", bundle.model.source),
-        ("adapter.from", bundle.adapter.from_),
-    ):
-        if isinstance(value, str) and not os.path.isabs(value) and (base / value).exists() and base != to:
-            edits[key] = os.path.relpath(base / value, to)
-    return edits
-
-
-def _with_origin(bundle: Bundle, origin: dict[str, str]) -> Bundle:
-    return msgspec.structs.replace(bundle, origin=origin)
