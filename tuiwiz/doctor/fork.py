@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tuiwiz.base.errors import InternalError, MachineLacksError, TuiwizError, UsageError
 from tuiwiz.base.files import write_atomic
+from tuiwiz.base.places import expanded
 from tuiwiz.bundle.change import change
 from tuiwiz.bundle.read import read_bundle
 from tuiwiz.bundle.rebase import moved
@@ -34,7 +35,7 @@ def fork(folder: RunFolder, finding: Finding, out: Path | None = None, *, start:
     if not finding.change:
         raise UsageError(f"{finding.id} proposes no change of the bundle", hint=finding.advice)
     bundle, base = read_bundle(folder.bundle), _base(folder)
-    target = (out or base / f"{bundle.name or 'run'}-{finding.rule.replace('_', '-')}.toml").expanduser().absolute()
+    target = expanded(out or base / f"{bundle.name or 'run'}-{finding.rule.replace('_', '-')}.toml").absolute()
     if target.exists():
         raise UsageError(f"{target} exists", hint="name another file with -o")
     by = f"doctor {finding.id} on {folder.path.name}"

@@ -21,6 +21,7 @@ DEAR = 0.3
 LEAST_S = 8.0
 """Seconds of evaluation below which nobody waits for it."""
 MOST_HELD_OUT = 0.5
+"""Of the rows; beyond it more are measured than learnt from."""
 FLOPS_A_TOKEN = {"full": 6.0, "lora": 4.0, "qlora": 4.0}
 """Per parameter: adapters need no weight gradients."""
 
@@ -120,10 +121,11 @@ def inconclusive(case: Case) -> Outcome:
     noise = max(stats.median(jumps) if jumps else 0.0, first / math.sqrt(max(1, rows)) * 0.2)
     if rows >= 16 or 2 * noise <= abs(first - best):
         return no(rows=rows, fell=first - best)
-    own = case.bundle.validation.fraction if case.bundle is not None else None
+    own = (case.bundle.validation.fraction if case.bundle is not None else None) or 0.0
+    share: dict[str, object] = {"validation.fraction": min(MOST_HELD_OUT, max(0.2, 2 * own)), "validation.path": None}
     return yes(
-        {"validation.fraction": min(MOST_HELD_OUT, max(0.2, 2 * (own or 0.0))), "validation.path": None},
-        "or a larger validation file",
+        share if own < MOST_HELD_OUT else {},
+        "or a larger validation file" if own < MOST_HELD_OUT else "a larger validation file",
         "info",
         rows=rows,
         fell=first - best,
